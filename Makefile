@@ -1,0 +1,54 @@
+# Everything a person needs: `make run` and `make test`. `make help` lists the rest.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Skald is plain Go: what is built and tested is what users get, with no C compiler involved.
+export CGO_ENABLED := 0
+
+# `make run` passes these through; give others on the command line: make run LISTEN=127.0.0.1:9090 DATA=/tmp/shop
+LISTEN ?= 127.0.0.1:8080
+DATA   ?= ./data
+
+# The packages of all three modules (go.work makes them one workspace).
+PACKAGES := ./... ./examples/... ./bench/...
+
+.PHONY: help
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+.PHONY: run
+run: ## start the order system with everything it needs, on LISTEN, with its data in DATA
+	@scripts/setup.sh go
+	@echo 'Starting. The first time Go fetches and builds for a minute or two.'
+	@mkdir -p '$(DATA)'
+	@LISTEN='$(LISTEN)' DATA='$(DATA)' go run ./examples/commande/cmd/all
+
+# -count=1: Go's test cache does not see that a browser or a server was installed since, so it would repeat old skips.
+.PHONY: test
+test: ## run all tests, after installing what they need; TESTFLAGS are passed on to go test
+	@scripts/setup.sh tests
+	@go build -o .tools/testreport ./internal/testreport
+	@go test -json -count=1 -timeout=5m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
+
+# The race detector is the one thing that needs C. RACE_PACKAGES narrows it while working on one package.
+RACE_PACKAGES ?= $(PACKAGES)
+.PHONY: race
+race: ## run the tests under the race detector (needs gcc)
+	@go build -o .tools/testreport ./internal/testreport
+	@CGO_ENABLED=1 go test -race -json -count=1 -timeout=10m $(TESTFLAGS) $(RACE_PACKAGES) | .tools/testreport
+
+.PHONY: bench
+bench: ## run the benchmarks of all modules; BENCHFLAGS are passed on to go test
+	@scripts/setup.sh go
+	@go test -run='^$$' -bench=. -benchmem $(BENCHFLAGS) $(PACKAGES)
+
+.PHONY: lint
+lint: ## gofmt, go vet and golangci-lint over all modules
+	@scripts/lint.sh format vet lint
+
+.PHONY: generate
+generate: ## write all generated and built files anew (everything behind a go:generate line)
+	@scripts/setup.sh go
+	@go generate $(PACKAGES)

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// event is one line of `go test -json`, as documented by `go doc test2json` and, for builds, `go help buildjson`.
+type event struct {
+	Action      string
+	Package     string
+	Test        string
+	Output      string
+	Elapsed     float64 // seconds
+	ImportPath  string  // of a build event
+	FailedBuild string  // import path of the build because of which this package failed
+}
+
+// parseEvent reads one line. What is not JSON (a message of the go command that went to the same stream) comes back as
+// an output event that belongs to no package, so that nothing is lost.
+func parseEvent(line string) event {
+	var e event
+	if !strings.HasPrefix(line, "{") || json.Unmarshal([]byte(line), &e) != nil {
+		return event{Action: "output", Output: line + "\n"}
+	}
+	return e
+}

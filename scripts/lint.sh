@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Static checks over all modules. Arguments name the checks, in order:
+#
+#   format   every Go file is as gofmt writes it
+#   vet      go vet, each module by itself
+#   lint     golangci-lint with the rules of .golangci.yml, each module by itself
+#   tidy     go.mod and go.sum of each module say exactly what its code needs
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly LINTER_VERSION=2.15.0
+readonly LINTER_HOME=${XDG_CACHE_HOME:-$HOME/.cache}/skald/bin
+readonly LINTER=$LINTER_HOME/golangci-lint
+
+# in_each_module runs a command in every module that has packages, without the workspace: so each module is seen
+# as its users see it, with its own requirements.
+in_each_module() {
+	local module packages failed=''
+	for module in . examples bench; do
+		if ! packages=$(cd "$module" && GOWORK=off go list -e ./...); then
+			failed+=" $module"
+		elif [ -n "$packages" ]; then
+			(cd "$module" && GOWORK=off "$@") || failed+=" $module"
+		fi
+	done
+	[ -z "$failed" ] || { echo "failed in:$failed" >&2; return 1; }
+}
+
+check_format() {
+	local unformatted
+	unformatted=$(git ls-files -z --cached --others --exclude-standard -- '*.go' | xargs -0r gofmt -l)
+	[ -z "$unformatted" ] || { printf 'not formatted (mend: gofmt -w):\n%s\n' "$unformatted" >&2; return 1; }
+}
+
+check_vet() { in_each_module go vet ./...; }
+
+# The linter is built from source once, outside the tree. It is never a tool of a module: its own requirements
+# would then choose the versions of ours.
+install_linter() {
+	if "$LINTER" version 2>/dev/null | grep -qF "version $LINTER_VERSION "; then
+		return
+	fi
+	echo "building golangci-lint $LINTER_VERSION into $LINTER_HOME (once; takes some minutes)"
+	(cd / && GOWORK=off GOFLAGS= CGO_ENABLED=0 GOBIN=$LINTER_HOME \
+		go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$LINTER_VERSION")
+}
+
+check_lint() {
+	install_linter
+	in_each_module "$LINTER" run --config="$PWD/.golangci.yml" ./...
+}
+
+check_tidy() { in_each_module go mod tidy -diff; }
+
+for check in "${@:-lint}"; do
+	"check_$check"
+done
