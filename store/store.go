@@ -28,6 +28,8 @@ var (
 	ErrFull = errors.New("store: no space left")
 	// ErrCursor says that a page cursor is not one that List returned.
 	ErrCursor = errors.New("store: unusable cursor")
+	// ErrClosed says that the store was closed before the call.
+	ErrClosed = errors.New("store: closed")
 )
 
 // State says how far a saga is, as lists and filters show it.
@@ -45,7 +47,8 @@ const (
 func (s State) Ended() bool { return s == Completed || s == Compensated }
 
 // Summary is what a store knows of a saga without reading its journal: what lists show and filters ask for. The
-// writer says it anew with every append.
+// writer says it anew with every append; of the fields from Definition to Key, and of Started, what the first append said stays.
+// Times are kept in UTC and microseconds.
 type Summary struct {
 	ID         journal.SagaID
 	Definition string
@@ -63,7 +66,7 @@ type Summary struct {
 	Chain      journal.Chain
 }
 
-// Append continues one saga's journal. The store retains no slice of it after Commit returns.
+// Append continues one saga's journal. The store retains no slice of it after Commit returns. See Check for what it must satisfy.
 type Append struct {
 	New     bool    // the saga's first append; an id that exists gets ErrExists
 	From    uint64  // sequence number of the first record; 1 when New
@@ -89,7 +92,7 @@ type Filter struct {
 	Limit      int       // sagas on a page; 0 means 100, more than 1,000 means 1,000
 }
 
-// Page is one page of a list. A saga that existed when the first page was read and still matches is on exactly one page.
+// Page is one page of a list. It may be read while sagas are added and change. A saga that existed when the first page was read and still matches is on exactly one page.
 type Page struct {
 	Sagas []Summary
 	Next  string // cursor of the next page; empty on the last
@@ -111,18 +114,22 @@ type Store interface {
 	Acquire(ctx context.Context) (epoch uint64, err error)
 
 	// Commit writes all appends as one durable transaction: when it returns, they survive power loss. The error of a single append
-	// (ErrExists, ErrBehind) is in rejected at its index; the other appends are written all the same. rejected is nil when there is none.
+	// (ErrExists; ErrBehind; ErrNotFound when it is not New and the store has no such saga; what Append.Check finds) is in rejected at its index;
+	// the other appends are written all the same. rejected is nil when there is none.
 	// With err != nil nothing was written, or it is unknown (see above).
-	// Two appends for one saga in one commit continue each other in order.
+	// Two appends for one saga in one commit continue each other in order; when the first is rejected, the second is too.
+	// The context ends the waiting for other writers; once the transaction has begun it is not interrupted.
 	Commit(ctx context.Context, epoch uint64, appends []Append) (rejected []error, err error)
 
-	// Journal returns a saga's summary and all its records, of one moment, or ErrNotFound. The caller owns the slice.
+	// Journal returns a saga's summary and all its records, of one moment, or ErrNotFound. The caller owns the slice. The records are
+	// verified against the summary: an error that wraps journal.ErrCorrupt and names the saga comes together with what was read.
 	Journal(ctx context.Context, id journal.SagaID) (Summary, []byte, error)
 
-	// List returns the summaries that match, in order of start.
+	// List returns the summaries that match, in order of start: that in which their first appends were committed.
 	List(ctx context.Context, f Filter) (Page, error)
 
-	// Prune deletes at most limit sagas that ended before the time, oldest first, and returns how many. A saga without an outcome is never deleted.
+	// Prune deletes at most limit sagas that ended before the time, in order of start, and returns how many; fewer than limit means that
+	// no more are due. It yields to commits in between, so another caller may see a part of it done. A saga without an outcome is never deleted.
 	Prune(ctx context.Context, endedBefore time.Time, limit int) (int, error)
 
 	// SaveDefinition keeps a definition; one that is there already stays as it is.
@@ -131,6 +138,6 @@ type Store interface {
 	// Definitions returns all definitions kept, by name and then in the order in which they were first saved.
 	Definitions(ctx context.Context) ([]Definition, error)
 
-	// Close releases what the store holds. It waits for calls that are under way; later ones fail.
+	// Close releases what the store holds. It waits for calls that are under way; later ones get ErrClosed, a second Close gets nil.
 	Close() error
 }
