@@ -1,0 +1,58 @@
+package architecture
+
+import (
+	"fmt"
+	"slices"
+)
+
+// The sizes at which a reader loses the thread. They are where to stop, not where to aim: functions aim at 40 lines,
+// files at 300.
+const (
+	maxFunc = 80
+	maxFile = 700
+	maxMain = 30
+)
+
+// empty are package names that say nothing about what is inside, so that everything ends up there.
+var empty = []string{"util", "utils", "common", "helper", "helpers", "types", "core", "misc", "base", "shared"}
+
+// CheckHouse holds packages of all modules against the house rules.
+func CheckHouse(packages []Package) []Violation {
+	var found []Violation
+	for _, p := range packages {
+		if slices.Contains(empty, p.Name) {
+			found = append(found, Violation{p.ImportPath, "is named " + p.Name, "name it after what it holds"})
+		}
+		if len(p.Files) > 0 && !p.Documented {
+			found = append(found, Violation{p.ImportPath, "has no package comment", "say in a few sentences what it is for and what it does not promise"})
+		}
+		for _, f := range p.Files {
+			if !f.Generated {
+				found = append(found, checkFile(p, f)...)
+			}
+		}
+	}
+	return found
+}
+
+func checkFile(p Package, f File) []Violation {
+	var found []Violation
+	if f.Lines > maxFile {
+		found = append(found, Violation{f.Path, fmt.Sprintf("has %d lines, more than %d", f.Lines, maxFile), "split it by noun"})
+	}
+	for _, fn := range f.Funcs {
+		where := fmt.Sprintf("%s:%d", f.Path, fn.Line)
+		switch {
+		case fn.Name == "init" && !fn.Method:
+			found = append(found, Violation{where, "has an init function", "do it where the value is made, or let main say it"})
+		case fn.Name == "main" && !fn.Method && p.Name == "main" && fn.Lines > maxMain:
+			found = append(found, Violation{where, fmt.Sprintf("main has %d lines, more than %d", fn.Lines, maxMain), "a main only chooses the parts; move the rest into one of them"})
+		case fn.Lines > maxFunc:
+			found = append(found, Violation{where, fmt.Sprintf("%s has %d lines, more than %d", fn.Name, fn.Lines, maxFunc), "name its parts and make them functions"})
+		}
+	}
+	for _, v := range f.State {
+		found = append(found, Violation{fmt.Sprintf("%s:%d", f.Path, v.Line), "package variable " + v.Name + " is state", "put it into a value that somebody makes and owns"})
+	}
+	return found
+}

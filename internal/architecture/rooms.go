@@ -1,0 +1,102 @@
+package architecture
+
+import "strings"
+
+// root is the import path of the library's module. The two other modules lie below it.
+const root = "github.com/skaldhq/skald"
+
+// room is a place in the root module and what its packages may import. A path that ends in "/*" stands for the packages
+// one level below, except those that have a room of their own. "." is the root package.
+type room struct {
+	path      string
+	mayImport []string // rooms; a room not named here is closed
+	others    bool     // whether it may import modules other than this one and the standard library
+	onlyTests bool     // whether only test files may import it
+	standard  []string // if not empty: the only packages of the standard library it may import
+}
+
+// Groups of rooms that several rows name.
+var (
+	contracts = []string{"journal", "store", "broker", "participant"}
+	engine    = []string{"internal/plan", "internal/machine", "internal/orchestrator", "internal/choreographer"}
+	drivers   = []string{"store/*", "broker/*", "participant/*"}
+)
+
+// rooms is the layout, from bottom to top. A package imports only what its row names, so imports point down only,
+// drivers never see each other, and the two modes never see each other.
+//
+// Test files may import any room: they put parts together to try them.
+var rooms = []room{
+	// The durable vocabulary, and the contracts that speak it.
+	{path: "journal"},
+	{path: "store", mayImport: []string{"journal"}},
+	{path: "broker", mayImport: []string{"journal"}},
+	{path: "participant", mayImport: []string{"journal"}},
+
+	// The definition as data. It says what an operation promises in the participant's words.
+	{path: "internal/plan", mayImport: []string{"journal", "participant"}},
+
+	// The machine is pure (see purity.go): the list is what it can need without touching the world.
+	{path: "internal/machine", mayImport: []string{"journal", "participant", "internal/plan"}, standard: pure},
+
+	// Drivers know their contract, the journal and their product; suites check drivers.
+	{path: "store/*", mayImport: []string{"journal", "store"}, others: true},
+	{path: "broker/*", mayImport: []string{"journal", "broker"}, others: true},
+	{path: "participant/*", mayImport: []string{"journal", "participant"}, others: true},
+	{path: "store/storetest", mayImport: []string{"journal", "store"}, others: true, onlyTests: true},
+	{path: "broker/brokertest", mayImport: []string{"journal", "broker"}, others: true, onlyTests: true},
+	{path: "participant/participanttest", mayImport: []string{"journal", "participant"}, others: true, onlyTests: true},
+
+	// The two modes drive the machine through the contracts.
+	{path: "internal/orchestrator", mayImport: all(contracts, "internal/plan", "internal/machine")},
+	{path: "internal/choreographer", mayImport: all(contracts, "internal/plan", "internal/machine")},
+
+	// What a user imports. It knows no driver, so nobody pays for a database they do not use.
+	{path: ".", mayImport: all(contracts, engine...), others: true},
+
+	// Ready-made parts on top of the root package. They do not import each other: mains put them together.
+	{path: "embedded", mayImport: all(contracts, all(drivers, ".")...), others: true},
+	{path: "console", mayImport: all(contracts, "."), others: true},
+	{path: "httpapi", mayImport: all(contracts, "."), others: true},
+	{path: "metrics", mayImport: all(contracts, "."), others: true},
+	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".")...), others: true, onlyTests: true},
+
+	// Programs choose the parts.
+	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics")...), others: true},
+
+	// The house's own tools, which no product code imports.
+	{path: "internal/architecture"},
+	{path: "internal/testreport"},
+}
+
+// pure is what a package without clock, chance, I/O and goroutines may take from the standard library.
+var pure = []string{
+	"bytes", "cmp", "encoding/binary", "encoding/hex", "encoding/json", "errors", "fmt", "hash/crc32", "iter", "maps", "math",
+	"math/bits", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8",
+}
+
+// all returns a new list of a group and some more.
+func all(group []string, more ...string) []string {
+	return append(append([]string(nil), group...), more...)
+}
+
+// roomOf returns the room of a package of the root module.
+func roomOf(importPath string) (room, bool) {
+	path := strings.TrimPrefix(importPath, root+"/")
+	if importPath == root {
+		path = "."
+	}
+	for _, r := range rooms {
+		if r.path == path {
+			return r, true
+		}
+	}
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		for _, r := range rooms {
+			if r.path == path[:i]+"/*" {
+				return r, true
+			}
+		}
+	}
+	return room{}, false
+}
