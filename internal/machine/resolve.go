@@ -1,0 +1,134 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+// Errors of operators' acts.
+var (
+	// ErrEnded says that the saga has its outcome already.
+	ErrEnded = errors.New("the saga has ended")
+	// ErrPassed says that a cancel came after the pivot's intent.
+	ErrPassed = errors.New("the saga has passed its point of no return")
+	// ErrVerb says that the verb does not fit the step's kind or state.
+	ErrVerb = errors.New("that cannot be done here")
+)
+
+// Cancellable says whether a cancel would turn the saga back now. Cancelling one that turns back already is no error.
+func (m *Machine) Cancellable(s *State) error {
+	switch {
+	case s.Phase.Ended():
+		return ErrEnded
+	case s.Phase == Running && m.Passed(s):
+		return fmt.Errorf("%w: it asked for %s; wait for its outcome", ErrPassed, m.Plan.Steps[m.Plan.Pivot].Name)
+	}
+	return nil
+}
+
+// Resolvable says whether a verb can be applied to a step (an empty name is the saga as a whole).
+func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload []byte) error {
+	if s.Phase.Ended() {
+		return ErrEnded
+	}
+	if step == "" {
+		if s.Stuck == "" || verb != journal.VerbRetry {
+			return fmt.Errorf("%w: name the step; without one only an incident of the whole saga can be retried", ErrVerb)
+		}
+		return nil
+	}
+	i, ok := m.Plan.Index(step)
+	if !ok {
+		return fmt.Errorf("%w: definition %s has no step %q", ErrVerb, m.Plan.Name, step)
+	}
+	if !m.open(s).Has(i) {
+		return fmt.Errorf("%w: step %s waits for nothing", ErrVerb, step)
+	}
+	if s.Phase == Compensating {
+		return nil // every verb fits a compensation
+	}
+	return m.resolvableAction(i, verb, payload)
+}
+
+func (m *Machine) resolvableAction(i int, verb journal.Verb, payload []byte) error {
+	step := &m.Plan.Steps[i]
+	if verb == journal.VerbRetry {
+		return nil
+	}
+	switch step.Kind {
+	case participant.Compensatable, participant.ReadOnly:
+		return fmt.Errorf("%w: step %s is %s and ends by itself; retry it, or cancel the saga", ErrVerb, step.Name, step.Kind)
+	case participant.Pivot:
+		if verb != journal.VerbDone {
+			return fmt.Errorf("%w: step %s is the pivot; retry it, or mark it done by hand", ErrVerb, step.Name)
+		}
+	case participant.Retriable:
+	}
+	if verb == journal.VerbSkip {
+		if reader := m.reader(i); reader >= 0 {
+			return fmt.Errorf("%w: step %s reads the result of %s; mark it done by hand and give the result", ErrVerb, m.Plan.Steps[reader].Name, step.Name)
+		}
+	}
+	if verb == journal.VerbReplace && len(payload) == 0 {
+		return fmt.Errorf("%w: replacing needs the new input", ErrVerb)
+	}
+	return nil
+}
+
+// reader is a step that reads the result of step i, or -1.
+func (m *Machine) reader(i int) int {
+	for j := range m.Plan.Steps {
+		for _, k := range m.Plan.Steps[j].Reads {
+			if k == i {
+				return j
+			}
+		}
+	}
+	return -1
+}
+
+// resolved carries out an operator's decision once it is recorded; everything that follows waits until it is durable.
+func (m *Machine) resolved(s *State, e *journal.Event, i int, cmds []Command) []Command {
+	s.Floor = e.Seq
+	if i < 0 {
+		s.Stuck = ""
+		return cmds
+	}
+	st := &s.Steps[i]
+	st.Incident, st.Held = "", false
+	m.alarm(st, micros(e.Time))
+	back := s.Phase == Compensating
+	switch e.Verb {
+	case journal.VerbReplace:
+		st.Input = e.Payload
+		return m.askNow(s, i, cmds)
+	case journal.VerbRetry:
+		return m.askNow(s, i, cmds)
+	case journal.VerbSkip, journal.VerbDone:
+	}
+	kind := journal.StepDone
+	switch {
+	case back:
+		kind = journal.CompensationDone
+	case e.Verb == journal.VerbSkip:
+		kind = journal.StepSkipped
+	}
+	s.recording |= plan.One(i)
+	c := record(kind, m.Plan.Steps[i].Name)
+	c.Event.By, c.Event.Verb, c.Event.Reason, c.Event.Detail = e.By, e.Verb, e.Reason, e.Detail
+	if kind == journal.StepDone {
+		c.Event.Payload = e.Payload
+	}
+	return append(cmds, c)
+}
+
+func (m *Machine) askNow(s *State, i int, cmds []Command) []Command {
+	if s.Flying.Has(i) {
+		return cmds // the call under way is the retry
+	}
+	return m.call(s, i, cmds)
+}

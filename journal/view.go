@@ -1,0 +1,146 @@
+package journal
+
+import "time"
+
+// StepState says how far a step is, for people and programs that read a saga.
+type StepState string
+
+// The states of a step.
+const (
+	StepStateWaiting   StepState = "waiting"  // not asked yet
+	StepStateRunning   StepState = "running"  // asked, no answer yet
+	StepStateRetrying  StepState = "retrying" // the last attempt's result is unknown; another will be made
+	StepStateDone      StepState = "done"     // took effect
+	StepStateRefused   StepState = "refused"  // refused for a business reason: no effect
+	StepStateFailed    StepState = "failed"   // given up with the effect unknown
+	StepStateSkipped   StepState = "skipped"  // will never run, or given up by an operator
+	StepStateUndoing   StepState = "undoing"  // its compensation is asked for
+	StepStateUndone    StepState = "undone"   // nothing of its effect is left
+	StepStateUndoRetry StepState = "undo retrying"
+)
+
+// View is what a journal says of a saga. It is made by applying the events in order to the zero value; it needs no
+// definition, so a saga can be read when its program is gone.
+type View struct {
+	Definition   string
+	Version      string
+	Mode         Mode
+	Key          string
+	Input        []byte
+	Started      time.Time
+	Updated      time.Time
+	Ended        time.Time  // zero while it runs
+	Deadline     time.Time  // zero without one
+	Compensating bool       // it was decided to turn back
+	Outcome      Kind       // SagaCompleted or SagaCompensated; 0 while it runs
+	Cause        string     // step that turned it back; empty if none did
+	Reason       string     // why it turned back
+	Steps        []StepView // in the order in which they were first mentioned
+	Incidents    []Incident // open ones
+	Seq          uint64
+}
+
+// StepView is what a journal says of one step.
+type StepView struct {
+	Name    string
+	State   StepState
+	Attempt uint32 // attempts made or under way, of the action or, undoing, of the compensation
+	Reason  string // of a refusal, a failure or the last unknown result
+	Detail  string
+	Result  []byte
+	Asked   time.Time // first
+	Settled time.Time // of the action
+	Undone  time.Time
+	Next    time.Time // of the next attempt, while retrying
+	ByHand  bool      // an operator ended it
+}
+
+// Incident is something that needs help.
+type Incident struct {
+	Step   string // empty: the saga as a whole
+	Reason string
+	Detail string
+	Since  time.Time
+}
+
+// Step returns the view of a step, or nil if the journal does not mention it.
+func (v *View) Step(name string) *StepView {
+	for i := range v.Steps {
+		if v.Steps[i].Name == name {
+			return &v.Steps[i]
+		}
+	}
+	return nil
+}
+
+// Apply takes the next event in.
+func (v *View) Apply(e *Event) {
+	v.Seq, v.Updated = e.Seq, e.Time
+	switch e.Kind {
+	case SagaStarted:
+		v.Definition, v.Version, v.Mode, v.Key, v.Input = e.Definition, e.Version, e.Mode, e.Key, e.Payload
+		v.Started, v.Deadline = e.Time, e.At
+	case SagaCompensating:
+		v.Compensating, v.Cause, v.Reason = true, e.Step, e.Reason
+	case SagaCompleted, SagaCompensated:
+		v.Outcome, v.Ended = e.Kind, e.Time
+	case IncidentOpened:
+		v.close(e.Step)
+		v.Incidents = append(v.Incidents, Incident{Step: e.Step, Reason: e.Reason, Detail: e.Detail, Since: e.Time})
+	case IncidentResolved, IncidentClosed:
+		v.close(e.Step)
+	case SagaRecovered, CancelRequested, DeadlineExpired, StepAnsweredLate:
+	default:
+		if e.Step != "" {
+			v.step(e.Step).apply(e)
+		}
+	}
+}
+
+func (v *View) close(step string) {
+	kept := v.Incidents[:0]
+	for _, i := range v.Incidents {
+		if i.Step != step {
+			kept = append(kept, i)
+		}
+	}
+	v.Incidents = kept
+}
+
+func (v *View) step(name string) *StepView {
+	if s := v.Step(name); s != nil {
+		return s
+	}
+	v.Steps = append(v.Steps, StepView{Name: name, State: StepStateWaiting})
+	return &v.Steps[len(v.Steps)-1]
+}
+
+func (s *StepView) apply(e *Event) {
+	switch e.Kind {
+	case StepAsked:
+		s.State, s.Attempt, s.Asked = StepStateRunning, 1, e.Time
+	case StepRetrying:
+		s.State, s.Attempt, s.Next, s.Reason, s.Detail = StepStateRetrying, e.Attempt, e.At, e.Reason, e.Detail
+	case StepDone:
+		s.settle(StepStateDone, e)
+		s.Result = e.Payload
+	case StepRefused:
+		s.settle(StepStateRefused, e)
+	case StepFailed:
+		s.settle(StepStateFailed, e)
+	case StepSkipped:
+		s.settle(StepStateSkipped, e)
+	case CompensationAsked:
+		s.State, s.Attempt = StepStateUndoing, 1
+	case CompensationRetrying:
+		s.State, s.Attempt, s.Next, s.Reason, s.Detail = StepStateUndoRetry, e.Attempt, e.At, e.Reason, e.Detail
+	case CompensationDone:
+		s.State, s.Undone, s.Next, s.ByHand = StepStateUndone, e.Time, time.Time{}, e.By != ""
+	default:
+	}
+}
+
+func (s *StepView) settle(state StepState, e *Event) {
+	s.State, s.Settled, s.Next, s.ByHand = state, e.Time, time.Time{}, e.By != ""
+	s.Reason, s.Detail = e.Reason, e.Detail
+}
