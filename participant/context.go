@@ -5,7 +5,9 @@ import "context"
 type callKey struct{}
 
 // WithCall gives handlers access to the call they answer; drivers do this before they run a handler.
-func WithCall(ctx context.Context, c Call) context.Context { return context.WithValue(ctx, callKey{}, c) }
+func WithCall(ctx context.Context, c Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
 
 // CallOf returns the call that a handler answers. The second result is false outside a handler.
 func CallOf(ctx context.Context) (Call, bool) {

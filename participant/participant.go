@@ -81,7 +81,7 @@ type Call struct {
 	Attempt   uint32    // from 1; for logs only
 	Epoch     uint64    // the coordinator's tenure
 	Deadline  time.Time // when the caller stops waiting; zero if it does not
-	Input     []byte    // JSON; of a compensation, the action's input
+	Input     []byte    // JSON, empty means null; of a compensation, the action's input as the caller knows it, or a replacement
 	Result    []byte    // JSON; of a compensation, the action's result as the caller knows it, nil if it does not
 	Trace     string    // W3C traceparent, or empty
 }
@@ -98,7 +98,9 @@ const (
 	Unknown Class = iota
 	// Done: it took effect (or changes nothing and has an answer).
 	Done
-	// Refused: it took no effect and never will under this key.
+	// Refused: it took no effect. The refusal of a compensatable step, a pivot or a stored answer is stored, so that no
+	// repetition under this key ever takes effect. The refusal of a retriable step, of a compensation or of a readonly step without stored
+	// answers is not: asked again, it may be done.
 	Refused
 )
 
@@ -130,6 +132,10 @@ const (
 	ReasonCompensated = "skald.compensated"
 	// ReasonConflict refuses a call whose key was used with another input. It is an incident, not a business refusal.
 	ReasonConflict = "skald.conflict"
+	// ReasonForgotten refuses a compensation whose caller knows the action's result while the participant knows nothing of the
+	// action: its record was pruned too early, or its database was restored from an older backup. Whether there is
+	// something to undo is for a person to find out. Nothing was undone and nothing was recorded.
+	ReasonForgotten = "skald.forgotten"
 )
 
 // Invoker makes calls. It may be used concurrently. It returns when there is an answer or the context ends, which is Unknown; it never

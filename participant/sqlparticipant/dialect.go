@@ -1,0 +1,101 @@
+package sqlparticipant
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// Dialect says which database a participant uses.
+type Dialect uint8
+
+// The dialects.
+const (
+	SQLite Dialect = iota + 1
+	PostgreSQL
+)
+
+// String is the dialect's name.
+func (d Dialect) String() string {
+	switch d {
+	case SQLite:
+		return "SQLite"
+	case PostgreSQL:
+		return "PostgreSQL"
+	}
+	return "dialect(" + strconv.Itoa(int(d)) + ")"
+}
+
+// statements are the texts that differ between dialects. A question mark stands for a parameter and becomes $n for PostgreSQL.
+type statements struct {
+	claim   string // insert a barrier row, unless there is one: a concurrent claim waits for the first
+	find    string // read and lock a barrier row
+	settle  string // say what came of a claim
+	undone  string
+	emit    string
+	unsent  string
+	sent    string // the message with this number was sent; forget it
+	backlog string
+	prune   string
+	lead    string // be the only relay for as long as the transaction; empty where it is not needed
+}
+
+func (d Dialect) statements() statements {
+	lock, lead := "", ""
+	if d == PostgreSQL {
+		lock = " FOR UPDATE"
+		lead = `SELECT pg_try_advisory_xact_lock(hashtextextended('skald relay ' || ?, 0))`
+	}
+	s := statements{
+		claim: `INSERT INTO skald_barrier (saga, step, operation, status, input, created_us, updated_us)
+			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (saga, step) DO NOTHING`,
+		find:    `SELECT operation, status, input, result, reason, detail FROM skald_barrier WHERE saga = ? AND step = ?` + lock,
+		settle:  `UPDATE skald_barrier SET status = ?, result = ?, reason = ?, detail = ? WHERE saga = ? AND step = ?`,
+		undone:  `UPDATE skald_barrier SET status = ?, updated_us = ? WHERE saga = ? AND step = ?`,
+		emit:    `INSERT INTO skald_outbox (id, source, type, saga, step, time_us, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		unsent:  `SELECT seq, id, type, saga, step, time_us, data, trace FROM skald_outbox WHERE source = ? ORDER BY seq LIMIT ?`,
+		sent:    `DELETE FROM skald_outbox WHERE seq = ?`,
+		backlog: `SELECT count(*), coalesce(min(time_us), 0) FROM skald_outbox WHERE source = ?`,
+		prune: `DELETE FROM skald_barrier WHERE (saga, step) IN
+			(SELECT saga, step FROM skald_barrier WHERE updated_us < ? ORDER BY updated_us LIMIT ?)`,
+		lead: lead,
+	}
+	if d == PostgreSQL {
+		for _, text := range []*string{&s.claim, &s.find, &s.settle, &s.undone, &s.emit, &s.unsent, &s.sent, &s.backlog, &s.prune, &s.lead} {
+			*text = numbered(*text)
+		}
+	}
+	return s
+}
+
+// numbered turns question marks into $1, $2 and so on. The statements here have none in literals.
+func numbered(text string) string {
+	var b strings.Builder
+	for n := 1; ; n++ {
+		before, after, found := strings.Cut(text, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteString("$" + strconv.Itoa(n))
+		text = after
+	}
+}
+
+// passing says whether an error of the database is of the kind that goes away by itself within moments: somebody else held a lock, or two
+// transactions got in each other's way. The transaction was rolled back.
+func passing(err error) bool {
+	var postgres interface{ SQLState() string } // pgconn.PgError and lib/pq's Error
+	if errors.As(err, &postgres) {
+		switch postgres.SQLState() {
+		case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
+			return true
+		}
+	}
+	var sqlite interface{ Code() int } // modernc.org/sqlite's Error
+	if errors.As(err, &sqlite) {
+		primary := sqlite.Code() & 0xff
+		return primary == 5 || primary == 6 // SQLITE_BUSY, SQLITE_LOCKED
+	}
+	return false
+}

@@ -1,0 +1,109 @@
+package sqlparticipant
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+// guarded hands a transaction to a handler without the means to end it.
+type guarded struct{ tx *sql.Tx }
+
+func (g guarded) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return g.tx.ExecContext(ctx, query, args...)
+}
+
+func (g guarded) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	return g.tx.PrepareContext(ctx, query)
+}
+
+func (g guarded) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return g.tx.QueryContext(ctx, query, args...)
+}
+
+func (g guarded) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return g.tx.QueryRowContext(ctx, query, args...)
+}
+
+// panicked is a handler's panic.
+type panicked struct{ value any }
+
+func (p panicked) Error() string { return fmt.Sprintf("the handler panicked: %v", p.value) }
+
+// handle runs a handler's function and checks its result. Panics become errors.
+func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.Context, participant.Tx) ([]byte, error)) ([]byte, error) {
+	result, err := p.recovered(context.WithValue(ctx, barrierKey{}, b), b, run)
+	if err != nil {
+		return nil, err
+	}
+	result = orNull(result)
+	if len(result) > participant.MaxPayload {
+		return nil, fmt.Errorf("the handler's result has %d bytes and %d are allowed: return a reference to where the data is", len(result), participant.MaxPayload)
+	}
+	if !json.Valid(result) {
+		return nil, errors.New("the handler's result is not JSON")
+	}
+	return result, nil
+}
+
+func (p *Participant) recovered(ctx context.Context, b *barrier, run func(context.Context, participant.Tx) ([]byte, error)) (result []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicked{v}
+			p.log.ErrorContext(ctx, "a handler panicked", "saga", b.call.Saga, "step", b.call.Step, "operation", b.op.name,
+				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	return run(ctx, guarded{b.tx})
+}
+
+// refusalOf returns the refusal in an error, ready to be stored.
+func refusalOf(err error) (participant.Refusal, bool) {
+	var r *participant.Refusal
+	if !errors.As(err, &r) || r == nil {
+		return participant.Refusal{}, false
+	}
+	return participant.Refusal{Reason: r.Reason, Detail: trim(r.Detail)}, true
+}
+
+// trim cuts words to the length that a journal keeps, and makes them text that every database takes.
+func trim(s string) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	if len(s) <= journal.MaxDetail {
+		return s
+	}
+	cut := journal.MaxDetail - len("…")
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}
+
+func null() []byte { return []byte("null") }
+
+func orNull(data []byte) []byte {
+	if len(data) == 0 {
+		return null()
+	}
+	return data
+}
+
+func isNull(data []byte) bool { return len(data) == 0 || string(bytes.TrimSpace(data)) == "null" }
+
+// sameJSON compares payloads without regard to space between tokens, which encoders differ in.
+func sameJSON(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	var x, y bytes.Buffer
+	return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
+}

@@ -1,0 +1,30 @@
+package sqlparticipant
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Prune forgets at most limit barrier rows, tombstones among them, that nothing changed since before, and returns how many. Call it
+// again while it returns limit. A row younger than Config.Retention is never forgotten: a later before is an error.
+//
+// A repetition of a forgotten action takes effect again, and a compensation of a forgotten action that does not know its result undoes nothing. So before must be older than any
+// redelivery, and older than the oldest saga that has not ended.
+func (p *Participant) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+	if youngest := p.now().Add(-p.retention); before.After(youngest) {
+		return 0, fmt.Errorf("sqlparticipant: Prune before %s would forget rows younger than the retention of %s: ask for %s at the latest, or set Config.Retention",
+			before.UTC().Format(time.RFC3339), p.retention, youngest.UTC().Format(time.RFC3339))
+	}
+	release, err := p.alone(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	res, err := p.db.ExecContext(ctx, p.sql.prune, before.UnixMicro(), limit)
+	if err != nil {
+		return 0, fmt.Errorf("sqlparticipant: pruning: %w", err)
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
+}

@@ -1,0 +1,89 @@
+package sqlparticipant
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// SchemaVersion is the version of the tables that this package reads and writes.
+const SchemaVersion = 1
+
+// Schema returns the statements that make the participant's tables, for teams that keep them in their own migrations (Config.KeepSchema).
+// Each can be run again without harm. The tables are skald_barrier, skald_outbox and skald_participant_schema.
+func Schema(d Dialect) []string {
+	blob, serial := "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"
+	if d == PostgreSQL {
+		blob, serial = "BYTEA", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+	}
+	return []string{
+		`CREATE TABLE IF NOT EXISTS skald_participant_schema (version INTEGER PRIMARY KEY)`,
+		`CREATE TABLE IF NOT EXISTS skald_barrier (
+	saga TEXT NOT NULL,
+	step TEXT NOT NULL,
+	operation TEXT NOT NULL,
+	status SMALLINT NOT NULL,
+	input ` + blob + ` NOT NULL,
+	result ` + blob + `,
+	reason TEXT NOT NULL DEFAULT '',
+	detail TEXT NOT NULL DEFAULT '',
+	created_us BIGINT NOT NULL,
+	updated_us BIGINT NOT NULL,
+	PRIMARY KEY (saga, step)
+)`,
+		`CREATE INDEX IF NOT EXISTS skald_barrier_updated ON skald_barrier (updated_us)`,
+		`CREATE TABLE IF NOT EXISTS skald_outbox (
+	seq ` + serial + `,
+	id TEXT NOT NULL UNIQUE,
+	source TEXT NOT NULL,
+	type TEXT NOT NULL,
+	saga TEXT NOT NULL,
+	step TEXT NOT NULL,
+	time_us BIGINT NOT NULL,
+	data ` + blob + ` NOT NULL,
+	trace TEXT NOT NULL DEFAULT ''
+)`,
+		fmt.Sprintf(`INSERT INTO skald_participant_schema (version) VALUES (%d) ON CONFLICT (version) DO NOTHING`, SchemaVersion),
+	}
+}
+
+// setUp makes the tables, unless the service does, and looks whether they are the ones this package knows.
+func (p *Participant) setUp(ctx context.Context, keep bool) error {
+	if !keep {
+		if err := p.createTables(ctx); err != nil {
+			return fmt.Errorf("making the tables: %w", err)
+		}
+	}
+	var version int
+	err := p.db.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM skald_participant_schema`).Scan(&version)
+	if err != nil {
+		return fmt.Errorf("reading the tables' version: %w; run the statements of sqlparticipant.Schema in a migration, or unset KeepSchema", err)
+	}
+	if version != SchemaVersion {
+		return fmt.Errorf("the tables have version %d and this program knows version %d: run the program that fits the database", version, SchemaVersion)
+	}
+	return nil
+}
+
+func (p *Participant) createTables(ctx context.Context) error {
+	tx, err := p.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer rollback(tx)
+	if p.dialect == PostgreSQL {
+		// "IF NOT EXISTS" alone lets two processes that start together collide in the catalogue.
+		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('skald participant schema', 0))`); err != nil {
+			return err
+		}
+	}
+	for _, statement := range Schema(p.dialect) {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// rollback ends a transaction that was not committed. Its error says nothing new: the connection is dropped if it failed.
+func rollback(tx *sql.Tx) { _ = tx.Rollback() }
