@@ -1,0 +1,140 @@
+// One order: its saga as it happens, its end, its receipt.
+import { fill, h, icon, say } from "./dom.js";
+import { money, shortId } from "./format.js";
+import * as api from "./api.js";
+import * as memory from "./memory.js";
+import { flow } from "./flow.js";
+import { follow } from "./stream.js";
+import { incidents } from "./incident.js";
+import { publishedEvents } from "./published.js";
+import { recentOrders } from "./recent.js";
+import { reasonInWords, settledStates, stateWords, titleOf } from "./words.js";
+import { verdict } from "./verdict.js";
+
+const connectionWords = {
+  connecting: "Connecting…",
+  live: "Live",
+  reconnecting: "Connection lost, reconnecting…",
+  ended: "Saga ended",
+};
+
+/** The view of an order. `first` is the order as the server just accepted it, or null when the page was opened by address. */
+export function orderView({ id, first, open, buyAgain }) {
+  const parts = {
+    flow: flow(),
+    published: publishedEvents(),
+    incidents: incidents(id),
+    verdict: verdict({ buyAgain: () => buyAgain(memory.recentOrders().find((order) => order.id === id)?.items ?? []) }),
+    recent: recentOrders({ open, current: id }),
+    total: h("span", { class: "order-total" }),
+    state: h("code", { "data-testid": "saga-state" }, "…"),
+    connection: h("p", { class: "connection", "data-testid": "connection" }),
+    news: h("p", { class: "visually-hidden", "aria-live": "polite", "data-testid": "saga-news" }),
+  };
+  const content = h("div", { class: "order-content" }, parts.verdict.element, parts.incidents.element, sagaPanel(parts), parts.published.element);
+  const element = h("div", { class: "order" }, heading(id, parts), content, parts.recent.element, parts.news);
+  const controller = new AbortController();
+  let stream = null;
+  let shown = null;
+
+  function show(order) {
+    tell(parts.news, shown, order);
+    shown = order;
+    parts.flow.show(order);
+    parts.published.show(order.events ?? []);
+    parts.incidents.show(order.incidents);
+    parts.verdict.show(order);
+    showState(parts, order);
+    memory.rememberOrder(remembered(order));
+    parts.recent.show();
+  }
+
+  function watch() {
+    stream = follow(id, {
+      onOrder: show,
+      onPublished: parts.published.add,
+      onConnection: (state) => showConnection(parts.connection, state),
+    });
+  }
+
+  async function load() {
+    try {
+      show(await api.order(id, controller.signal));
+      fill(element, heading(id, parts), content, parts.recent.element, parts.news);
+      watch();
+    } catch (problem) {
+      if (controller.signal.aborted) return;
+      fill(element, heading(id, parts), trouble(problem, id, load), parts.recent.element);
+    }
+  }
+
+  function stop() {
+    controller.abort();
+    stream?.stop();
+  }
+
+  if (first?.steps) {
+    show(first);
+    watch();
+  } else load();
+  return { element, stop, title: `Order ${shortId(id)}` };
+}
+
+function heading(id, { total }) {
+  return h("header", { class: "order-head" },
+    h("div", null, h("h1", { tabindex: "-1" }, `Order ${shortId(id)}`), h("p", { class: "mono quiet order-id" }, id)),
+    total);
+}
+
+function sagaPanel({ flow: drawing, state, connection }) {
+  return h("section", { class: "card panel saga", "aria-labelledby": "saga-title" },
+    h("header", { class: "panel-head" },
+      h("h2", { id: "saga-title" }, "The saga"),
+      h("p", { class: "global-state" }, h("span", { class: "quiet" }, "State "), state),
+      connection),
+    drawing.element);
+}
+
+function showState({ state, total }, order) {
+  say(state, order.state);
+  state.dataset.state = order.state;
+  state.dataset.outcome = order.outcome;
+  say(total, order.total_cents ? money(order.total_cents) : "");
+}
+
+function showConnection(line, state) {
+  line.dataset.connection = state;
+  const sign = { reconnecting: "retrying", connecting: "waiting", ended: "done" }[state];
+  fill(line, sign ? icon(sign) : h("span", { class: "pulse" }), h("span", { role: state === "reconnecting" ? "status" : null }, connectionWords[state]));
+}
+
+/** What is kept of an order between visits. */
+function remembered(order) {
+  const kept = { id: order.id, outcome: order.outcome ?? "running" };
+  if (order.total_cents) kept.total_cents = order.total_cents;
+  return kept;
+}
+
+/** Tells a listener what changed: steps that settled, then the outcome. */
+function tell(news, before, order) {
+  const was = new Map((before?.steps ?? []).map((step) => [step.name, step.state]));
+  const said = (order.steps ?? [])
+    .filter((step) => before && was.get(step.name) !== step.state && settledStates.has(step.state))
+    .map((step) => `${titleOf(step.name)}: ${stateWords[step.state].toLowerCase()}${step.reason ? `, ${reasonInWords(step.reason)}` : "."}`);
+  if (before && before.outcome !== order.outcome) {
+    const words = { completed: "The order is confirmed.", compensated: "The order was cancelled, everything is undone.", compensating: "Going back: undoing what was done." };
+    said.push(words[order.outcome] ?? "");
+  }
+  if (said.length > 0) news.textContent = said.join(" ");
+}
+
+function trouble(problem, id, retry) {
+  if (problem.status === 404) {
+    return h("div", { class: "notice", "data-testid": "order-unknown" }, h("p", { class: "notice-text" },
+      h("b", null, "This order is not known here. "), `There is no order ${id}. Its address may be mistyped, or the data was started afresh.`),
+    h("a", { class: "button primary", href: "/shop/" }, "Go to the shop"));
+  }
+  return h("div", { class: "notice bad", role: "alert", "data-testid": "order-error" }, icon("offline"),
+    h("p", { class: "notice-text" }, h("b", null, "The order cannot be shown right now. "), problem.message, " Your order is safe: it goes on without this page."),
+    h("button", { type: "button", class: "button", onclick: retry }, "Try again"));
+}
