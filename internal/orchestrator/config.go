@@ -1,0 +1,138 @@
+// Package orchestrator drives sagas from one durable coordinator: it runs the machine, keeps the journal with group
+// commit, calls the participants, and recovers after a crash.
+//
+// Nothing in it is specific to a user's types, a store's product or a transport. It promises what docs/guarantees.md says for orchestrated mode,
+// provided the store keeps its contract and participants keep the level that is stated for them.
+package orchestrator
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/skaldhq/skald/internal/machine"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store"
+)
+
+// Config says what an orchestrator works with. The zero value of a field means its default, where one is given.
+type Config struct {
+	Store        store.Store
+	Plans        []*plan.Plan           // of one name, the last is what Start takes when no version is asked for
+	Participants map[string]Participant // by the owner's name in operations: "inventaire" of "inventaire.reserve"
+
+	MaxInFlight int           // sagas that are neither ended nor sleeping until starts are refused; 20,000
+	Linger      time.Duration // how long a record that nothing waits for may wait for company; 5 ms
+	Retention   time.Duration // ended sagas are pruned after this; 30 days; negative: never
+	Clock       Clock         // the system's
+	Jitter      func() float64
+	Observer    Observer
+	Logger      *slog.Logger
+}
+
+// Participant is where a step's calls go.
+type Participant struct {
+	Invoker participant.Invoker
+	Level   participant.Level
+	// MaxCalls bounds concurrent actions; 256. Compensations have a lane of their own of the same width.
+	MaxCalls int
+	Breaker  Breaker
+}
+
+// Clock tells the time and sets timers. Simulations bring their own.
+type Clock interface {
+	Now() time.Time
+	// AfterFunc calls f once after d, in a goroutine of its own; stop keeps it from starting if it has not yet.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
+}
+
+// Observer sees what happens, for metrics. It is called from several goroutines, must not block and keeps no pointer.
+type Observer interface {
+	// Recorded sees each event as it is applied; it may not be durable yet. s is the saga after it.
+	Recorded(s *store.Summary, e *journal.Event)
+	// Committed sees each group commit: how many sagas it carried and how long it took.
+	Committed(appends int, took time.Duration)
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+func (systemClock) AfterFunc(d time.Duration, f func()) func() bool {
+	return time.AfterFunc(d, f).Stop
+}
+
+type noObserver struct{}
+
+func (noObserver) Recorded(*store.Summary, *journal.Event) {}
+func (noObserver) Committed(int, time.Duration)            {}
+
+func (c *Config) defaults() {
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = 20_000
+	}
+	if c.Linger == 0 {
+		c.Linger = 5 * time.Millisecond
+	}
+	if c.Retention == 0 {
+		c.Retention = 30 * 24 * time.Hour
+	}
+	if c.Clock == nil {
+		c.Clock = systemClock{}
+	}
+	if c.Jitter == nil {
+		c.Jitter = func() float64 { return 2*rand.Float64() - 1 }
+	}
+	if c.Observer == nil {
+		c.Observer = noObserver{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// validate finds what keeps the plans from being run, all at once.
+func (c *Config) validate() []plan.Fault {
+	var faults []plan.Fault
+	if c.Store == nil {
+		faults = append(faults, plan.Fault{Problem: "there is no store", Mend: "open one, such as sqlitestore, and give it as Store"})
+	}
+	for _, p := range c.Plans {
+		for i := range p.Steps {
+			for _, op := range operations(&p.Steps[i]) {
+				owner := plan.Owner(op)
+				x, ok := c.Participants[owner]
+				switch {
+				case !ok || x.Invoker == nil:
+					faults = append(faults, plan.Fault{Step: p.Steps[i].Name, Problem: "no participant " + owner + " is registered for " + op, Mend: "add it to Participants"})
+				case x.Level < participant.L0 || x.Level > participant.L2:
+					faults = append(faults, plan.Fault{Step: p.Steps[i].Name, Problem: "participant " + owner + " states no level", Mend: "say L2 if it uses the barrier, L1 behind a sidecar, otherwise L0"})
+				}
+			}
+		}
+	}
+	return faults
+}
+
+func operations(s *plan.Step) []string {
+	if s.Compensation == "" {
+		return []string{s.Action}
+	}
+	return []string{s.Action, s.Compensation}
+}
+
+func (c *Config) machines() map[string]*machine.Machine {
+	all := make(map[string]*machine.Machine, len(c.Plans))
+	for _, p := range c.Plans {
+		levels := make([]participant.Level, len(p.Steps))
+		for i := range p.Steps {
+			levels[i] = c.Participants[plan.Owner(p.Steps[i].Action)].Level
+		}
+		m := machine.New(p, levels)
+		all[versioned(p.Name, p.Version)], all[p.Name] = m, m
+	}
+	return all
+}
+
+func versioned(name, version string) string { return name + "@" + version }

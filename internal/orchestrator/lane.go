@@ -1,0 +1,167 @@
+package orchestrator
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/skaldhq/skald/participant"
+)
+
+// lane bounds the concurrent calls to one participant, in the order in which they were asked for. Waiting calls cost no goroutine.
+type lane struct {
+	o       *Orchestrator
+	to      participant.Invoker
+	breaker *breaker
+
+	mu    sync.Mutex
+	free  int
+	queue []call
+}
+
+// call is one call and what takes its answer.
+type call struct {
+	participant.Call
+	answer func(participant.Answer)
+}
+
+// lanes are the two lanes of a participant: a flood of actions never holds compensations up.
+type lanes struct{ actions, compensations lane }
+
+func newLanes(o *Orchestrator, p Participant) *lanes {
+	width := p.MaxCalls
+	if width == 0 {
+		width = 256
+	}
+	b := newBreaker(p.Breaker, o.Clock)
+	return &lanes{
+		actions:       lane{o: o, to: p.Invoker, breaker: b, free: width},
+		compensations: lane{o: o, to: p.Invoker, breaker: b, free: width},
+	}
+}
+
+func (l *lanes) of(phase participant.Phase) *lane {
+	if phase == participant.Compensation {
+		return &l.compensations
+	}
+	return &l.actions
+}
+
+// submit makes the call as soon as there is room. The answer comes on another goroutine.
+func (l *lane) submit(c call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.free == 0 {
+		l.queue = append(l.queue, c)
+		return
+	}
+	l.free--
+	if !l.o.spawn(func() { l.serve(c) }) {
+		l.free++
+	}
+}
+
+// serve makes calls until none waits.
+func (l *lane) serve(c call) {
+	for {
+		c.answer(l.invoke(c.Call))
+		l.mu.Lock()
+		if len(l.queue) == 0 || l.o.stopping() {
+			l.free++
+			l.mu.Unlock()
+			return
+		}
+		c = l.queue[0]
+		l.queue[0] = call{}
+		if l.queue = l.queue[1:]; len(l.queue) == 0 {
+			l.queue = nil
+		}
+		l.mu.Unlock()
+	}
+}
+
+func (l *lane) invoke(c participant.Call) participant.Answer {
+	if wait := l.breaker.admit(); wait > 0 {
+		return participant.Answer{
+			Detail:     "not asked: the participant has failed repeatedly and is left alone for a moment",
+			RetryAfter: wait,
+		}
+	}
+	ctx, cancel := context.WithDeadline(l.o.ctx, c.Deadline)
+	defer cancel()
+	a := l.to.Invoke(ctx, c)
+	l.breaker.report(a.Class != participant.Unknown)
+	return a
+}
+
+// waiting counts the calls that wait for room.
+func (l *lane) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue)
+}
+
+// Breaker says when a participant that fails is left alone. After Failures unknown results in a row it is not called for Pause; then one
+// call tries it, and its result decides. Calls that are not made count as attempts with an unknown result.
+type Breaker struct {
+	Failures int           // 20; negative: never
+	Pause    time.Duration // 2 s
+}
+
+type breaker struct {
+	Breaker
+	clock Clock
+
+	mu       sync.Mutex
+	failures int
+	until    time.Time // left alone until then
+	probing  bool
+}
+
+func newBreaker(b Breaker, clock Clock) *breaker {
+	if b.Failures == 0 {
+		b.Failures = 20
+	}
+	if b.Pause == 0 {
+		b.Pause = 2 * time.Second
+	}
+	return &breaker{Breaker: b, clock: clock}
+}
+
+// admit returns how long to leave the participant alone, or 0 to call it.
+func (b *breaker) admit() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.until.IsZero() {
+		return 0
+	}
+	if left := b.until.Sub(b.clock.Now()); left > 0 {
+		return left
+	}
+	if b.probing {
+		return b.Pause
+	}
+	b.probing = true
+	return 0
+}
+
+func (b *breaker) report(ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.probing = false
+	if ok {
+		b.failures, b.until = 0, time.Time{}
+		return
+	}
+	b.failures++
+	if b.Failures > 0 && b.failures >= b.Failures {
+		b.until = b.clock.Now().Add(b.Pause)
+	}
+}
+
+// open says whether the participant is left alone now.
+func (b *breaker) open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.until.IsZero()
+}

@@ -1,0 +1,235 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/skaldhq/skald/internal/machine"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/store"
+)
+
+// Saga is what is durable of a saga.
+type Saga struct {
+	Summary store.Summary
+	View    journal.View
+}
+
+// Get reads a saga. It shows what is durable: records that nothing waits for may be missing for a few milliseconds.
+func (o *Orchestrator) Get(ctx context.Context, id journal.SagaID) (Saga, error) {
+	s, v, err := o.find(ctx, id)
+	return Saga{s, v}, err
+}
+
+// Events reads a saga's journal from after the given sequence number.
+func (o *Orchestrator) Events(ctx context.Context, id journal.SagaID, after uint64) ([]journal.Event, error) {
+	var events []journal.Event
+	_, err := o.read(ctx, id, func(e journal.Event) error {
+		if e.Seq > after {
+			events = append(events, e)
+		}
+		return nil
+	})
+	return events, err
+}
+
+// Wait returns when the saga has its outcome, or with ctx's error. The saga goes on either way.
+func (o *Orchestrator) Wait(ctx context.Context, id journal.SagaID) error {
+	r := o.runs.get(id)
+	if r == nil {
+		return o.waitStored(ctx, id)
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-o.dead:
+		return fmt.Errorf("%w: %w", ErrStopped, o.failed())
+	case <-o.halt:
+		return ErrStopped
+	}
+}
+
+// waitStored waits for a saga that is not in memory: it has ended, is not picked up yet, or nobody can go on with it.
+func (o *Orchestrator) waitStored(ctx context.Context, id journal.SagaID) error {
+	w := o.watchers.add(id)
+	defer o.watchers.remove(id, w)
+	for {
+		s, err := o.find1(ctx, id)
+		if err != nil || s.State.Ended() {
+			return err
+		}
+		if r := o.runs.get(id); r != nil {
+			return o.Wait(ctx, id)
+		}
+		select {
+		case <-w:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-o.halt:
+			return ErrStopped
+		}
+	}
+}
+
+// find1 reads a summary only.
+func (o *Orchestrator) find1(ctx context.Context, id journal.SagaID) (store.Summary, error) {
+	page, err := o.Store.List(ctx, store.Filter{ID: id, Limit: 1})
+	if err != nil {
+		return store.Summary{}, err
+	}
+	if len(page.Sagas) == 0 {
+		return store.Summary{}, fmt.Errorf("saga %s: %w", id, store.ErrNotFound)
+	}
+	return page.Sagas[0], nil
+}
+
+// Watch hands the saga's events to yield, from after the given sequence number, as they become durable, until the outcome, ctx's end or an
+// error of yield. A slow receiver holds nobody up: events are read from the store when it is ready for them.
+func (o *Orchestrator) Watch(ctx context.Context, id journal.SagaID, after uint64, yield func(journal.Event) error) error {
+	w := o.watchers.add(id)
+	defer o.watchers.remove(id, w)
+	for {
+		events, err := o.Events(ctx, id, after)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if err := yield(e); err != nil {
+				return err
+			}
+			after = e.Seq
+			if e.Kind == journal.SagaCompleted || e.Kind == journal.SagaCompensated {
+				return nil
+			}
+		}
+		if len(events) == 0 {
+			if s, err := o.find1(ctx, id); err != nil || s.State.Ended() && s.Seq <= after {
+				return err
+			}
+		}
+		select {
+		case <-w:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-o.halt:
+			return ErrStopped
+		}
+	}
+}
+
+// Cancel asks for a saga to be turned back and returns when that is durable. It is an error once the saga has passed its pivot's
+// intent or has ended; a saga that turns back already is left as it is.
+func (o *Orchestrator) Cancel(ctx context.Context, id journal.SagaID, by, reason string) error {
+	return o.act(ctx, id, func(r *run) (journal.Event, bool, error) {
+		e := journal.Event{Kind: journal.CancelRequested, By: by, Detail: reason, Reason: machine.ReasonCancelled}
+		return e, r.s.Phase != machine.Running || r.s.Turning(), r.m.Cancellable(&r.s)
+	})
+}
+
+// Resolution is an operator's decision about a step, or about the saga as a whole when Step is empty.
+type Resolution struct {
+	Step    string
+	Verb    journal.Verb
+	By      string
+	Reason  string // required, except to retry
+	Payload []byte // the new input (replace) or the result (done): JSON
+}
+
+// Resolve applies an operator's decision and returns when it is durable, which is before anything follows from it.
+func (o *Orchestrator) Resolve(ctx context.Context, id journal.SagaID, x Resolution) error {
+	return o.act(ctx, id, func(r *run) (journal.Event, bool, error) {
+		e := journal.Event{Kind: journal.IncidentResolved, Step: x.Step, Verb: x.Verb, By: x.By, Detail: x.Reason, Payload: x.Payload}
+		return e, false, r.m.Resolvable(&r.s, x.Verb, x.Step, x.Payload)
+	})
+}
+
+// act records what somebody decides about a saga that is under way.
+func (o *Orchestrator) act(ctx context.Context, id journal.SagaID, decide func(*run) (e journal.Event, nothing bool, err error)) error {
+	if !o.enter() {
+		return ErrStopped
+	}
+	defer o.leave()
+	r := o.runs.get(id)
+	if r == nil {
+		return o.absent(ctx, id)
+	}
+	told := make(chan error, 1)
+	r.mu.Lock()
+	e, nothing, err := decide(r)
+	if err != nil || nothing {
+		r.mu.Unlock()
+		return err
+	}
+	r.advance([]machine.Command{{Do: machine.Record, Event: e}}, func(err error) { told <- err })
+	r.mu.Unlock()
+	select {
+	case err := <-told:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// absent says why a saga that is not in memory cannot be acted on.
+func (o *Orchestrator) absent(ctx context.Context, id journal.SagaID) error {
+	s, err := o.find1(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case s.State.Ended():
+		return machine.ErrEnded
+	case s.Incident == ReasonDefinition:
+		return fmt.Errorf("%w: %s; register it, then act", ErrDefinition, versioned(s.Definition, s.Version))
+	}
+	return errors.New("the saga is being picked up after a restart; try again in a moment")
+}
+
+// List lists sagas from the store.
+func (o *Orchestrator) List(ctx context.Context, f store.Filter) (store.Page, error) {
+	return o.Store.List(ctx, f)
+}
+
+// watchers tells those who watch a saga that something new is durable. A notice that finds one pending is dropped: the watcher reads everything
+// that is new.
+type watchers struct {
+	mu  sync.Mutex
+	all map[journal.SagaID]map[chan struct{}]struct{}
+}
+
+func (x *watchers) add(id journal.SagaID) chan struct{} {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.all == nil {
+		x.all = make(map[journal.SagaID]map[chan struct{}]struct{})
+	}
+	if x.all[id] == nil {
+		x.all[id] = make(map[chan struct{}]struct{})
+	}
+	w := make(chan struct{}, 1)
+	x.all[id][w] = struct{}{}
+	return w
+}
+
+func (x *watchers) remove(id journal.SagaID, w chan struct{}) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.all[id], w)
+	if len(x.all[id]) == 0 {
+		delete(x.all, id)
+	}
+}
+
+func (x *watchers) notify(id journal.SagaID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for w := range x.all[id] {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
