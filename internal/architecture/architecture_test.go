@@ -15,7 +15,7 @@ func load(t *testing.T) []Package {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packages, err := Load(dir)
+	packages, err := Load(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestImportsPointDown(t *testing.T) { report(t, CheckImports(load(t))) }
 func TestHouseRulesHold(t *testing.T) { report(t, CheckHouse(load(t))) }
 
 func TestMachineIsPure(t *testing.T) {
-	found, err := CheckPurity(checkout, root+"/internal/machine")
+	found, err := CheckPurity(t.Context(), checkout, root+"/internal/machine")
 	if err != nil {
 		t.Fatal(err)
 	}

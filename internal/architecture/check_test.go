@@ -113,6 +113,7 @@ func TestHouseRulesCatch(t *testing.T) {
 		"long method":        with("journal", File{Path: "a.go", Funcs: []Func{{Name: "main", Method: true, Lines: maxFunc + 1}}}),
 		"init":               with("journal", File{Path: "a.go", Funcs: []Func{{Name: "init", Lines: 3}}}),
 		"long main":          with("main", File{Path: "a.go", Funcs: []Func{{Name: "main", Lines: maxMain + 1}}}),
+		"sleeping test":      {Name: "journal", TestFiles: []File{{Path: "a_test.go", Sleeps: []int{3}}}},
 		"state":              with("journal", File{Path: "a.go", State: []Variable{{Name: "registry"}}}),
 	} {
 		if found := CheckHouse([]Package{p}); len(found) != 1 {
@@ -184,6 +185,18 @@ func (t T) init() {}
 	}
 }
 
+func TestMeasureTellsSleepFromVirtualTime(t *testing.T) {
+	for imports, want := range map[string]int{`"time"`: 1, `"time"; "testing/synctest"`: 0} {
+		file, err := measure("a_test.go", []byte("package a\nimport ("+imports+")\nfunc f() { time.Sleep(1) }\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(file.Sleeps) != want {
+			t.Errorf("imports %s: sleeps on lines %v, want %d", imports, file.Sleeps, want)
+		}
+	}
+}
+
 func TestPurityCatches(t *testing.T) {
 	purity := puritySearch(t)
 	for name, test := range map[string]struct{ source, want string }{
@@ -226,7 +239,7 @@ func puritySearch(t *testing.T) func(declarations string) []Violation {
 	t.Helper()
 	const head = "package p; import (\"fmt\"; \"maps\"; \"slices\"; \"time\"); " +
 		"var (_ = fmt.Sprint; _ time.Time; _ = slices.Max[[]int]; _ = maps.Clone[map[int]int]); "
-	compiled, err := compile(checkout, "fmt", "maps", "slices", "time")
+	compiled, err := compile(t.Context(), checkout, "fmt", "maps", "slices", "time")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,11 @@ func CheckHouse(packages []Package) []Violation {
 				found = append(found, checkFile(p, f)...)
 			}
 		}
+		for _, f := range p.TestFiles {
+			for _, line := range f.Sleeps {
+				found = append(found, Violation{fmt.Sprintf("%s:%d", f.Path, line), "a test sleeps", "wait for what it needs, with a deadline, or use testing/synctest"})
+			}
+		}
 	}
 	return found
 }

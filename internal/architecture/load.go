@@ -2,6 +2,7 @@ package architecture
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,19 +18,30 @@ var modules = []string{".", "examples", "bench"}
 
 // listed is the part of `go list -json` that is used here.
 type listed struct {
-	ImportPath, Dir, Name, Doc         string
-	Module                             struct{ Path string }
-	GoFiles, CgoFiles                  []string
-	Imports, TestImports, XTestImports []string
-	Export                             string
+	ImportPath   string       `json:"ImportPath"`
+	Dir          string       `json:"Dir"`
+	Name         string       `json:"Name"`
+	Doc          string       `json:"Doc"`
+	Module       listedModule `json:"Module"`
+	GoFiles      []string     `json:"GoFiles"`
+	TestGoFiles  []string     `json:"TestGoFiles"`
+	XTestGoFiles []string     `json:"XTestGoFiles"`
+	Imports      []string     `json:"Imports"`
+	TestImports  []string     `json:"TestImports"`
+	XTestImports []string     `json:"XTestImports"`
+	Export       string       `json:"Export"` // file with what the compiler knows of the package
+}
+
+type listedModule struct {
+	Path string `json:"Path"`
 }
 
 // Load reads the packages of all modules of the checkout at dir. It needs the go command and compiles nothing, so it
 // works while a package does not compile.
-func Load(dir string) ([]Package, error) {
+func Load(ctx context.Context, dir string) ([]Package, error) {
 	var packages []Package
 	for _, module := range modules {
-		found, err := list(filepath.Join(dir, module), "-e", "-json=ImportPath,Dir,Name,Doc,Module,GoFiles,CgoFiles,Imports,TestImports,XTestImports", "./...")
+		found, err := list(ctx, filepath.Join(dir, module), "-e", "-json=ImportPath,Dir,Name,Doc,Module,GoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports", "./...")
 		if err != nil {
 			return nil, err
 		}
@@ -45,8 +57,8 @@ func Load(dir string) ([]Package, error) {
 }
 
 // list runs go list in a folder.
-func list(dir string, arguments ...string) ([]listed, error) {
-	command := exec.Command("go", append([]string{"list"}, arguments...)...)
+func list(ctx context.Context, dir string, arguments ...string) ([]listed, error) {
+	command := exec.CommandContext(ctx, "go", append([]string{"list"}, arguments...)...)
 	command.Dir = dir
 	var complaint bytes.Buffer
 	command.Stderr = &complaint
@@ -76,20 +88,32 @@ func (l listed) load(checkout string) (Package, error) {
 		Imports:     l.Imports,
 		TestImports: slices.Concat(l.TestImports, l.XTestImports),
 	}
-	for _, name := range slices.Concat(l.GoFiles, l.CgoFiles) {
+	var err error
+	if p.Files, err = l.measure(checkout, l.GoFiles); err != nil {
+		return Package{}, err
+	}
+	if p.TestFiles, err = l.measure(checkout, slices.Concat(l.TestGoFiles, l.XTestGoFiles)); err != nil {
+		return Package{}, err
+	}
+	return p, nil
+}
+
+func (l listed) measure(checkout string, names []string) ([]File, error) {
+	var files []File
+	for _, name := range names {
 		path := filepath.Join(l.Dir, name)
 		source, err := os.ReadFile(path)
 		if err != nil {
-			return Package{}, fmt.Errorf("architecture: %w", err)
+			return nil, fmt.Errorf("architecture: %w", err)
 		}
 		if relative, err := filepath.Rel(checkout, path); err == nil {
 			path = relative
 		}
 		file, err := measure(path, source)
 		if err != nil {
-			return Package{}, err
+			return nil, err
 		}
-		p.Files = append(p.Files, file)
+		files = append(files, file)
 	}
-	return p, nil
+	return files, nil
 }

@@ -8,7 +8,8 @@ type Package struct {
 	Documented  bool     // has a package comment
 	Imports     []string // of its code
 	TestImports []string // of its test files
-	Files       []File   // of its code; not the test files
+	Files       []File   // of its code
+	TestFiles   []File
 }
 
 // File is a file of a package, measured.
@@ -18,6 +19,7 @@ type File struct {
 	Generated bool // says so itself; sizes do not matter then
 	Funcs     []Func
 	State     []Variable // package variables that can only be there to change
+	Sleeps    []int      // lines on which it really sleeps: a file that imports testing/synctest sleeps in virtual time
 }
 
 // Func is a function or method.

@@ -1,6 +1,7 @@
 package architecture
 
 import (
+	"context"
 	"fmt"
 	"go/ast"
 	"go/importer"
@@ -26,8 +27,8 @@ var inMapOrder = []string{"All", "Keys", "Values"}
 // CheckPurity type-checks the package with the given import path in the checkout at dir, and finds what in its code could make two
 // runs with the same input differ: clocks, printing, goroutines and channels, and the order of a map. Its imports are
 // CheckImports' business.
-func CheckPurity(dir, importPath string) ([]Violation, error) {
-	found, err := compile(dir, importPath)
+func CheckPurity(ctx context.Context, dir, importPath string) ([]Violation, error) {
+	found, err := compile(ctx, dir, importPath)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +46,8 @@ func CheckPurity(dir, importPath string) ([]Violation, error) {
 }
 
 // compile builds packages and lists them and everything they import, with where the compiler left what it knows of each.
-func compile(dir string, importPaths ...string) ([]listed, error) {
-	return list(dir, append([]string{"-export", "-deps", "-json=ImportPath,Dir,GoFiles,Export"}, importPaths...)...)
+func compile(ctx context.Context, dir string, importPaths ...string) ([]listed, error) {
+	return list(ctx, dir, append([]string{"-export", "-deps", "-json=ImportPath,Dir,GoFiles,Export"}, importPaths...)...)
 }
 
 // compiledImporter lets a type check import the packages that were compiled.

@@ -20,6 +20,7 @@ func measure(path string, source []byte) (File, error) {
 		Path:      path,
 		Lines:     bytes.Count(source, []byte("\n")),
 		Generated: ast.IsGenerated(parsed),
+		Sleeps:    sleeps(positions, parsed),
 	}
 	for _, declaration := range parsed.Decls {
 		switch d := declaration.(type) {
@@ -34,6 +35,25 @@ func measure(path string, source []byte) (File, error) {
 		}
 	}
 	return file, nil
+}
+
+// sleeps returns the lines that call time.Sleep in a file that does not use virtual time.
+func sleeps(positions *token.FileSet, file *ast.File) []int {
+	for _, imported := range file.Imports {
+		if imported.Path.Value == `"testing/synctest"` {
+			return nil
+		}
+	}
+	var lines []int
+	ast.Inspect(file, func(node ast.Node) bool {
+		if selector, ok := node.(*ast.SelectorExpr); ok && selector.Sel.Name == "Sleep" {
+			if from, ok := selector.X.(*ast.Ident); ok && from.Name == "time" {
+				lines = append(lines, positions.Position(selector.Pos()).Line)
+			}
+		}
+		return true
+	})
+	return lines
 }
 
 // state returns the variables of a declaration that make sense only if they change: those without a value, empty maps

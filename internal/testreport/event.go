@@ -7,13 +7,13 @@ import (
 
 // event is one line of `go test -json`, as documented by `go doc test2json` and, for builds, `go help buildjson`.
 type event struct {
-	Action      string
-	Package     string
-	Test        string
-	Output      string
-	Elapsed     float64 // seconds
-	ImportPath  string  // of a build event
-	FailedBuild string  // import path of the build because of which this package failed
+	Action      string  `json:"Action"`
+	Package     string  `json:"Package"`
+	Test        string  `json:"Test"`
+	Output      string  `json:"Output"`
+	Elapsed     float64 `json:"Elapsed"`     // seconds
+	ImportPath  string  `json:"ImportPath"`  // of a build event
+	FailedBuild string  `json:"FailedBuild"` // import path of the build because of which this package failed
 }
 
 // parseEvent reads one line. What is not JSON (a message of the go command that went to the same stream) comes back as
