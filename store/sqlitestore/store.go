@@ -1,0 +1,212 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"modernc.org/sqlite"
+
+	"github.com/skaldhq/skald/store"
+)
+
+// Config says where and how a store is kept.
+type Config struct {
+	// Path of the database file. It is made if it is not there; its folder must be. SQLite keeps path-wal and path-shm beside it, and this
+	// package path-lock.
+	Path string
+	// Readers is the number of connections for reading. Default: 4.
+	Readers int
+	// MaxBytes is the size of the database file beyond which Commit returns store.ErrFull; the write-ahead log is not counted. Default: no limit but the disk's.
+	MaxBytes int64
+	// Cached is the number of open sagas whose position in the file is remembered, about 200 bytes each. An append to another one reads it
+	// first. Default: 100,000.
+	Cached int
+}
+
+func (c *Config) validate() error {
+	if c.Path == "" {
+		return errors.New("sqlitestore: Config.Path is empty; name the database file")
+	}
+	if strings.ContainsRune(c.Path, 0) {
+		return fmt.Errorf("sqlitestore: Config.Path %q has a zero byte", c.Path)
+	}
+	if c.Readers < 0 || c.MaxBytes < 0 || c.Cached < 0 {
+		return fmt.Errorf("sqlitestore: Config has a negative number: %+v", *c)
+	}
+	if c.Readers == 0 {
+		c.Readers = 4
+	}
+	if c.Cached == 0 {
+		c.Cached = 100_000
+	}
+	return nil
+}
+
+// Store implements store.Store.
+type Store struct {
+	path    string
+	lock    *fileLock
+	readers *sql.DB
+	write   *writer
+	check   *checkpointer
+
+	life   sync.RWMutex // held for reading by every call, for writing by Close
+	closed bool
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens or makes a store. Another process that has it open for writing is an error, as is a file that a newer
+// program has written.
+func Open(cfg Config) (*Store, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(cfg.Path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlitestore: %w", err)
+	}
+	lock, err := acquireLock(path + "-lock")
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, lock: lock}
+	if err := s.open(cfg); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	return s, nil
+}
+
+func (s *Store) open(cfg Config) (err error) {
+	ctx := context.Background()
+	if s.write, err = openWriter(ctx, s.path, cfg); err != nil {
+		return err
+	}
+	reading, err := sqlite.NewConnector(dsn(s.path, readerPragmas))
+	if err != nil {
+		return fmt.Errorf("sqlitestore: %w", err)
+	}
+	s.readers = sql.OpenDB(reading)
+	s.readers.SetMaxOpenConns(cfg.Readers)
+	s.readers.SetMaxIdleConns(cfg.Readers)
+	if err := s.readers.PingContext(ctx); err != nil {
+		return fmt.Errorf("sqlitestore: opening %s for reading: %w", s.path, err)
+	}
+	s.check, err = startCheckpointer(ctx, s.path, s.write)
+	return err
+}
+
+// release gives everything back that was opened.
+func (s *Store) release() error {
+	var errs []error
+	if s.check != nil {
+		errs = append(errs, s.check.stop())
+	}
+	if s.readers != nil {
+		errs = append(errs, s.readers.Close())
+	}
+	if s.write != nil {
+		errs = append(errs, s.write.close()) // last of the connections: SQLite then folds the log into the file
+	}
+	return errors.Join(append(errs, s.lock.release())...)
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.release()
+}
+
+// enter begins a call; the caller calls s.life.RUnlock when there is no error.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.life.RLock()
+	if s.closed {
+		s.life.RUnlock()
+		return store.ErrClosed
+	}
+	return nil
+}
+
+// Acquire implements store.Store.
+func (s *Store) Acquire(ctx context.Context) (uint64, error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.life.RUnlock()
+	if err := s.write.begin(ctx); err != nil {
+		return 0, err
+	}
+	defer s.write.end()
+	return s.write.acquire()
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, epoch uint64, appends []store.Append) ([]error, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.life.RUnlock()
+	if err := s.write.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.write.end()
+	return s.write.commit(epoch, appends)
+}
+
+// Check reads the whole file and looks for damage of its structure, which takes about a second for each gigabyte. It does not verify
+// journals; reading them does.
+func (s *Store) Check(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.life.RUnlock()
+	var found string
+	if err := s.readers.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+		return readError(err)
+	}
+	if found != "ok" {
+		return fmt.Errorf("sqlitestore: %s is damaged: %s; restore it from a copy", s.path, found)
+	}
+	return nil
+}
+
+// Settings of the connections. Pages of 4,096 bytes are the unit of the disk and of its file system; see docs/journal-format.md for what was measured.
+const (
+	writerPragmas = "page_size(4096) journal_mode(wal) synchronous(full) wal_autocheckpoint(0) journal_size_limit(67108864)" +
+		" cache_size(-65536) temp_store(memory) busy_timeout(10000)"
+	readerPragmas = "query_only(1) cache_size(-8192) temp_store(memory) busy_timeout(10000)"
+	checkPragmas  = "synchronous(full) wal_autocheckpoint(0) journal_size_limit(67108864) busy_timeout(10000)"
+)
+
+func dsn(path, pragmas string) string {
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
+	q := url.Values{"_pragma": strings.Fields(pragmas), "_dqs": {"0"}, "_error_rc": {"1"}}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func connect(ctx context.Context, path, pragmas string) (*conn, error) {
+	connector, err := sqlite.NewConnector(dsn(path, pragmas))
+	if err != nil {
+		return nil, fmt.Errorf("sqlitestore: %w", err)
+	}
+	c, err := connector.Connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("sqlitestore: opening %s: %w", path, err)
+	}
+	return &conn{Conn: c}, nil
+}

@@ -1,0 +1,254 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/store"
+)
+
+// head is where a saga's journal ends and its rows are.
+type head struct {
+	n    int64 // sagas.n
+	last int64 // records.n of its last records
+	seq  uint64
+}
+
+// run is what a saga runs, as table runs has it.
+type run struct {
+	definition, version string
+	mode                journal.Mode
+}
+
+// writer is the one connection that writes, and what it knows without asking. begin and end guard all of it.
+type writer struct {
+	turn  chan struct{} // holds a token while somebody writes
+	conn  *conn
+	stmts map[string]*stmt // by their SQL
+	dead  error            // why nothing can be written any more
+
+	epoch  uint64
+	sagaN  int64                   // highest sagas.n
+	recN   int64                   // highest records.n
+	skew   int64                   // highest sagas.n - sagas.started, or more
+	heads  map[journal.SagaID]head // of open sagas; bounded
+	cached int
+	runs   map[run]int64
+	wrote  func(pages int) // told of every commit
+
+	sagaRows, recordRows multirow
+}
+
+func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err error) {
+	c, err := connect(ctx, path, writerPragmas)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{turn: make(chan struct{}, 1), conn: c, stmts: map[string]*stmt{}, cached: cfg.Cached,
+		heads: map[journal.SagaID]head{}, runs: map[run]int64{}, sagaRows: newMultirow(insertSagas, 14), recordRows: newMultirow(insertRecords, 3)}
+	if err := w.prepare(ctx, path, cfg); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return w, nil
+}
+
+func (w *writer) prepare(ctx context.Context, path string, cfg Config) error {
+	if err := migrate(ctx, w.conn, path); err != nil {
+		return err
+	}
+	if cfg.MaxBytes > 0 {
+		if _, err := w.conn.int(ctx, fmt.Sprintf("PRAGMA max_page_count(%d)", max(cfg.MaxBytes/4096, 1))); err != nil {
+			return readError(err)
+		}
+	}
+	for sql, to := range map[string]*int64{
+		"SELECT ifnull(max(n), 0) FROM sagas":            &w.sagaN,
+		"SELECT ifnull(max(n), 0) FROM records":          &w.recN,
+		"SELECT value FROM counters WHERE name = 'skew'": &w.skew,
+	} {
+		n, err := w.conn.int(ctx, sql)
+		if err != nil {
+			return readError(err)
+		}
+		*to = n
+	}
+	epoch, err := w.conn.int(ctx, "SELECT value FROM counters WHERE name = 'epoch'")
+	if err != nil {
+		return readError(err)
+	}
+	w.epoch = uint64(epoch)
+	return w.query("SELECT n, definition, version, mode FROM runs", func(row []driver.Value) {
+		w.runs[run{text(row[1]), text(row[2]), journal.Mode(text(row[3]))}] = number(row[0])
+	})
+}
+
+func (w *writer) close() error {
+	var errs []error
+	for _, s := range w.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close())...)
+}
+
+// begin waits for the writer's turn.
+func (w *writer) begin(ctx context.Context) error {
+	select {
+	case w.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if w.dead != nil {
+		w.end()
+		return w.dead
+	}
+	return nil
+}
+
+func (w *writer) end() { <-w.turn }
+
+// transaction runs do and commits it. After an error nothing is written, except after an error of the disk: then it is
+// unknown, and the writer is dead, because what the disk holds is only known after opening it again.
+func (w *writer) transaction(do func() error) error {
+	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("sqlitestore: beginning to write: %w", err) // nothing was touched
+	}
+	err := do()
+	if err == nil {
+		err = w.exec("COMMIT")
+	}
+	if err == nil {
+		return nil
+	}
+	back := w.exec("ROLLBACK")
+	switch {
+	case code(err) == lib.SQLITE_FULL:
+		return fullError(err)
+	case duplicate(err) && back == nil:
+		return err
+	}
+	w.dead = fmt.Errorf("sqlitestore: writing failed: %w; nothing more is written until the store is opened again", err)
+	return w.dead
+}
+
+func (w *writer) acquire() (uint64, error) {
+	next := w.epoch + 1
+	err := w.transaction(func() error {
+		return w.exec("UPDATE counters SET value = ? WHERE name = 'epoch'", int64(next))
+	})
+	if err != nil {
+		return 0, err
+	}
+	w.epoch = next
+	return next, nil
+}
+
+// stmt is a prepared statement with room for its arguments.
+type stmt struct {
+	driver.Stmt
+	args []driver.NamedValue
+}
+
+func (w *writer) stmt(sql string) (*stmt, error) {
+	if s := w.stmts[sql]; s != nil {
+		return s, nil
+	}
+	prepared, err := w.conn.Prepare(sql)
+	if err != nil {
+		return nil, err
+	}
+	s := &stmt{Stmt: prepared, args: make([]driver.NamedValue, strings.Count(sql, "?"))}
+	for i := range s.args {
+		s.args[i].Ordinal = i + 1
+	}
+	w.stmts[sql] = s
+	return s, nil
+}
+
+// exec runs a statement that is kept prepared. It takes no context: once begun, a transaction is not interrupted.
+func (w *writer) exec(sql string, args ...driver.Value) error {
+	s, err := w.stmt(sql)
+	if err != nil {
+		return err
+	}
+	for i, v := range args {
+		s.args[i].Value = v
+	}
+	return s.run()
+}
+
+func (s *stmt) run() error {
+	_, err := s.Stmt.(driver.StmtExecContext).ExecContext(context.Background(), s.args)
+	for i := range s.args {
+		s.args[i].Value = nil // it is the caller's: keep none
+	}
+	return err
+}
+
+// query hands the rows to yield one after another; a row is valid until yield returns.
+func (w *writer) query(sql string, yield func([]driver.Value), args ...driver.Value) error {
+	s, err := w.stmt(sql)
+	if err != nil {
+		return readError(err)
+	}
+	for i, v := range args {
+		s.args[i].Value = v
+	}
+	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(context.Background(), s.args)
+	if err != nil {
+		return readError(err)
+	}
+	defer rows.Close()
+	row := make([]driver.Value, len(rows.Columns()))
+	for {
+		switch err := rows.Next(row); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return readError(err)
+		}
+		yield(row)
+	}
+}
+
+func text(v driver.Value) string {
+	s, _ := v.(string) // the tables are STRICT: a text column holds text
+	return s
+}
+
+func number(v driver.Value) int64 {
+	n, _ := v.(int64) // the tables are STRICT: an integer column holds integers
+	return n
+}
+
+// find returns the head of a saga: from memory, or else from the file.
+func (w *writer) find(id journal.SagaID) (h head, ok bool, err error) {
+	if h, ok = w.heads[id]; ok {
+		return h, true, nil
+	}
+	err = w.query("SELECT n, last, seq FROM sagas WHERE id = ?", func(row []driver.Value) {
+		h, ok = head{n: number(row[0]), last: number(row[1]), seq: uint64(number(row[2]))}, true
+	}, string(id))
+	return h, ok, err
+}
+
+// remember keeps the head of an open saga and forgets that of an ended one, which is hardly ever continued.
+func (w *writer) remember(id journal.SagaID, h head, state store.State) {
+	if state.Ended() {
+		delete(w.heads, id)
+		return
+	}
+	if len(w.heads) >= w.cached {
+		for other := range w.heads { // any one: the order of a map is as good as another
+			delete(w.heads, other)
+			break
+		}
+	}
+	w.heads[id] = h
+}
