@@ -45,11 +45,12 @@ type Machine struct {
 func New(p *plan.Plan, levels []participant.Level) *Machine {
 	m := &Machine{Plan: p, undoable: p.Of(participant.Compensatable)}
 	for i := range p.Steps {
+		strict := p.Durability == plan.Strict || p.Steps[i].Strict
 		readonly := p.Steps[i].Kind == participant.ReadOnly
 		if levels[i] == participant.L0 && !readonly {
 			m.unsafe |= plan.One(i)
 		}
-		if levels[i] != participant.L2 && !readonly || i == p.Pivot || p.Durability == plan.Strict {
+		if levels[i] != participant.L2 && !readonly || i == p.Pivot || strict {
 			m.intent |= plan.One(i)
 		}
 		if levels[i] != participant.L2 || readonly && !p.Steps[i].Stored {

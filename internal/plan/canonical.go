@@ -31,6 +31,7 @@ type canonicalStep struct {
 	Reads             []string        `json:"reads"`
 	Input             string          `json:"input"`
 	Output            string          `json:"output"`
+	Strict            bool            `json:"strict,omitempty"`
 	Stored            bool            `json:"stored,omitempty"`
 	Timeout           string          `json:"timeout"`
 	Deadline          string          `json:"deadline,omitempty"`
@@ -75,7 +76,7 @@ func (p *Plan) canonicalStep(i int) canonicalStep {
 	s := &p.Steps[i]
 	c := canonicalStep{
 		Name: s.Name, Kind: s.Kind.String(), Action: s.Action, Compensation: s.Compensation,
-		After: p.names(p.Preds[i]), Reads: make([]string, 0, len(s.Reads)), Input: s.Input, Output: s.Output, Stored: s.Stored,
+		After: p.names(p.Preds[i]), Reads: make([]string, 0, len(s.Reads)), Input: s.Input, Output: s.Output, Strict: s.Strict, Stored: s.Stored,
 		Timeout: s.Timeout.String(), Deadline: duration(s.Deadline), Retry: s.Retry.canonical(), Events: s.Events,
 		Reasons: append([]string{}, s.Reasons...),
 	}

@@ -34,7 +34,8 @@ type Step struct {
 	Compensation string
 	Input        string // shape of the payload, see docs/design.md
 	Output       string
-	Stored       bool // the participant stores its answers
+	Stored       bool // of kind readonly: the participant stores its answers
+	Strict       bool // its intent and its result are waited for
 	Reads        []int
 	Map          Mapping
 	Retry        Retry

@@ -1,0 +1,156 @@
+package skald
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/skaldhq/skald/internal/orchestrator"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store"
+)
+
+// Config says what an engine works with.
+type Config struct {
+	// Store keeps the journals; package store/sqlitestore has the default one. The engine does not close it.
+	Store store.Store
+	// Sagas are the definitions to run. Several versions of one name may stand here: running sagas keep theirs, and the last is what a start
+	// without a version gets.
+	Sagas []Registered
+	// Participants says where the calls go, by the owner in the operations' names: "inventaire" of "inventaire.reserve".
+	Participants map[string]Participant
+
+	MaxInFlight int           // sagas with a call under way until starts are refused with *OverloadError; 20,000
+	Retention   time.Duration // ended sagas are pruned after this; 30 days; negative: never
+	Observer    Observer      // metrics; none
+	Logger      *slog.Logger  // never gets payloads; none
+}
+
+// Participant is where a participant's calls go.
+type Participant struct {
+	// Invoker makes the calls; package participant/httpparticipant has one over HTTP.
+	Invoker participant.Invoker
+	// Level is what the participant promises when a call reaches it twice. It must be stated: participant.L2 with the barrier.
+	Level participant.Level
+	// MaxCalls bounds concurrent actions; 256. Compensations have room of their own, as much again.
+	MaxCalls int
+	// Failures is the number of unknown results in a row after which the participant is left alone for Pause; 20, and negative for never.
+	Failures int
+	// Pause is how long a failing participant is left alone before one call tries it again; 2 s.
+	Pause time.Duration
+}
+
+// Observer sees events and commits, for metrics; package metrics has one for Prometheus.
+type Observer = orchestrator.Observer
+
+// Health says what an operator should know of an engine now.
+type Health = orchestrator.Health
+
+// Engine runs sagas in this process, orchestrated. Its methods may be called concurrently.
+type Engine struct {
+	o      *orchestrator.Orchestrator
+	plans  map[string]*plan.Plan // by name@version
+	levels map[string]participant.Level
+}
+
+var _ Client = (*Engine)(nil)
+
+// Open acquires the store, goes on with every unended saga in it and takes starts. A second engine on the same store takes it over; a saga
+// whose definition is not registered becomes an incident that names it. The error lists everything that is wrong with the configuration.
+func Open(ctx context.Context, c Config) (*Engine, error) {
+	e := &Engine{plans: make(map[string]*plan.Plan), levels: make(map[string]participant.Level)}
+	oc := orchestrator.Config{
+		Store: c.Store, Participants: make(map[string]orchestrator.Participant, len(c.Participants)),
+		MaxInFlight: c.MaxInFlight, Retention: c.Retention, Observer: c.Observer, Logger: c.Logger,
+	}
+	for _, s := range c.Sagas {
+		p := s.compiledPlan()
+		oc.Plans = append(oc.Plans, p)
+		e.plans[p.Name+"@"+p.Version] = p
+	}
+	for name, p := range c.Participants {
+		e.levels[name] = p.Level
+		oc.Participants[name] = orchestrator.Participant{
+			Invoker: p.Invoker, Level: p.Level, MaxCalls: p.MaxCalls,
+			Breaker: orchestrator.Breaker{Failures: p.Failures, Pause: p.Pause},
+		}
+	}
+	var err error
+	e.o, err = orchestrator.Open(ctx, oc)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Stop ends the engine: no new start and no new call; calls under way are waited for until ctx ends, and then ended. Sagas go on from
+// where they are after the next Open.
+func (e *Engine) Stop(ctx context.Context) error { return e.o.Stop(ctx) }
+
+// Failed is closed when the engine had to stop by itself because its store failed; Err says why. Only a new Open, which reads what is
+// durable, goes on.
+func (e *Engine) Failed() <-chan struct{} { return e.o.Failed() }
+
+// Err is why the engine had to stop by itself, or nil.
+func (e *Engine) Err() error { return e.o.Err() }
+
+// Health looks at the engine once, for a scrape or a page.
+func (e *Engine) Health() Health { return e.o.Health() }
+
+// Start begins a saga and returns once it is durable.
+func (e *Engine) Start(ctx context.Context, q StartRequest) (Started, error) {
+	id, existed, err := e.o.Start(ctx, orchestrator.Request(q))
+	return Started{ID: id, Existed: existed}, err
+}
+
+// Status reads what is durable of a saga.
+func (e *Engine) Status(ctx context.Context, id SagaID) (Status, error) {
+	s, err := e.o.Get(ctx, id)
+	if err != nil {
+		return Status{}, err
+	}
+	return statusOf(s.Summary, &s.View, e.plans[s.View.Definition+"@"+s.View.Version], e.level), nil
+}
+
+func (e *Engine) level(operation string) string {
+	if l, ok := e.levels[plan.Owner(operation)]; ok {
+		return l.String()
+	}
+	return ""
+}
+
+// Wait returns the status when the saga has its outcome, or ctx's error.
+func (e *Engine) Wait(ctx context.Context, id SagaID) (Status, error) {
+	if err := e.o.Wait(ctx, id); err != nil {
+		return Status{}, err
+	}
+	return e.Status(ctx, id)
+}
+
+// Watch hands the saga's events to yield as they become durable.
+func (e *Engine) Watch(ctx context.Context, id SagaID, after uint64, yield func(Event) error) error {
+	return e.o.Watch(ctx, id, after, yield)
+}
+
+// Events reads a saga's journal.
+func (e *Engine) Events(ctx context.Context, id SagaID, after uint64) ([]Event, error) {
+	return e.o.Events(ctx, id, after)
+}
+
+// List lists sagas, a page at a time.
+func (e *Engine) List(ctx context.Context, f Filter) (Page, error) { return e.o.List(ctx, f) }
+
+// Cancel turns a saga back.
+func (e *Engine) Cancel(ctx context.Context, id SagaID, by, reason string) error {
+	return e.o.Cancel(ctx, id, by, reason)
+}
+
+// Resolve carries out an operator's decision.
+func (e *Engine) Resolve(ctx context.Context, id SagaID, r Resolution) error {
+	if r.Reason == "" && r.Verb != VerbRetry {
+		return fmt.Errorf("%w: say why; the reason stays in the journal", ErrVerb)
+	}
+	return e.o.Resolve(ctx, id, orchestrator.Resolution(r))
+}
