@@ -56,6 +56,7 @@ func TestImportRulesCatch(t *testing.T) {
 		"choreographer imports the orchestrator":      library("skald/internal/choreographer", "skald/internal/orchestrator"),
 		"orchestrator imports a driver":               library("skald/internal/orchestrator", "skald/store/memstore"),
 		"orchestrator imports the root package":       library("skald/internal/orchestrator", "skald"),
+		"root package imports a product":              library("skald", "modernc.org/sqlite"),
 		"root package imports a driver":               library("skald", "skald/store/sqlitestore"),
 		"root package imports what stands on it":      library("skald", "skald/metrics"),
 		"a part imports another part":                 library("skald/console", "skald/httpapi"),

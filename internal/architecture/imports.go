@@ -49,14 +49,21 @@ func checkImport(p Package, r room, imported string) (Violation, bool) {
 		}
 		v.Mend = fmt.Sprintf("%s is pure: let its caller do this and pass the result in; it may use %s", r.path, strings.Join(r.standard, ", "))
 	case !inRoot(imported):
-		if r.others {
+		if r.allowsModule(imported) {
 			return v, false
 		}
-		v.Mend = r.path + " uses only the standard library and this module; put what needs the other module into a driver"
+		v.Mend = r.path + " does not depend on that module; put what needs it into a driver"
 	default:
 		return checkNeighbour(p, r, imported)
 	}
 	return v, true
+}
+
+// allowsModule says whether a room may import a package of another module.
+func (r room) allowsModule(importPath string) bool {
+	return slices.ContainsFunc(r.modules, func(module string) bool {
+		return module == "*" || importPath == module || strings.HasPrefix(importPath, module+"/")
+	})
 }
 
 // checkNeighbour judges an import of one package of the root module by another.

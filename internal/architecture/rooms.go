@@ -10,7 +10,7 @@ const root = "github.com/skaldhq/skald"
 type room struct {
 	path      string
 	mayImport []string // rooms; a room not named here is closed
-	others    bool     // whether it may import modules other than this one and the standard library
+	modules   []string // other modules it may import, by path; "*" is any
 	onlyTests bool     // whether only test files may import it
 	standard  []string // if not empty: the only packages of the standard library it may import
 }
@@ -20,6 +20,9 @@ var (
 	contracts = []string{"journal", "store", "broker", "participant"}
 	engine    = []string{"internal/plan", "internal/machine", "internal/orchestrator", "internal/choreographer"}
 	drivers   = []string{"store/*", "broker/*", "participant/*"}
+
+	anyModule = []string{"*"}
+	ids       = []string{"github.com/google/uuid"} // all that every user's program links in
 )
 
 // rooms is the layout, from bottom to top. A package imports only what its row names, so imports point down only,
@@ -40,29 +43,29 @@ var rooms = []room{
 	{path: "internal/machine", mayImport: []string{"journal", "participant", "internal/plan"}, standard: pure},
 
 	// Drivers know their contract, the journal and their product; suites check drivers.
-	{path: "store/*", mayImport: []string{"journal", "store"}, others: true},
-	{path: "broker/*", mayImport: []string{"journal", "broker"}, others: true},
-	{path: "participant/*", mayImport: []string{"journal", "participant"}, others: true},
-	{path: "store/storetest", mayImport: []string{"journal", "store"}, others: true, onlyTests: true},
-	{path: "broker/brokertest", mayImport: []string{"journal", "broker"}, others: true, onlyTests: true},
-	{path: "participant/participanttest", mayImport: []string{"journal", "participant"}, others: true, onlyTests: true},
+	{path: "store/*", mayImport: []string{"journal", "store"}, modules: anyModule},
+	{path: "broker/*", mayImport: []string{"journal", "broker"}, modules: anyModule},
+	{path: "participant/*", mayImport: []string{"journal", "participant"}, modules: anyModule},
+	{path: "store/storetest", mayImport: []string{"journal", "store"}, modules: anyModule, onlyTests: true},
+	{path: "broker/brokertest", mayImport: []string{"journal", "broker"}, modules: anyModule, onlyTests: true},
+	{path: "participant/participanttest", mayImport: []string{"journal", "participant"}, modules: anyModule, onlyTests: true},
 
 	// The two modes drive the machine through the contracts.
-	{path: "internal/orchestrator", mayImport: all(contracts, "internal/plan", "internal/machine")},
-	{path: "internal/choreographer", mayImport: all(contracts, "internal/plan", "internal/machine")},
+	{path: "internal/orchestrator", mayImport: all(contracts, "internal/plan", "internal/machine"), modules: ids},
+	{path: "internal/choreographer", mayImport: all(contracts, "internal/plan", "internal/machine"), modules: ids},
 
 	// What a user imports. It knows no driver, so nobody pays for a database they do not use.
-	{path: ".", mayImport: all(contracts, engine...), others: true},
+	{path: ".", mayImport: all(contracts, engine...), modules: ids},
 
 	// Ready-made parts on top of the root package. They do not import each other: mains put them together.
-	{path: "embedded", mayImport: all(contracts, all(drivers, ".")...), others: true},
-	{path: "console", mayImport: all(contracts, "."), others: true},
-	{path: "httpapi", mayImport: all(contracts, "."), others: true},
-	{path: "metrics", mayImport: all(contracts, "."), others: true},
-	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".")...), others: true, onlyTests: true},
+	{path: "embedded", mayImport: all(contracts, all(drivers, ".")...), modules: anyModule},
+	{path: "console", mayImport: all(contracts, "."), modules: anyModule},
+	{path: "httpapi", mayImport: all(contracts, "."), modules: anyModule},
+	{path: "metrics", mayImport: all(contracts, "."), modules: anyModule},
+	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".")...), modules: anyModule, onlyTests: true},
 
 	// Programs choose the parts.
-	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics")...), others: true},
+	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics")...), modules: anyModule},
 
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},
