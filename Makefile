@@ -18,12 +18,14 @@ PACKAGES := ./... ./examples/... ./bench/...
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
+# Built and then started, not `go run`: that one does not pass a SIGTERM on to the program.
 .PHONY: run
 run: ## start the order system with everything it needs, on LISTEN, with its data in DATA
 	@scripts/setup.sh go
 	@echo 'Starting. The first time Go fetches and builds for a minute or two.'
 	@mkdir -p '$(DATA)'
-	@LISTEN='$(LISTEN)' DATA='$(DATA)' go run ./examples/commande/cmd/all
+	@go build -o .tools/commande ./examples/commande/cmd/all
+	@LISTEN='$(LISTEN)' DATA='$(DATA)' exec .tools/commande
 
 # -count=1: Go's test cache does not see that a browser or a server was installed since, so it would repeat old skips.
 .PHONY: test
