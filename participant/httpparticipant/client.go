@@ -43,8 +43,12 @@ type Client struct {
 	maxBody int64
 	replay  bool
 	out     http.RoundTripper
+	fixed   fixedHeader
 	urls    sync.Map // operation -> *url.URL; as many as there are operations
 }
+
+// fixedHeader has the values that never change. All requests share them, because the transport only reads them.
+type fixedHeader struct{ contentType, accept, agent []string }
 
 // New returns a client. It reports every fault of the configuration at once. It does not call the participant.
 func New(cfg Config) (*Client, error) {
@@ -56,6 +60,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("httpparticipant: %w", faults)
 	}
 	c := &Client{base: *base, host: base.Host, timeout: cfg.Timeout, maxBody: cfg.MaxBody, replay: cfg.Level == 0 || cfg.Level >= participant.L2}
+	c.fixed = fixedHeader{contentType: []string{typeJSON}, accept: []string{typeJSON + ", " + typeProblem}, agent: []string{"skald"}}
 	if c.timeout == 0 {
 		c.timeout = 30 * time.Second
 	}
@@ -117,12 +122,12 @@ func (c *Client) Invoke(ctx context.Context, call participant.Call) participant.
 	deadline, _ = ctx.Deadline() // the earliest of all
 	res, err := c.out.RoundTrip(c.request(ctx, call, deadline))
 	if err != nil {
-		return unknown(c.lost(ctx, err))
+		return unknown(lost(ctx, c.host, err))
 	}
 	defer func() { _ = res.Body.Close() }()
 	body, err := readAll(io.LimitReader(res.Body, c.maxBody+1), res.ContentLength, c.maxBody+1)
 	if err != nil {
-		return unknown(c.lost(ctx, err))
+		return unknown(lost(ctx, c.host, err))
 	}
 	if int64(len(body)) > c.maxBody {
 		return unknown(fmt.Sprintf("the answer of %s has more than %d bytes", c.host, c.maxBody))
@@ -130,18 +135,11 @@ func (c *Client) Invoke(ctx context.Context, call participant.Call) participant.
 	return c.answer(call, res, body)
 }
 
-// Values of headers that never change. The transport only reads them.
-var (
-	valueJSON   = []string{typeJSON}
-	valueAccept = []string{typeJSON + ", " + typeProblem}
-	valueAgent  = []string{"skald"}
-)
-
 func (c *Client) request(ctx context.Context, call participant.Call, deadline time.Time) *http.Request {
 	v := [...]string{call.Key(), string(call.Saga), call.Step, strconv.FormatUint(uint64(max(call.Attempt, 1)), 10),
 		strconv.FormatUint(call.Epoch, 10), deadline.UTC().Format(timeFormat), call.Trace}
 	h := http.Header{
-		"Accept": valueAccept, "Content-Type": valueJSON, "User-Agent": valueAgent,
+		"Accept": c.fixed.accept, "Content-Type": c.fixed.contentType, "User-Agent": c.fixed.agent,
 		headerKey: v[0:1:1], headerSaga: v[1:2:2], headerStep: v[2:3:3], headerAttempt: v[3:4:4], headerEpoch: v[4:5:5], headerDeadline: v[5:6:6],
 	}
 	if call.Trace != "" {
@@ -234,23 +232,23 @@ func readProblem(h http.Header, body []byte) (p problem, ok bool) {
 }
 
 // lost says in words why there is no answer.
-func (c *Client) lost(ctx context.Context, err error) string {
+func lost(ctx context.Context, host string, err error) string {
 	var name *net.DNSError
 	switch {
 	case errors.Is(err, ErrForbidden):
 		return cut(fmt.Sprintf("not called: %v", err))
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("no answer from %s in time; it may have taken effect", c.host)
+		return fmt.Sprintf("no answer from %s in time; it may have taken effect", host)
 	case errors.Is(err, context.Canceled):
-		return fmt.Sprintf("given up before %s answered; it may have taken effect", c.host)
+		return fmt.Sprintf("given up before %s answered; it may have taken effect", host)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused by " + c.host
+		return "connection refused by " + host
 	case errors.As(err, &name):
 		return fmt.Sprintf("the name %s cannot be resolved", name.Name)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Sprintf("connection to %s lost before the answer; it may have taken effect", c.host)
+		return fmt.Sprintf("connection to %s lost before the answer; it may have taken effect", host)
 	}
-	return cut(fmt.Sprintf("no answer from %s: %v", c.host, err))
+	return cut(fmt.Sprintf("no answer from %s: %v", host, err))
 }
 
 func unknown(detail string) participant.Answer {

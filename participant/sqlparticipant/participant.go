@@ -43,6 +43,9 @@ type Config struct {
 	Retention time.Duration
 	// KeepSchema leaves the tables to the service's own migrations (see Schema); New then only looks whether they are there.
 	KeepSchema bool
+	// Poll is about how often the relay looks by itself for messages that other processes wrote; a commit of this participant wakes it
+	// at once. Default: 5 s.
+	Poll time.Duration
 	// Log takes panics and errors of handlers. Default: slog.Default().
 	Log *slog.Logger
 	// Now is the clock. Default: time.Now.
@@ -60,9 +63,10 @@ func (c Config) withDefaults() (Config, error) {
 	if why := participant.CheckName(c.Name); why != "" {
 		faults = append(faults, fmt.Errorf("Config.Name cannot be used: %s; name the participant, for instance \"inventaire\"", why))
 	}
-	if c.Retention < 0 {
-		faults = append(faults, errors.New("Config.Retention is negative: leave it out for 30 days"))
+	if c.Retention < 0 || c.Poll < 0 {
+		faults = append(faults, errors.New("Config.Retention and Config.Poll must not be negative: leave them out for 30 days and 5 s"))
 	}
+	c.Poll = cmp.Or(c.Poll, 5*time.Second)
 	c.Retention = cmp.Or(c.Retention, DefaultRetention)
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
@@ -77,6 +81,7 @@ type Participant struct {
 	dialect    Dialect
 	name       string
 	retention  time.Duration
+	poll       time.Duration
 	log        *slog.Logger
 	now        func() time.Time
 	sql        statements
@@ -101,7 +106,7 @@ func New(cfg Config, handlers ...participant.Handler) (*Participant, error) {
 		return nil, fmt.Errorf("sqlparticipant: cannot be set up:\n%w", err)
 	}
 	p := &Participant{
-		db: cfg.DB, dialect: cfg.Dialect, name: cfg.Name, retention: cfg.Retention, log: cfg.Log.With("participant", cfg.Name),
+		db: cfg.DB, dialect: cfg.Dialect, name: cfg.Name, retention: cfg.Retention, poll: cfg.Poll, log: cfg.Log.With("participant", cfg.Name),
 		now: cfg.Now, sql: cfg.Dialect.statements(), operations: operations, committed: make(chan struct{}, 1),
 	}
 	if cfg.Dialect == SQLite {

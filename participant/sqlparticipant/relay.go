@@ -14,13 +14,13 @@ import (
 // How the relay works.
 const (
 	relayBatch   = 256
-	relayPoll    = 5 * time.Second // for messages that other processes wrote
+	relayBytes   = 4 << 20 // a batch ends when it has so much
 	relayBackoff = 100 * time.Millisecond
 	relayCap     = 30 * time.Second
 )
 
 // Relay sends what is in the outbox until the context ends, and then returns the context's cause. It is woken by every commit of this
-// participant and looks by itself every 5 s for messages of other processes.
+// participant and looks by itself every Config.Poll for messages of other processes.
 //
 // Messages are sent oldest first and forgotten after the publisher took them. After an error the same messages are sent again, same IDs
 // and same order, with a jittered back-off of up to 30 s; none is ever given up. One relay per process is enough; of several
@@ -38,8 +38,8 @@ func (p *Participant) Relay(ctx context.Context, to participant.Publisher) error
 				return context.Cause(ctx)
 			}
 			wait = min(2*wait, relayCap)
-		case sent == relayBatch:
-			wait = relayBackoff // there is more
+		case sent > 0:
+			wait = relayBackoff // there may be more
 		default:
 			wait = relayBackoff
 			if !p.idle(ctx) {
@@ -51,7 +51,7 @@ func (p *Participant) Relay(ctx context.Context, to participant.Publisher) error
 
 // idle waits for a commit, the next poll or the end, which is false.
 func (p *Participant) idle(ctx context.Context) bool {
-	poll := time.NewTimer(relayPoll/2 + rand.N(relayPoll))
+	poll := time.NewTimer(p.poll/2 + rand.N(p.poll))
 	defer poll.Stop()
 	select {
 	case <-p.committed:
@@ -126,7 +126,7 @@ func (p *Participant) unsent(ctx context.Context, from participant.Tx) ([]partic
 	defer func() { _ = rows.Close() }()
 	var messages []participant.Message
 	var seqs []int64
-	for rows.Next() {
+	for size := 0; size < relayBytes && rows.Next(); {
 		m := participant.Message{Source: p.name}
 		var seq, micros int64
 		var saga string
@@ -134,6 +134,7 @@ func (p *Participant) unsent(ctx context.Context, from participant.Tx) ([]partic
 			return nil, nil, fmt.Errorf("reading the outbox: %w", err)
 		}
 		m.Saga, m.Time = journal.SagaID(saga), time.UnixMicro(micros).UTC()
+		size += len(m.Data)
 		messages, seqs = append(messages, m), append(seqs, seq)
 	}
 	if err := rows.Err(); err != nil {
