@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/participant"
 )
 
 // Saga is a definition that has been checked. It is immutable and may be shared by goroutines.
@@ -20,9 +22,23 @@ type Registered interface {
 	Name() string
 	// Version is the hash of the definition's canonical form.
 	Version() string
+	// Steps says what its steps are, in an order that keeps to what each follows. The caller owns it.
+	Steps() []StepInfo
 
 	compiledPlan() *plan.Plan
 }
+
+// StepInfo says what a step of a definition is.
+type StepInfo struct {
+	Name         string
+	Kind         participant.Kind
+	Action       string   // the operation's durable name
+	Compensation string   // of kind Compensatable
+	Reasons      []string // the reason codes that the operation declares
+}
+
+// Participant names who owns the step's operation: "inventaire" of "inventaire.reserve".
+func (s StepInfo) Participant() string { return plan.Owner(s.Action) }
 
 // compiled is the part of a Saga that does not know its types.
 type compiled struct{ plan *plan.Plan }
@@ -34,6 +50,16 @@ func (c compiled) Name() string { return c.plan.Name }
 
 // Version is a hash over everything the definition says: 16 hexadecimal digits. A running saga keeps the version it was started with.
 func (c compiled) Version() string { return c.plan.Version }
+
+// Steps says what the definition's steps are, in an order that keeps to what each follows. The caller owns it.
+func (c compiled) Steps() []StepInfo {
+	steps := make([]StepInfo, len(c.plan.Steps))
+	for i := range steps {
+		s := &c.plan.Steps[i]
+		steps[i] = StepInfo{Name: s.Name, Kind: s.Kind, Action: s.Action, Compensation: s.Compensation, Reasons: slices.Clone(s.Reasons)}
+	}
+	return steps
+}
 
 // Canonical is the definition as JSON, in the form that its version is the hash of (docs/design.md). The caller owns it.
 func (c compiled) Canonical() []byte { return bytes.Clone(c.plan.Canonical) }
