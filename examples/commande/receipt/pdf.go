@@ -40,11 +40,8 @@ func PDF(r Receipt) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Drawn twice: only the first drawing knows how many pages the second one has.
-	first := draw(r, coverage, 0)
-	second := draw(r, coverage, first.PageCount())
 	var b bytes.Buffer
-	if err := second.Output(&b); err != nil {
+	if err := draw(r, coverage).Output(&b); err != nil {
 		return nil, fmt.Errorf("render receipt %q as PDF: %w", r.Number, err)
 	}
 	return b.Bytes(), nil
@@ -54,12 +51,10 @@ func PDF(r Receipt) ([]byte, error) {
 type sheet struct {
 	*fpdf.Fpdf
 	coverage coverage
-	number   string
-	pages    int
 	y        float64
 }
 
-func draw(r Receipt, c coverage, pages int) *fpdf.Fpdf {
+func draw(r Receipt, c coverage) *fpdf.Fpdf {
 	pdf := fpdf.New("P", "mm", "A4", "")
 	pdf.SetCatalogSort(true)
 	pdf.SetCreationDate(r.Issued.UTC())
@@ -71,10 +66,11 @@ func draw(r Receipt, c coverage, pages int) *fpdf.Fpdf {
 	pdf.SetCellMargin(0)
 	pdf.AddUTF8FontFromBytes("go", regular, goregular.TTF)
 	pdf.AddUTF8FontFromBytes("go", strong, gobold.TTF)
-	s := &sheet{Fpdf: pdf, coverage: c, number: r.Number, pages: pages}
+	s := &sheet{Fpdf: pdf, coverage: c}
 	s.addPage()
 	s.head(r)
 	s.table(r)
+	s.feet(r.Number)
 	return pdf
 }
 
@@ -101,13 +97,21 @@ func (s *sheet) line(y float64) {
 func (s *sheet) addPage() {
 	s.AddPage()
 	s.y = top
-	s.line(278)
-	s.put(left, 281, 140, regular, 8, soft(), "L", notice)
-	number := s.wrapped(40, regular, 8, s.number)
-	if len(number) > 1 {
-		number[0] += "…"
+}
+
+// feet goes back to every page, now that their number is known.
+func (s *sheet) feet(number string) {
+	lines := s.wrapped(40, regular, 8, number)
+	if len(lines) > 1 {
+		lines[0] += "…"
 	}
-	s.put(right-60, 281, 60, regular, 8, soft(), "R", fmt.Sprintf("%s  ·  %d / %d", number[0], s.PageNo(), s.pages))
+	pages := s.PageCount()
+	for page := range pages {
+		s.SetPage(page + 1)
+		s.line(278)
+		s.put(left, 281, 140, regular, 8, soft(), "L", notice)
+		s.put(right-60, 281, 60, regular, 8, soft(), "R", fmt.Sprintf("%s  ·  %d / %d", lines[0], page+1, pages))
+	}
 }
 
 func (s *sheet) head(r Receipt) {
