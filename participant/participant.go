@@ -182,6 +182,15 @@ type Handler struct {
 	Failure string
 	Undone  string
 
+	// Prepare, if set, runs before the action's transaction begins. It is the place for calls to systems outside the database, which
+	// would otherwise keep the transaction open, and on SQLite keep every other call waiting, for as long as they take. Do then runs with
+	// the context that Prepare returned, which derives from the one it got. Its errors count like those of Do: a refusal is stored where a
+	// refusal of Do would be, and Do does not run.
+	//
+	// It does not run when the call's answer is stored already. Otherwise it may run several times for one call, also at the same time, and also if Do never runs after it.
+	// So what it asks for outside needs a key (CallOf gives the call's), and must do no harm if the action is refused or never comes.
+	Prepare func(ctx context.Context, input []byte) (context.Context, error)
+
 	Do   func(ctx context.Context, tx Tx, input []byte) (result []byte, err error)
 	Undo func(ctx context.Context, tx Tx, input, result []byte) error
 }

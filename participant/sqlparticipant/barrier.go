@@ -108,9 +108,7 @@ func (b *barrier) act(ctx context.Context) (participant.Answer, error) {
 			return participant.Answer{}, err
 		}
 	}
-	result, err := b.p.handle(ctx, b, func(ctx context.Context, tx participant.Tx) ([]byte, error) {
-		return b.op.Do(ctx, tx, b.call.Input)
-	})
+	result, err := b.do(ctx)
 	if refusal, ok := refusalOf(err); ok {
 		if !stores {
 			return participant.Answer{}, notKept{refused(refusal)}

@@ -30,6 +30,7 @@ func (d Dialect) String() string {
 type statements struct {
 	claim   string // insert a barrier row, unless there is one: a concurrent claim waits for the first
 	find    string // read and lock a barrier row
+	known   string // count the barrier's rows for a saga and step, without waiting for anybody
 	settle  string // say what came of a claim
 	undone  string
 	emit    string
@@ -44,12 +45,13 @@ func (d Dialect) statements() statements {
 	lock, lead := "", ""
 	if d == PostgreSQL {
 		lock = " FOR UPDATE"
-		lead = `SELECT pg_try_advisory_xact_lock(hashtextextended('skald relay ' || ?, 0))`
+		lead = `SELECT pg_try_advisory_xact_lock(hashtextextended('skald relay ' || coalesce(current_schema(), '') || ' ' || ?, 0))`
 	}
 	s := statements{
 		claim: `INSERT INTO skald_barrier (saga, step, operation, status, input, created_us, updated_us)
 			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (saga, step) DO NOTHING`,
 		find:    `SELECT operation, status, input, result, reason, detail FROM skald_barrier WHERE saga = ? AND step = ?` + lock,
+		known:   `SELECT count(*) FROM skald_barrier WHERE saga = ? AND step = ?`,
 		settle:  `UPDATE skald_barrier SET status = ?, result = ?, reason = ?, detail = ? WHERE saga = ? AND step = ?`,
 		undone:  `UPDATE skald_barrier SET status = ?, updated_us = ? WHERE saga = ? AND step = ?`,
 		emit:    `INSERT INTO skald_outbox (id, source, type, saga, step, time_us, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -61,7 +63,7 @@ func (d Dialect) statements() statements {
 		lead: lead,
 	}
 	if d == PostgreSQL {
-		for _, text := range []*string{&s.claim, &s.find, &s.settle, &s.undone, &s.emit, &s.unsent, &s.sent, &s.backlog, &s.prune, &s.lead} {
+		for _, text := range []*string{&s.claim, &s.find, &s.known, &s.settle, &s.undone, &s.emit, &s.unsent, &s.sent, &s.backlog, &s.prune, &s.lead} {
 			*text = numbered(*text)
 		}
 	}

@@ -41,7 +41,8 @@ func (p panicked) Error() string { return fmt.Sprintf("the handler panicked: %v"
 
 // handle runs a handler's function and checks its result. Panics become errors.
 func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.Context, participant.Tx) ([]byte, error)) ([]byte, error) {
-	result, err := p.recovered(context.WithValue(ctx, barrierKey{}, b), b, run)
+	ctx = context.WithValue(ctx, barrierKey{}, b)
+	result, err := p.recovered(ctx, b.op, b.call, func() ([]byte, error) { return run(ctx, guarded{b.tx}) })
 	if err != nil {
 		return nil, err
 	}
@@ -55,15 +56,16 @@ func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.C
 	return result, nil
 }
 
-func (p *Participant) recovered(ctx context.Context, b *barrier, run func(context.Context, participant.Tx) ([]byte, error)) (result []byte, err error) {
+// recovered runs a handler's function and makes an error of its panic.
+func (p *Participant) recovered(ctx context.Context, op *operation, c participant.Call, run func() ([]byte, error)) (result []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicked{v}
-			p.log.ErrorContext(ctx, "a handler panicked", "saga", b.call.Saga, "step", b.call.Step, "operation", b.op.name,
+			p.log.ErrorContext(ctx, "a handler panicked", "saga", c.Saga, "step", c.Step, "operation", op.name,
 				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
-	return run(ctx, guarded{b.tx})
+	return run()
 }
 
 // refusalOf returns the refusal in an error, ready to be stored.

@@ -36,6 +36,8 @@ const (
 //     Those of a Retriable, of a compensation and of a ReadOnly without Stored are not: the handler runs again when asked again.
 //   - Any other error of a handler, a panic, and any error of the database is participant.Unknown, with nothing changed
 //     unless the commit itself was cut off. A panic is logged with its stack.
+//   - A handler's Prepare runs before the transaction, unless there is a stored answer. Calls of the same key do not wait for each
+//     other's Prepare; the transaction then decides between them.
 //   - A ReadOnly without Stored writes nothing; what its handler tries to write is an error.
 //
 // It returns when the context ends or the call's deadline passes, which is participant.Unknown.
@@ -53,8 +55,11 @@ func (p *Participant) Invoke(ctx context.Context, c participant.Call) participan
 		return unknown("the time for this call had passed before it began")
 	}
 	c.Input, c.Result = orNull(c.Input), orNull(c.Result)
-	ctx = participant.WithCall(ctx, c)
-	answer, err := p.try(ctx, op, c)
+	ctx, err = p.prepare(participant.WithCall(ctx, c), op, c)
+	var answer participant.Answer
+	if err == nil {
+		answer, err = p.try(ctx, op, c)
+	}
 	if err == nil {
 		return answer
 	}

@@ -29,7 +29,7 @@ func (p *Participant) read(ctx context.Context, op *operation, c participant.Cal
 	}
 	defer rollback(tx)
 	b := &barrier{p: p, tx: tx, op: op, call: c, now: p.now()}
-	result, err := p.handle(ctx, b, func(ctx context.Context, tx participant.Tx) ([]byte, error) { return op.Do(ctx, tx, c.Input) })
+	result, err := b.do(ctx)
 	if refusal, ok := refusalOf(err); ok {
 		return refused(refusal), nil
 	}
