@@ -85,7 +85,7 @@ export function basketView(basket) {
     }
     empty.hidden = !basket.empty;
     list.hidden = basket.empty;
-    total.textContent = money(basket.total(products));
+    total.textContent = products.length > 0 || basket.empty ? money(basket.total(products)) : "–";
     total.setAttribute("aria-label", `Total ${total.textContent} for ${count(basket.articles, "article")}`);
   }
 

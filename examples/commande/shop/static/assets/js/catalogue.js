@@ -21,7 +21,7 @@ export function catalogue(basket) {
   function show(products) {
     shelf.setAttribute("aria-busy", "false");
     if (products.length === 0) {
-      fill(shelf, h("li", { class: "notice" }, h("p", { class: "notice-text" }, "The shelves are empty: the product service knows no products.")));
+      fill(shelf, h("li", null, h("div", { class: "notice" }, h("p", { class: "notice-text" }, "The shelves are empty: the product service knows no products."))));
       return;
     }
     const kept = new Map(cards.map((card) => [card.sku, card]));
@@ -35,9 +35,9 @@ export function catalogue(basket) {
   function failed(problem, retry) {
     shelf.setAttribute("aria-busy", "false");
     cards = [];
-    fill(shelf, h("li", { class: "notice bad", role: "alert", "data-testid": "products-error" }, icon("offline"),
+    fill(shelf, h("li", null, h("div", { class: "notice bad", role: "alert", "data-testid": "products-error" }, icon("offline"),
       h("p", { class: "notice-text" }, h("b", null, "The products cannot be shown. "), problem.message),
-      h("button", { type: "button", class: "button", onclick: retry }, "Try again")));
+      h("button", { type: "button", class: "button", onclick: retry }, "Try again"))));
   }
 
   return { element: shelf, loading, show, failed, refresh: () => cards.forEach((card) => card.refresh()) };

@@ -32,8 +32,13 @@ export function checkout({ basket, showLineFaults, accepted }) {
   function show(known = products) {
     products = known;
     submit.disabled = sending || basket.empty;
-    const label = basket.empty ? "Your basket is empty" : sending ? "Placing the order…" : `Order for ${money(basket.total(products))}`;
-    say(submit, label);
+    say(submit, submitLabel());
+  }
+
+  function submitLabel() {
+    if (sending) return "Placing the order…";
+    if (basket.empty) return "Your basket is empty";
+    return products.length > 0 ? `Order for ${money(basket.total(products))}` : "Place the order";
   }
 
   async function send(event) {

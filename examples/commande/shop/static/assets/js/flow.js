@@ -54,7 +54,7 @@ function stepCell({ name, title, undo, pivot, branch }) {
     element.dataset.state = now;
     if (drawn !== now) fill(node, icon(now));
     drawn = now;
-    say(state, stateWords[now]);
+    say(state, now === "skipped" && order.outcome !== "completed" ? "Not reached" : stateWords[now]);
     say(more, moreWords(step, now));
     more.title = step.detail ?? "";
     showBack(undoState(now, order.outcome), now);
@@ -80,9 +80,9 @@ function undoState(state, outcome) {
 
 function moreWords(step, state) {
   const parts = [];
-  if ((state === "retrying" || state === "running" || state === "undoing") && step.attempt > 1) parts.push(`attempt ${step.attempt}`);
+  if ((state === "retrying" || state === "running" || state === "undoing") && step.attempt > 1) parts.push(`Attempt ${step.attempt}.`);
   if (step.reason && state !== "done" && state !== "undone") parts.push(reasonInWords(step.reason));
-  return parts.join(", ");
+  return parts.join(" ");
 }
 
 /** Lets a dotted name break after its dot. */

@@ -21,6 +21,12 @@ export function dayAndTime(instant) {
   return Number.isNaN(when.getTime()) ? "" : day.format(when);
 }
 
+/** Milliseconds as "38 ms", "4.2 s" or "3 min". */
+export function duration(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  return ms < 120000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 60000)} min`;
+}
+
 /** "1 article", "3 articles". */
 export function count(n, one, many = `${one}s`) {
   return `${n} ${n === 1 ? one : many}`;

@@ -1,6 +1,6 @@
 // Incidents of an order: what is stuck, since when, and the verbs that help.
 import { fill, freshId, h, icon } from "./dom.js";
-import { timeOfDay } from "./format.js";
+import { dayAndTime } from "./format.js";
 import * as api from "./api.js";
 import { reasonInWords, titleOf } from "./words.js";
 
@@ -47,7 +47,7 @@ function incidentBanner(orderId, step) {
   function show(incident) {
     const words = reasonInWords(incident.reason);
     why.textContent = [words, incident.detail !== words && incident.detail].filter(Boolean).join(" ");
-    const time = timeOfDay(incident.since);
+    const time = dayAndTime(incident.since);
     since.textContent = `${mails ? "The order is paid and stands; nothing is undone. " : ""}${time ? `Waiting since ${time}.` : ""}`;
   }
 

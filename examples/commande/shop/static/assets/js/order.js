@@ -1,12 +1,13 @@
 // One order: its saga as it happens, its end, its receipt.
 import { fill, h, icon, say } from "./dom.js";
-import { money, shortId } from "./format.js";
+import { duration, money, shortId } from "./format.js";
 import * as api from "./api.js";
 import * as memory from "./memory.js";
 import { flow } from "./flow.js";
 import { follow } from "./stream.js";
 import { incidents } from "./incident.js";
 import { publishedEvents } from "./published.js";
+import { pacer } from "./pace.js";
 import { recentOrders } from "./recent.js";
 import { reasonInWords, settledStates, stateWords, titleOf } from "./words.js";
 import { verdict } from "./verdict.js";
@@ -34,10 +35,13 @@ export function orderView({ id, first, open, buyAgain }) {
   const content = h("div", { class: "order-content" }, parts.verdict.element, parts.incidents.element, sagaPanel(parts), parts.published.element);
   const element = h("div", { class: "order" }, heading(id, parts), content, parts.recent.element, parts.news);
   const controller = new AbortController();
+  const pace = pacer((late) => { parts.connection.dataset.late = String(late); });
   let stream = null;
   let shown = null;
+  let key = "";
 
-  function show(order) {
+  function show(news) {
+    const order = { outcome: "running", ...news }; // a just accepted order does not say it yet
     tell(parts.news, shown, order);
     shown = order;
     parts.flow.show(order);
@@ -49,11 +53,23 @@ export function orderView({ id, first, open, buyAgain }) {
     parts.recent.show();
   }
 
+  // A stream may begin with what is shown already; an older picture never replaces a newer one.
+  function showNewer(order) {
+    if (shown && (order.events ?? []).length < (shown.events ?? []).length) return;
+    if (shown && isOver(shown) && !isOver(order)) return;
+    show(order);
+  }
+
   function watch() {
     stream = follow(id, {
-      onOrder: show,
-      onPublished: parts.published.add,
-      onConnection: (state) => showConnection(parts.connection, state),
+      onOrder: (order) => {
+        if (shown && isOver(shown)) return;
+        key = JSON.stringify([order.outcome, order.steps, order.incidents]);
+        pace.push(key, () => showNewer(order));
+      },
+      onPublished: (event) => pace.push(key, () => parts.published.add(event)),
+      onConnection: (state) => pace.push(key, () => showConnection(parts, state)),
+      onGone: showTrouble,
     });
   }
 
@@ -64,13 +80,18 @@ export function orderView({ id, first, open, buyAgain }) {
       watch();
     } catch (problem) {
       if (controller.signal.aborted) return;
-      fill(element, heading(id, parts), trouble(problem, id, load), parts.recent.element);
+      showTrouble(problem);
     }
+  }
+
+  function showTrouble(problem) {
+    fill(element, heading(id, parts), trouble(problem, id, load), parts.recent.element);
   }
 
   function stop() {
     controller.abort();
     stream?.stop();
+    pace.stop();
   }
 
   if (first?.steps) {
@@ -102,10 +123,14 @@ function showState({ state, total }, order) {
   say(total, order.total_cents ? money(order.total_cents) : "");
 }
 
-function showConnection(line, state) {
+const isOver = ({ outcome }) => outcome === "completed" || outcome === "compensated";
+
+function showConnection({ connection: line, published }, state) {
+  const took = state === "ended" ? published.span() : 0;
   line.dataset.connection = state;
   const sign = { reconnecting: "retrying", connecting: "waiting", ended: "done" }[state];
-  fill(line, sign ? icon(sign) : h("span", { class: "pulse" }), h("span", { role: state === "reconnecting" ? "status" : null }, connectionWords[state]));
+  fill(line, sign ? icon(sign) : h("span", { class: "pulse" }), h("span", { role: state === "reconnecting" ? "status" : null }, took > 0 ? `Ended after ${duration(took)}` : connectionWords[state]),
+    state === "live" && h("span", { class: "late" }, "(slowed down for the eye)"));
 }
 
 /** What is kept of an order between visits. */

@@ -40,7 +40,10 @@ export function publishedEvents() {
     draw();
   }
 
-  return { element, add, show };
+  /** Milliseconds from the first event to the last, 0 if unknown. */
+  const span = () => (timed.length < 2 ? 0 : Date.parse(timed.at(-1).time) - Date.parse(timed[0].time));
+
+  return { element, add, show, span };
 }
 
 /** The names for which no event with a time came, each as often as it is missing. */

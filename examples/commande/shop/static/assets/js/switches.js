@@ -15,7 +15,7 @@ export function switchPanel({ dialog, button, badge }) {
   let rows = [];
 
   fill(dialog,
-    h("header", { class: "drawer-head" }, h("h2", { id: "switches-title", tabindex: "-1" }, "Make it fail"), close),
+    h("div", { class: "drawer-head" }, h("h2", { id: "switches-title", tabindex: "-1" }, "Make it fail"), close),
     h("p", { class: "quiet small drawer-lead" }, "Each switch changes how one operation behaves from its next call on. Watch what the saga does about it."),
     h("div", { class: "drawer-bar" }, status, reset), groups);
 
@@ -103,7 +103,7 @@ function switchRow({ service, operation }, set) {
   const id = freshId("switch");
   const mode = h("select", { id, "data-testid": `switch-${operation}`, onchange: () => send(usualNumbers) },
     switchModes.map(({ mode: value, title }) => h("option", { value }, title)));
-  const number = h("input", { type: "number", min: "0", step: "1", id: `${id}-number`, "data-testid": `switch-${operation}-number`, onchange: () => send({ count: wanted(), delay_ms: wanted() }) });
+  const number = h("input", { type: "number", min: "1", step: "1", id: `${id}-number`, "data-testid": `switch-${operation}-number`, onchange: () => send({ count: wanted(), delay_ms: wanted() }) });
   const unit = h("label", { for: `${id}-number` });
   const extra = h("div", { class: "switch-extra", hidden: true }, number, unit);
   const note = h("p", { class: "fault", role: "alert", hidden: true });
@@ -112,7 +112,7 @@ function switchRow({ service, operation }, set) {
     mode, extra, note);
   const row = { service, operation, element, show, fault };
 
-  const wanted = () => Math.max(0, Math.trunc(Number(number.value)) || 0);
+  const wanted = () => Math.max(1, Math.trunc(Number(number.value)) || 1);
 
   function send(numbers) {
     const kind = switchModes.find((known) => known.mode === mode.value)?.extra;
@@ -126,7 +126,7 @@ function switchRow({ service, operation }, set) {
     if (mode.value !== setting.mode) mode.value = setting.mode;
     extra.hidden = !kind;
     if (kind && document.activeElement !== number) number.value = String(setting[kind] ?? 0);
-    unit.textContent = kind === "delay_ms" ? "milliseconds" : "times more (0: every time)";
+    unit.textContent = kind === "delay_ms" ? "milliseconds" : "more calls";
   }
 
   function fault(detail) {

@@ -28,7 +28,7 @@ const pictures = {
     order.receipt?.number ? `Receipt ${order.receipt.number} was made.` : "All steps are done."), receipt(order)],
   compensated: (order, buyAgain) => [icon("undone"), words("The order was cancelled and everything is undone", reason(order)),
     h("div", { class: "verdict-actions" },
-      h("button", { type: "button", class: "button", "data-testid": "buy-again", onclick: buyAgain }, "Put the articles back in the basket"))],
+      h("button", { type: "button", class: "button", "data-testid": "buy-again", onclick: buyAgain }, "Fill the basket again"))],
 };
 
 function words(title, ...rest) {

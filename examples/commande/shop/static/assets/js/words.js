@@ -37,7 +37,7 @@ export const stateWords = {
   done: "Done",
   refused: "Refused",
   failed: "Failed",
-  skipped: "Not needed",
+  skipped: "Skipped",
   undoing: "Undoing",
   undone: "Undone",
   incident: "Needs help",
@@ -54,51 +54,46 @@ export const serviceWords = {
   transaction: "Receipts",
 };
 
+// By whole code where the last part alone would be ambiguous, else by the last part.
 const reasonWords = {
-  ProduitNotFound: "One of the products is not sold here.",
-  InventaireFail: "The articles could not be reserved.",
+  "ProduitNotFound.Unknown": "One of the products is not sold here.",
+  "ProduitNotFound.Quantity": "A quantity cannot be ordered.",
+  "InventaireFail.Unknown": "One of the articles is not in the stock’s books.",
+  EmptyBasket: "The basket was empty.",
   OutOfStock: "There is not enough in stock.",
-  PaiementCancel: "The payment was refused.",
-  Declined: "The card was declined.",
   CardDeclined: "The card was declined.",
   InsufficientFunds: "The card has insufficient funds.",
-  TransactionFail: "The receipt could not be made.",
-  Switch: "A failure switch refused it.",
-  Switched: "A failure switch refused it.",
-  SwitchedOff: "A failure switch refused it.",
-  Simulated: "A failure switch refused it.",
   InvalidCard: "The card number is not valid.",
-  UnknownCard: "The card is not known to the gateway.",
-  GatewayTimeout: "The payment gateway did not answer in time.",
-  GatewayDown: "The payment gateway is down.",
+  Totals: "The sums on the receipt do not add up.",
   MailboxRefused: "The mailbox refuses the receipt.",
-  AddressRefused: "The mailbox refuses this address.",
-  PriceChanged: "A price changed after the basket was filled.",
-  DeadlineExceeded: "It took too long.",
-  Deadline: "It took too long.",
-  Exhausted: "It was tried as often as allowed, without an answer.",
-  AttemptsExhausted: "It was tried as often as allowed, without an answer.",
-  RetriesExhausted: "It was tried as often as allowed, without an answer.",
-  Timeout: "No answer came in time.",
-  Unavailable: "The service cannot be reached.",
-  Unreachable: "The service cannot be reached.",
-  Cancelled: "It was cancelled on request.",
+  Switched: "A failure switch made it refuse.",
+  ProduitNotFound: "One of the products is not sold here.",
+  InventaireFail: "The articles could not be reserved.",
+  PaiementCancel: "The payment was refused.",
+  TransactionFail: "The receipt could not be made.",
+  "skald.retries_exhausted": "It was tried as often as allowed, without a clear answer.",
+  "skald.unknown_result": "Whether it took effect is not known.",
+  "skald.no_progress": "Nothing has moved for a while.",
+  "skald.deadline": "It took too long.",
+  "skald.cancelled": "It was cancelled on request.",
+  "skald.abandoned": "No longer asked: the order is being undone.",
+  "skald.definition_missing": "The program that runs here does not know this saga’s definition.",
+  "skald.mapping": "Its input could not be made from the steps before it.",
+  "skald.malformed": "The service could not read the request.",
+  "skald.conflict": "The service was asked the same thing with other content before.",
+  "skald.forgotten": "The service no longer remembers whether it did this.",
+  "skald.compensated": "It was undone before it was done.",
 };
 
-/**
- * A reason code ("InventaireFail.OutOfStock", "deadline_exceeded") as a sentence. The most specific part known decides;
- * an unknown code is spelled out.
- */
+/** A reason code ("InventaireFail.OutOfStock", "skald.deadline") as a sentence; an unknown code is spelled out. */
 export function reasonInWords(code) {
   if (!code) return "";
-  if (/\s/.test(code)) return code; // already words
-  const parts = code.split(".").reverse();
-  for (const part of parts) {
-    const key = part.replace(/(^|[_-])([a-z])/g, (_, __, letter) => letter.toUpperCase());
+  const last = code.slice(code.lastIndexOf(".") + 1);
+  for (const key of [code, last]) {
     if (Object.hasOwn(reasonWords, key)) return reasonWords[key];
   }
-  const words = spaced(parts[0]);
-  return words.charAt(0).toUpperCase() + words.slice(1) + ".";
+  const words = spaced(last);
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 }
 
 /** The card numbers of the demonstration and what each does. */
@@ -106,8 +101,8 @@ export const testCards = [
   { number: "4242424242424242", title: "Accepted", does: "The payment goes through." },
   { number: "4000000000000002", title: "Declined", does: "Refused: the order is undone." },
   { number: "4000000000009995", title: "Insufficient funds", does: "Refused: the order is undone." },
-  { number: "4000000000000119", title: "Gateway times out", does: "No answer: Skald asks again." },
-  { number: "4000000000000341", title: "Gateway down", does: "Errors: Skald asks again." },
+  { number: "4000000000000119", title: "Gateway times out", does: "No answer: asked again, then undone." },
+  { number: "4000000000000341", title: "Gateway down", does: "Errors: asked again, then undone." },
 ];
 
 /** What can be set on a failure switch. `extra` names the number that goes with it. */
