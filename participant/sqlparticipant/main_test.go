@@ -1,0 +1,15 @@
+package sqlparticipant_test
+
+import (
+	"os"
+	"testing"
+)
+
+// TestMain lets the test binary also be the service that crash tests kill.
+func TestMain(m *testing.M) {
+	if address := os.Getenv(crashAddress); address != "" {
+		victim(address, os.Getenv(crashDialect), os.Getenv(crashPoint))
+		return
+	}
+	os.Exit(m.Run())
+}
