@@ -15,13 +15,12 @@ import (
 type committer struct {
 	o *Orchestrator
 
-	mu       sync.Mutex
-	queue    []*pending
-	urgent   bool
-	busy     bool        // a goroutine is committing
-	linger   func() bool // stops the timer; nil without one
-	idle     sync.Cond   // signalled when busy ends
-	failures int
+	mu     sync.Mutex
+	queue  []*pending
+	urgent bool
+	busy   bool        // a goroutine is committing
+	linger func() bool // stops the timer; nil without one
+	idle   sync.Cond   // signalled when busy ends
 }
 
 // pending is one saga's next append and who is told of it.
