@@ -1,9 +1,7 @@
 package sqlitestore
 
 import (
-	"database/sql/driver"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/skaldhq/skald/journal"
@@ -158,89 +156,50 @@ func (w *writer) adopt(b *batch) {
 	}
 }
 
-// rowsAtOnce is how many rows one INSERT takes when there are as many.
-const rowsAtOnce = 16
-
+// One row a statement: with several, SQLite keeps every page as it was before the statement, to be able to undo it alone, which
+// costs twice the writes and gains nothing.
 const (
-	insertRecords = "INSERT INTO records (n, prev, data) VALUES "
-	insertSagas   = "INSERT INTO sagas (n, id, run, started, key, state, updated, ended, seq, chain, last, step, reason, incident) VALUES "
-	updateSaga    = "UPDATE sagas SET state = ?, updated = ?, ended = ?, seq = ?, chain = ?, last = ?, step = ?, reason = ?, incident = ? WHERE n = ?"
+	insertRun    = "INSERT INTO runs (n, definition, version, mode) VALUES (?, ?, ?, ?)"
+	insertRecord = "INSERT INTO records (n, prev, data) VALUES (?, ?, ?)"
+	insertSaga   = `INSERT INTO sagas (n, id, run, started, key, state, updated, ended, seq, chain, last, step, reason, incident)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	updateSaga = "UPDATE sagas SET state = ?, updated = ?, ended = ?, seq = ?, chain = ?, last = ?, step = ?, reason = ?, incident = ? WHERE n = ?"
+	updateSkew = "UPDATE counters SET value = ? WHERE name = 'skew'"
 )
-
-// multirow is an INSERT of one row and the same of rowsAtOnce rows.
-type multirow struct{ one, many string }
-
-func newMultirow(insert string, columns int) multirow {
-	row := "(" + strings.Repeat("?, ", columns-1) + "?)"
-	return multirow{insert + row, insert + strings.Repeat(row+", ", rowsAtOnce-1) + row}
-}
 
 func (w *writer) write(b *batch) error {
 	for r, n := range b.runs {
-		if err := w.exec("INSERT INTO runs (n, definition, version, mode) VALUES (?, ?, ?, ?)", n, r.definition, r.version, string(r.mode)); err != nil {
+		if err := w.exec(insertRun, n, r.definition, r.version, string(r.mode)); err != nil {
 			return err
 		}
 	}
 	if b.skew > w.skew {
-		if err := w.exec("UPDATE counters SET value = ? WHERE name = 'skew'", b.skew); err != nil {
+		if err := w.exec(updateSkew, b.skew); err != nil {
 			return err
 		}
 	}
-	var fresh []*staged
 	for _, s := range b.order {
-		if s.fresh {
-			fresh = append(fresh, s)
-		} else if err := w.update(s); err != nil {
+		if err := w.writeSaga(s); err != nil {
 			return err
 		}
 	}
-	if err := insert(w, w.sagaRows, fresh, (*staged).bind); err != nil {
-		return err
-	}
-	return insert(w, w.recordRows, b.records, record.bind)
-}
-
-// insert writes rows, many at a time as long as there are many.
-func insert[T any](w *writer, into multirow, rows []T, bind func(T, []driver.NamedValue) int) error {
-	for len(rows) > 0 {
-		sql, n := into.one, 1
-		if len(rows) >= rowsAtOnce {
-			sql, n = into.many, rowsAtOnce
-		}
-		s, err := w.stmt(sql)
-		if err != nil {
+	for _, r := range b.records {
+		if err := w.exec(insertRecord, r.n, r.prev, r.data); err != nil {
 			return err
 		}
-		args := s.args
-		for _, row := range rows[:n] {
-			args = args[bind(row, args):]
-		}
-		if err := s.run(); err != nil {
-			return err
-		}
-		rows = rows[n:]
 	}
 	return nil
 }
 
-func (r record) bind(args []driver.NamedValue) int {
-	args[0].Value, args[1].Value, args[2].Value = r.n, r.prev, r.data
-	return 3
-}
-
-func (s *staged) bind(args []driver.NamedValue) int {
-	now, first := s.summary, s.first
-	for i, v := range [...]driver.Value{s.n, string(first.ID), s.run, micros(first.Started), first.Key, stateNumber(now.State), micros(now.Updated), micros(now.Ended),
-		int64(now.Seq), int64(now.Chain), s.last, now.Step, now.Reason, now.Incident} {
-		args[i].Value = v
-	}
-	return 14
-}
-
-func (w *writer) update(s *staged) error {
+func (w *writer) writeSaga(s *staged) error {
 	now := s.summary
-	return w.exec(updateSaga, stateNumber(now.State), micros(now.Updated), micros(now.Ended), int64(now.Seq), int64(now.Chain), s.last,
-		now.Step, now.Reason, now.Incident, s.n)
+	state, updated, ended, seq, chain := stateNumber(now.State), micros(now.Updated), micros(now.Ended), int64(now.Seq), int64(now.Chain)
+	if !s.fresh {
+		return w.exec(updateSaga, state, updated, ended, seq, chain, s.last, now.Step, now.Reason, now.Incident, s.n)
+	}
+	first := s.first
+	return w.exec(insertSaga, s.n, string(first.ID), s.run, micros(first.Started), first.Key, state, updated, ended, seq, chain, s.last,
+		now.Step, now.Reason, now.Incident)
 }
 
 func micros(t time.Time) int64 {

@@ -66,15 +66,15 @@ func (c *conn) exec(ctx context.Context, sql string) error {
 	return err
 }
 
-// int reads one number.
+// int reads the number in the first column of the first row.
 func (c *conn) int(ctx context.Context, sql string) (int64, error) {
 	rows, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, sql, nil)
 	if err != nil {
 		return 0, err
 	}
 	defer rows.Close()
-	var v [1]driver.Value
-	if err := rows.Next(v[:]); err != nil {
+	v := make([]driver.Value, len(rows.Columns()))
+	if err := rows.Next(v); err != nil {
 		return 0, fmt.Errorf("sqlitestore: %s: %w", sql, err)
 	}
 	n, ok := v[0].(int64)

@@ -42,8 +42,6 @@ type writer struct {
 	cached int
 	runs   map[run]int64
 	wrote  func(pages int) // told of every commit
-
-	sagaRows, recordRows multirow
 }
 
 func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err error) {
@@ -52,7 +50,7 @@ func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err er
 		return nil, err
 	}
 	w := &writer{turn: make(chan struct{}, 1), conn: c, stmts: map[string]*stmt{}, cached: cfg.Cached,
-		heads: map[journal.SagaID]head{}, runs: map[run]int64{}, sagaRows: newMultirow(insertSagas, 14), recordRows: newMultirow(insertRecords, 3)}
+		heads: map[journal.SagaID]head{}, runs: map[run]int64{}}
 	if err := w.prepare(ctx, path, cfg); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -180,11 +178,7 @@ func (w *writer) exec(sql string, args ...driver.Value) error {
 	for i, v := range args {
 		s.args[i].Value = v
 	}
-	return s.run()
-}
-
-func (s *stmt) run() error {
-	_, err := s.Stmt.(driver.StmtExecContext).ExecContext(context.Background(), s.args)
+	_, err = s.Stmt.(driver.StmtExecContext).ExecContext(context.Background(), s.args)
 	for i := range s.args {
 		s.args[i].Value = nil // it is the caller's: keep none
 	}
