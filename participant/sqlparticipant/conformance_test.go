@@ -14,30 +14,39 @@ import (
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
-func TestConformanceOnSQLite(t *testing.T) {
-	participanttest.Run(t, func(t *testing.T, handlers ...participant.Handler) participanttest.Subject {
-		return subject(t, sqlparticipant.SQLite, filepath.Join(t.TempDir(), "service.db"), 1, handlers)
-	})
+func TestOnSQLite(t *testing.T) {
+	onDatabase(t, sqlparticipant.SQLite, func(t *testing.T) string { return filepath.Join(t.TempDir(), "service.db") })
 }
 
-// Two processes of a service share its file: what makes them wait for each other is then the database alone.
-func TestConformanceOnSQLiteWithTwoProcesses(t *testing.T) {
-	participanttest.Run(t, func(t *testing.T, handlers ...participant.Handler) participanttest.Subject {
-		return subject(t, sqlparticipant.SQLite, filepath.Join(t.TempDir(), "service.db"), 2, handlers)
-	})
+func TestOnPostgreSQL(t *testing.T) {
+	onDatabase(t, sqlparticipant.PostgreSQL, participanttest.StartPostgreSQL(t).Database)
 }
 
-func TestConformanceOnPostgreSQL(t *testing.T) {
-	server := participanttest.StartPostgreSQL(t)
-	participanttest.Run(t, func(t *testing.T, handlers ...participant.Handler) participanttest.Subject {
-		return subject(t, sqlparticipant.PostgreSQL, server.Database(t), 1, handlers)
-	})
+// onDatabase runs everything that must hold on every database. empty makes a database and returns its address.
+func onDatabase(t *testing.T, d sqlparticipant.Dialect, empty func(*testing.T) string) {
+	t.Run("conformance", func(t *testing.T) { conformance(t, d, empty, 1) })
+	// Two processes of a service share its database, which then is all that makes them wait for each other.
+	t.Run("conformance with two processes", func(t *testing.T) { conformance(t, d, empty, 2) })
+	t.Run("killed service", func(t *testing.T) { killedService(t, d, empty) })
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, d sqlparticipant.Dialect, address string)
+	}{
+		{"the schema can be the service's own", schemaCanBeTheServicesOwn},
+		{"tables of another version are refused", tablesOfAnotherVersionAreRefused},
+		{"processes that start together make the tables once", processesThatStartTogetherMakeTheTablesOnce},
+		{"handlers publish with their transaction", handlersPublishWithTheirTransaction},
+		{"the backlog counts what waits", backlogCountsWhatWaits},
+		{"a relay sends its own messages only", relaySendsItsOwn},
+		{"prune forgets only what is old", pruneForgetsOnlyWhatIsOld},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, d, empty(t)) })
+	}
 }
 
-func TestConformanceOnPostgreSQLWithTwoProcesses(t *testing.T) {
-	server := participanttest.StartPostgreSQL(t)
+func conformance(t *testing.T, d sqlparticipant.Dialect, empty func(*testing.T) string, processes int) {
 	participanttest.Run(t, func(t *testing.T, handlers ...participant.Handler) participanttest.Subject {
-		return subject(t, sqlparticipant.PostgreSQL, server.Database(t), 2, handlers)
+		return subject(t, d, empty(t), processes, handlers)
 	})
 }
 

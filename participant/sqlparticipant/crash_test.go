@@ -10,14 +10,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
-	"github.com/skaldhq/skald/participant/participanttest"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
@@ -184,16 +182,7 @@ func crash(t *testing.T, address string, d sqlparticipant.Dialect, point string,
 	}
 }
 
-func TestKilledService(t *testing.T) {
-	t.Run("SQLite", func(t *testing.T) {
-		killedService(t, sqlparticipant.SQLite, func(t *testing.T) string { return filepath.Join(t.TempDir(), "service.db") })
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		server := participanttest.StartPostgreSQL(t)
-		killedService(t, sqlparticipant.PostgreSQL, server.Database)
-	})
-}
-
+// killedService kills a service in the middle of calls and asks again.
 func killedService(t *testing.T, d sqlparticipant.Dialect, database func(*testing.T) string) {
 	for _, test := range []struct {
 		name, point string

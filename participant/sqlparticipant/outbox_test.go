@@ -31,18 +31,16 @@ func publishing(events ...sqlparticipant.Event) participant.Handler {
 	return h
 }
 
-func TestHandlersPublishWithTheirTransaction(t *testing.T) {
-	onBoth(t, func(t *testing.T, d sqlparticipant.Dialect, address string) {
-		db := open(t, d, address)
-		p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock"},
-			publishing(sqlparticipant.Event{Type: "StockLow"}, sqlparticipant.Event{Type: "StockLow", Suffix: "B2", Data: []byte(`{"left":1}`)}))
-		none := crashCall(participant.Action, `"none"`)
-		none.Saga = "s-2"
-		wantClass(t, p.Invoke(t.Context(), none), participant.Refused) // what it said is taken back with what it did
-		wantClass(t, p.Invoke(t.Context(), crashCall(participant.Action, `1`)), participant.Done)
-		wantColumn(t, db, "ids", `SELECT id FROM skald_outbox ORDER BY seq`,
-			"s-2/hold/action/StockShort s-1/hold/action/StockLow s-1/hold/action/StockLow/B2 s-1/hold/action/StockReserved")
-	})
+func handlersPublishWithTheirTransaction(t *testing.T, d sqlparticipant.Dialect, address string) {
+	db := open(t, d, address)
+	p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock"},
+		publishing(sqlparticipant.Event{Type: "StockLow"}, sqlparticipant.Event{Type: "StockLow", Suffix: "B2", Data: []byte(`{"left":1}`)}))
+	none := crashCall(participant.Action, `"none"`)
+	none.Saga = "s-2"
+	wantClass(t, p.Invoke(t.Context(), none), participant.Refused) // what it said is taken back with what it did
+	wantClass(t, p.Invoke(t.Context(), crashCall(participant.Action, `1`)), participant.Done)
+	wantColumn(t, db, "ids", `SELECT id FROM skald_outbox ORDER BY seq`,
+		"s-2/hold/action/StockShort s-1/hold/action/StockLow s-1/hold/action/StockLow/B2 s-1/hold/action/StockReserved")
 }
 
 func TestPublishSaysWhatIsWrong(t *testing.T) {
@@ -70,53 +68,49 @@ func TestPublishSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestBacklogCountsWhatWaits(t *testing.T) {
-	onBoth(t, func(t *testing.T, d sqlparticipant.Dialect, address string) {
-		db := open(t, d, address)
-		now := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
-		p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock", Now: func() time.Time { return now }}, publishing())
-		for want := range 3 {
-			b, err := p.Backlog(t.Context())
-			if err != nil || b.Messages != want || b.Oldest.IsZero() != (want == 0) || want > 0 && !b.Oldest.Equal(time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)) {
-				t.Errorf("backlog is %+v (%v), want %d messages, the oldest of 20:00", b, err, want)
-			}
-			c := crashCall(participant.Action, `1`)
-			c.Saga = journal.SagaID("s-" + string(rune('a'+want)))
-			wantClass(t, p.Invoke(t.Context(), c), participant.Done)
-			now = now.Add(time.Minute)
+func backlogCountsWhatWaits(t *testing.T, d sqlparticipant.Dialect, address string) {
+	db := open(t, d, address)
+	now := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
+	p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock", Now: func() time.Time { return now }}, publishing())
+	for want := range 3 {
+		b, err := p.Backlog(t.Context())
+		if err != nil || b.Messages != want || b.Oldest.IsZero() != (want == 0) || want > 0 && !b.Oldest.Equal(time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)) {
+			t.Errorf("backlog is %+v (%v), want %d messages, the oldest of 20:00", b, err, want)
 		}
-	})
+		c := crashCall(participant.Action, `1`)
+		c.Saga = journal.SagaID("s-" + string(rune('a'+want)))
+		wantClass(t, p.Invoke(t.Context(), c), participant.Done)
+		now = now.Add(time.Minute)
+	}
 }
 
 // Participants that share a database send their own messages only.
-func TestRelaySendsItsOwn(t *testing.T) {
-	onBoth(t, func(t *testing.T, d sqlparticipant.Dialect, address string) {
-		db := open(t, d, address)
-		stock := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock"}, publishing())
-		other := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "other"}, publishing())
-		wantClass(t, stock.Invoke(t.Context(), crashCall(participant.Action, `1`)), participant.Done)
-		c := crashCall(participant.Action, `1`)
-		c.Saga = "s-other"
-		wantClass(t, other.Invoke(t.Context(), c), participant.Done)
-		sent := make(publisher, 10)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		ended := make(chan error, 1)
-		go func() { ended <- other.Relay(ctx, sent) }()
-		if m := <-sent; m.Saga != "s-other" || m.Source != "other" {
-			t.Errorf("sent %+v", m)
+func relaySendsItsOwn(t *testing.T, d sqlparticipant.Dialect, address string) {
+	db := open(t, d, address)
+	stock := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock"}, publishing())
+	other := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "other"}, publishing())
+	wantClass(t, stock.Invoke(t.Context(), crashCall(participant.Action, `1`)), participant.Done)
+	c := crashCall(participant.Action, `1`)
+	c.Saga = "s-other"
+	wantClass(t, other.Invoke(t.Context(), c), participant.Done)
+	sent := make(publisher, 10)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- other.Relay(ctx, sent) }()
+	if m := <-sent; m.Saga != "s-other" || m.Source != "other" {
+		t.Errorf("sent %+v", m)
+	}
+	for b, err := other.Backlog(ctx); b.Messages > 0 || err != nil; b, err = other.Backlog(ctx) {
+		if err != nil {
+			t.Fatal(err)
 		}
-		for b, err := other.Backlog(ctx); b.Messages > 0 || err != nil; b, err = other.Backlog(ctx) {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("the relay ended with %v", err)
-		}
-		wantColumn(t, db, "outbox", `SELECT source FROM skald_outbox`, "stock")
-	})
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the relay ended with %v", err)
+	}
+	wantColumn(t, db, "outbox", `SELECT source FROM skald_outbox`, "stock")
 }
 
 type publisher chan participant.Message
@@ -128,32 +122,30 @@ func (p publisher) Publish(_ context.Context, messages []participant.Message) er
 	return nil
 }
 
-func TestPruneForgetsOnlyWhatIsOld(t *testing.T) {
-	onBoth(t, func(t *testing.T, d sqlparticipant.Dialect, address string) {
-		db := open(t, d, address)
-		start := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
-		now := start
-		p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock", Now: func() time.Time { return now }}, publishing())
-		for _, saga := range []journal.SagaID{"s-1", "s-2", "s-3", "s-4"} {
-			c := crashCall(participant.Action, `1`)
-			if c.Saga = saga; saga == "s-3" { // a tombstone
-				c.Phase, c.Operation = participant.Compensation, "stock.release"
-			}
-			wantClass(t, p.Invoke(t.Context(), c), participant.Done)
-			now = now.Add(time.Hour)
+func pruneForgetsOnlyWhatIsOld(t *testing.T, d sqlparticipant.Dialect, address string) {
+	db := open(t, d, address)
+	start := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
+	now := start
+	p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock", Now: func() time.Time { return now }}, publishing())
+	for _, saga := range []journal.SagaID{"s-1", "s-2", "s-3", "s-4"} {
+		c := crashCall(participant.Action, `1`)
+		if c.Saga = saga; saga == "s-3" { // a tombstone
+			c.Phase, c.Operation = participant.Compensation, "stock.release"
 		}
-		undo := crashCall(participant.Compensation, `1`) // of s-1, four hours later: its row is young again
-		wantClass(t, p.Invoke(t.Context(), undo), participant.Done)
+		wantClass(t, p.Invoke(t.Context(), c), participant.Done)
+		now = now.Add(time.Hour)
+	}
+	undo := crashCall(participant.Compensation, `1`) // of s-1, four hours later: its row is young again
+	wantClass(t, p.Invoke(t.Context(), undo), participant.Done)
 
-		if n, err := p.Prune(t.Context(), start.Add(time.Hour), 10); err == nil || n != 0 || !strings.Contains(err.Error(), "retention of 720h") {
-			t.Errorf("pruning young rows: %d, %v; want an error that names the retention", n, err)
+	if n, err := p.Prune(t.Context(), start.Add(time.Hour), 10); err == nil || n != 0 || !strings.Contains(err.Error(), "retention of 720h") {
+		t.Errorf("pruning young rows: %d, %v; want an error that names the retention", n, err)
+	}
+	now = start.Add(sqlparticipant.DefaultRetention + 150*time.Minute)
+	for _, want := range []int{1, 1, 0} {
+		if n, err := p.Prune(t.Context(), start.Add(150*time.Minute), 1); err != nil || n != want {
+			t.Errorf("pruned %d (%v), want %d", n, err, want)
 		}
-		now = start.Add(sqlparticipant.DefaultRetention + 150*time.Minute)
-		for _, want := range []int{1, 1, 0} {
-			if n, err := p.Prune(t.Context(), start.Add(150*time.Minute), 1); err != nil || n != want {
-				t.Errorf("pruned %d (%v), want %d", n, err, want)
-			}
-		}
-		wantColumn(t, db, "rows", `SELECT saga FROM skald_barrier ORDER BY saga`, "s-1 s-4")
-	})
+	}
+	wantColumn(t, db, "rows", `SELECT saga FROM skald_barrier ORDER BY saga`, "s-1 s-4")
 }

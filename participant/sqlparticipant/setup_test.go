@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/skaldhq/skald/participant"
-	"github.com/skaldhq/skald/participant/participanttest"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
@@ -116,56 +115,50 @@ func TestOperationsAndLevelAreSaid(t *testing.T) {
 }
 
 // A team that keeps the tables in its own migrations runs the statements of Schema, perhaps more than once.
-func TestSchemaCanBeTheServicesOwn(t *testing.T) {
-	onBoth(t, func(t *testing.T, d sqlparticipant.Dialect, address string) {
-		db := open(t, d, address)
-		cfg := sqlparticipant.Config{DB: db, Dialect: d, Name: "stock", KeepSchema: true}
-		h := compensatable("stock.reserve", "stock.release")
-		if _, err := sqlparticipant.New(cfg, h); err == nil || !strings.Contains(err.Error(), "sqlparticipant.Schema") {
-			t.Errorf("without tables the error is %v, want one that says where the statements are", err)
-		}
-		for range 2 {
-			for _, statement := range sqlparticipant.Schema(d) {
-				if _, err := db.Exec(statement); err != nil {
-					t.Fatalf("%s: %v", statement, err)
-				}
+func schemaCanBeTheServicesOwn(t *testing.T, d sqlparticipant.Dialect, address string) {
+	db := open(t, d, address)
+	cfg := sqlparticipant.Config{DB: db, Dialect: d, Name: "stock", KeepSchema: true}
+	h := compensatable("stock.reserve", "stock.release")
+	if _, err := sqlparticipant.New(cfg, h); err == nil || !strings.Contains(err.Error(), "sqlparticipant.Schema") {
+		t.Errorf("without tables the error is %v, want one that says where the statements are", err)
+	}
+	for range 2 {
+		for _, statement := range sqlparticipant.Schema(d) {
+			if _, err := db.Exec(statement); err != nil {
+				t.Fatalf("%s: %v", statement, err)
 			}
 		}
-		wantClass(t, mustNew(t, cfg, h).Invoke(t.Context(), crashCall(participant.Action, `1`)), participant.Done)
-	})
+	}
+	wantClass(t, mustNew(t, cfg, h).Invoke(t.Context(), crashCall(participant.Action, `1`)), participant.Done)
 }
 
-func TestTablesOfAnotherVersionAreRefused(t *testing.T) {
-	onBoth(t, func(t *testing.T, d sqlparticipant.Dialect, address string) {
+func tablesOfAnotherVersionAreRefused(t *testing.T, d sqlparticipant.Dialect, address string) {
+	db := open(t, d, address)
+	cfg := sqlparticipant.Config{DB: db, Dialect: d, Name: "stock"}
+	mustNew(t, cfg, compensatable("stock.reserve", "stock.release"))
+	if _, err := db.Exec(`INSERT INTO skald_participant_schema VALUES (99)`); err != nil {
+		t.Fatal(err)
+	}
+	_, err := sqlparticipant.New(cfg, compensatable("stock.reserve", "stock.release"))
+	if err == nil || !strings.Contains(err.Error(), "version 99") {
+		t.Errorf("error is %v, want one that names version 99", err)
+	}
+}
+
+func processesThatStartTogetherMakeTheTablesOnce(t *testing.T, d sqlparticipant.Dialect, address string) {
+	faults := make(chan error, 6)
+	for range cap(faults) {
 		db := open(t, d, address)
-		cfg := sqlparticipant.Config{DB: db, Dialect: d, Name: "stock"}
-		mustNew(t, cfg, compensatable("stock.reserve", "stock.release"))
-		if _, err := db.Exec(`INSERT INTO skald_participant_schema VALUES (99)`); err != nil {
-			t.Fatal(err)
+		go func() {
+			_, err := sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: d, Name: "stock"}, compensatable("stock.reserve", "stock.release"))
+			faults <- err
+		}()
+	}
+	for range cap(faults) {
+		if err := <-faults; err != nil {
+			t.Error(err)
 		}
-		_, err := sqlparticipant.New(cfg, compensatable("stock.reserve", "stock.release"))
-		if err == nil || !strings.Contains(err.Error(), "version 99") {
-			t.Errorf("error is %v, want one that names version 99", err)
-		}
-	})
-}
-
-func TestProcessesThatStartTogetherMakeTheTablesOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, d sqlparticipant.Dialect, address string) {
-		faults := make(chan error, 6)
-		for range cap(faults) {
-			db := open(t, d, address)
-			go func() {
-				_, err := sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: d, Name: "stock"}, compensatable("stock.reserve", "stock.release"))
-				faults <- err
-			}()
-		}
-		for range cap(faults) {
-			if err := <-faults; err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	}
 }
 
 func TestSQLiteIsOpenedDurably(t *testing.T) {
@@ -180,11 +173,4 @@ func TestSQLiteIsOpenedDurably(t *testing.T) {
 	if _, err := sqlparticipant.OpenSQLite(filepath.Join(t.TempDir(), "no", "such", "folder.db")); err == nil || !strings.Contains(err.Error(), "folder must exist") {
 		t.Errorf("error is %v, want one that says the mend", err)
 	}
-}
-
-func onBoth(t *testing.T, run func(t *testing.T, d sqlparticipant.Dialect, address string)) {
-	t.Run("SQLite", func(t *testing.T) { run(t, sqlparticipant.SQLite, filepath.Join(t.TempDir(), "service.db")) })
-	t.Run("PostgreSQL", func(t *testing.T) {
-		run(t, sqlparticipant.PostgreSQL, participanttest.StartPostgreSQL(t).Database(t))
-	})
 }
