@@ -2,6 +2,7 @@ package skald
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -151,6 +152,9 @@ func (e *Engine) Cancel(ctx context.Context, id SagaID, by, reason string) error
 func (e *Engine) Resolve(ctx context.Context, id SagaID, r Resolution) error {
 	if r.Reason == "" && r.Verb != VerbRetry {
 		return fmt.Errorf("%w: say why; the reason stays in the journal", ErrVerb)
+	}
+	if len(r.Payload) > 0 && !json.Valid(r.Payload) {
+		return fmt.Errorf("%w: the payload is not JSON", ErrVerb)
 	}
 	return e.o.Resolve(ctx, id, orchestrator.Resolution(r))
 }

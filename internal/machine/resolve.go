@@ -35,6 +35,14 @@ func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload [
 	if s.Phase.Ended() {
 		return ErrEnded
 	}
+	switch verb {
+	case journal.VerbRetry, journal.VerbReplace, journal.VerbSkip, journal.VerbDone:
+	default:
+		return fmt.Errorf("%w: there is no verb %q; use retry, replace, skip or done", ErrVerb, verb)
+	}
+	if verb == journal.VerbReplace && len(payload) == 0 {
+		return fmt.Errorf("%w: replacing needs the new input", ErrVerb)
+	}
 	if step == "" {
 		if s.Stuck == "" || verb != journal.VerbRetry {
 			return fmt.Errorf("%w: name the step; without one only an incident of the whole saga can be retried", ErrVerb)
@@ -51,10 +59,10 @@ func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload [
 	if s.Phase == Compensating {
 		return nil // every verb fits a compensation
 	}
-	return m.resolvableAction(i, verb, payload)
+	return m.resolvableAction(i, verb)
 }
 
-func (m *Machine) resolvableAction(i int, verb journal.Verb, payload []byte) error {
+func (m *Machine) resolvableAction(i int, verb journal.Verb) error {
 	step := &m.Plan.Steps[i]
 	if verb == journal.VerbRetry {
 		return nil
@@ -72,9 +80,6 @@ func (m *Machine) resolvableAction(i int, verb journal.Verb, payload []byte) err
 		if reader := m.reader(i); reader >= 0 {
 			return fmt.Errorf("%w: step %s reads the result of %s; mark it done by hand and give the result", ErrVerb, m.Plan.Steps[reader].Name, step.Name)
 		}
-	}
-	if verb == journal.VerbReplace && len(payload) == 0 {
-		return fmt.Errorf("%w: replacing needs the new input", ErrVerb)
 	}
 	return nil
 }
