@@ -66,8 +66,8 @@ func (c Card) Format(s fmt.State, verb rune) {
 // LogValue is String.
 func (c Card) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// plausible says whether the number has 13 to 19 digits and a right check digit (Luhn, ISO/IEC 7812-1 annex B).
-func (c Card) plausible() bool {
+// Plausible says whether the number has 13 to 19 digits and a right check digit (Luhn, ISO/IEC 7812-1 annex B).
+func (c Card) Plausible() bool {
 	if len(c) < 13 || len(c) > 19 {
 		return false
 	}

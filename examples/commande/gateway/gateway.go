@@ -173,7 +173,7 @@ func decline(card Card) string {
 		return CodeDeclined
 	case card == CardInsufficientFunds:
 		return CodeInsufficientFunds
-	case !card.plausible():
+	case !card.Plausible():
 		return CodeInvalidCard
 	}
 	return ""
