@@ -79,8 +79,8 @@ func readBody(c *participant.Call, body []byte) error {
 		return nil
 	}
 	var both compensation
-	if err := json.Unmarshal(body, &both); err != nil {
-		return fmt.Errorf("the body is not a compensation's: %w; send {\"input\":…,\"result\":…}, with null for what is not known", err)
+	if !json.Valid(body) || json.Unmarshal(body, &both) != nil {
+		return errors.New("the body is not a compensation's: send {\"input\":…,\"result\":…}, with null for what is not known")
 	}
 	c.Input, c.Result = orNull(both.Input), orNull(both.Result)
 	return nil
