@@ -45,16 +45,23 @@ const (
 	CommandeCancel  = "CommandeCancel"
 )
 
-// ReasonEmptyBasket refuses an order without items.
-const ReasonEmptyBasket = "CommandeCancel.EmptyBasket"
-
-// ReasonSwitched refuses because somebody switched the failure on.
-const ReasonSwitched = "CommandeCancel.Switched"
+// Reason codes.
+const (
+	// ReasonEmptyBasket refuses an order without items.
+	ReasonEmptyBasket = "CommandeCancel.EmptyBasket"
+	// ReasonItem refuses an order with an item that has no SKU or no positive quantity.
+	ReasonItem = "CommandeCancel.Item"
+	// ReasonNotOpen is the incident of an order that is to be confirmed and is not open, or to be cancelled and is confirmed.
+	ReasonNotOpen = "CommandeCancel.NotOpen"
+	// ReasonSwitched refuses because somebody switched the failure on.
+	ReasonSwitched = "CommandeCancel.Switched"
+)
 
 // Create makes an order; its compensation cancels it.
 var Create = skald.Compensatable[CreateRequest, Created]("commande.create", "commande.cancel",
 	skald.Emits(CommandeCreate, CommandeCancel), skald.EmitsUndone(CommandeCancel),
-	skald.Reasons(ReasonEmptyBasket, ReasonSwitched))
+	skald.Reasons(ReasonEmptyBasket, ReasonItem, ReasonNotOpen, ReasonSwitched))
 
 // Confirm makes the order stand, after the receipt is made.
-var Confirm = skald.Retriable[ConfirmRequest, Confirmed]("commande.confirm", skald.Emits(CommandeConfirm, ""))
+var Confirm = skald.Retriable[ConfirmRequest, Confirmed]("commande.confirm", skald.Emits(CommandeConfirm, ""),
+	skald.Reasons(ReasonNotOpen, ReasonSwitched))

@@ -33,6 +33,8 @@ const (
 	ReasonOutOfStock = "InventaireFail.OutOfStock"
 	// ReasonUnknown refuses a product that is not in the warehouse.
 	ReasonUnknown = "InventaireFail.Unknown"
+	// ReasonQuantity refuses a reservation of nothing, or of a quantity that is not positive.
+	ReasonQuantity = "InventaireFail.Quantity"
 	// ReasonSwitched refuses because somebody switched the failure on.
 	ReasonSwitched = "InventaireFail.Switched"
 )
@@ -40,4 +42,4 @@ const (
 // Reserve sets articles aside; its compensation releases them.
 var Reserve = skald.Compensatable[ReserveRequest, Reservation]("inventaire.reserve", "inventaire.release",
 	skald.Emits(InventaireReserve, InventaireFail),
-	skald.Reasons(ReasonOutOfStock, ReasonUnknown, ReasonSwitched))
+	skald.Reasons(ReasonOutOfStock, ReasonUnknown, ReasonQuantity, ReasonSwitched))

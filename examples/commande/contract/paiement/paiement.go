@@ -34,6 +34,8 @@ const (
 	ReasonFunds = "PaiementCancel.InsufficientFunds"
 	// ReasonInvalid refuses what is no card, or a token that is unknown.
 	ReasonInvalid = "PaiementCancel.InvalidCard"
+	// ReasonAmount refuses an amount that is not positive, too large for the card company, or in another currency than the euro.
+	ReasonAmount = "PaiementCancel.Amount"
 	// ReasonSwitched refuses because somebody switched the failure on.
 	ReasonSwitched = "PaiementCancel.Switched"
 )
@@ -41,4 +43,4 @@ const (
 // Charge takes the payment; its compensation refunds it.
 var Charge = skald.Compensatable[ChargeRequest, Payment]("paiement.charge", "paiement.refund",
 	skald.Emits(PaiementConfirm, PaiementCancel), skald.EmitsUndone(PaiementCancel),
-	skald.Reasons(ReasonDeclined, ReasonFunds, ReasonInvalid, ReasonSwitched))
+	skald.Reasons(ReasonDeclined, ReasonFunds, ReasonInvalid, ReasonAmount, ReasonSwitched))

@@ -53,6 +53,10 @@ const (
 const (
 	// ReasonTotals refuses a receipt whose lines do not add up.
 	ReasonTotals = "TransactionFail.Totals"
+	// ReasonContent refuses a receipt that cannot be printed: a missing name, no address, no line.
+	ReasonContent = "TransactionFail.Content"
+	// ReasonNoReceipt is the incident of a receipt that is to be sent and was never made.
+	ReasonNoReceipt = "TransactionFail.NoReceipt"
 	// ReasonSwitched refuses because somebody switched the failure on.
 	ReasonSwitched = "TransactionFail.Switched"
 	// ReasonMailbox is the incident of a mailbox that refuses the receipt.
@@ -61,7 +65,7 @@ const (
 
 // Issue makes the receipt: the point of no return.
 var Issue = skald.Pivot[IssueRequest, Receipt]("transaction.issue",
-	skald.Emits(TransactionConfirm, TransactionFail), skald.Reasons(ReasonTotals, ReasonSwitched))
+	skald.Emits(TransactionConfirm, TransactionFail), skald.Reasons(ReasonTotals, ReasonContent, ReasonSwitched))
 
 // Send sends the receipt by e-mail. A mailbox that refuses it for ever is an incident; the paid order stands.
-var Send = skald.Retriable[SendRequest, Sent]("transaction.send", skald.Reasons(ReasonMailbox, ReasonSwitched))
+var Send = skald.Retriable[SendRequest, Sent]("transaction.send", skald.Reasons(ReasonMailbox, ReasonNoReceipt, ReasonSwitched))

@@ -1,0 +1,23 @@
+// Command inventaire is InventaireService as a program of its own.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/skaldhq/skald/examples/commande/part"
+	"github.com/skaldhq/skald/examples/commande/service/inventaire"
+)
+
+func main() {
+	var c inventaire.Config
+	part.Flags(flag.CommandLine, &c.Config)
+	flag.Parse()
+	start := func(ctx context.Context) (*part.Part, error) { return inventaire.Start(ctx, c) }
+	if err := part.Main(start); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,57 @@
+package part
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/commande/switches"
+	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/participant/sqlparticipant"
+)
+
+func (p *Part) routes(panel *switches.Panel, m *metrics, barrier *sqlparticipant.Participant) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/operations/", panel.Interrupt(httpparticipant.Handler(m.invoker(barrier), httpparticipant.HandlerConfig{})))
+	panel.Routes(mux)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	mux.HandleFunc("GET /livez", p.livez)
+	if p.service.Routes != nil {
+		p.service.Routes(mux)
+	}
+	return fromHere(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// livez answers 200 when the database answers.
+func (p *Part) livez(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if err := p.db.PingContext(ctx); err != nil {
+		p.log.ErrorContext(ctx, "the database does not answer", "error", err)
+		problem.New(http.StatusServiceUnavailable, "the database does not answer").Write(w)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// fromHere answers only requests for a name of this machine, so that no web page can reach the service by giving its own name this
+// machine's address.
+func fromHere(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if host != "localhost" && !net.ParseIP(host).IsLoopback() {
+			problem.New(http.StatusMisdirectedRequest, "this service is called by the address it listens on").Write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,56 @@
+package problem_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/skaldhq/skald/examples/commande/problem"
+)
+
+func TestEveryFaultIsListed(t *testing.T) {
+	w := httptest.NewRecorder()
+	problem.New(http.StatusUnprocessableEntity, "two faults", problem.Fault{Field: "a", Detail: "is <empty>"}, problem.Fault{Detail: "is late"}).Write(w)
+	want := `{"title":"Unprocessable Entity","status":422,"detail":"two faults","errors":[{"field":"a","detail":"is <empty>"},{"detail":"is late"}]}` + "\n"
+	if diff := cmp.Diff(want, w.Body.String()); diff != "" {
+		t.Errorf("body (-want +got):\n%s", diff)
+	}
+	if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("Content-Type %q", got)
+	}
+}
+
+func TestBodiesThatCannotBeReadAreAnsweredWithoutRepeatingThem(t *testing.T) {
+	for body, says := range map[string]string{
+		``:                             "not JSON of the expected form",
+		`{"card":4242}`:                "card is not a string",
+		`{"card":"4242","cvc":"4242"}`: `unknown field "cvc"`,
+		`{"card":"4242"}{}`:            "something follows the document",
+		`{"card":"` + strings.Repeat("4242", 100) + `"}`: "too large",
+	} {
+		w := httptest.NewRecorder()
+		var into struct {
+			Card string `json:"card"`
+		}
+		if problem.Read(w, httptest.NewRequest(http.MethodPut, "/", strings.NewReader(body)), 100, &into) {
+			t.Errorf("%s was read", body)
+			continue
+		}
+		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), strings.ReplaceAll(says, `"`, `\"`)) || strings.Contains(w.Body.String(), "4242") {
+			t.Errorf("%s: %d %s, want it to say %s", body, w.Code, w.Body, says)
+		}
+	}
+}
+
+func TestOneDocumentIsRead(t *testing.T) {
+	var into struct {
+		Card string `json:"card"`
+	}
+	w := httptest.NewRecorder()
+	if !problem.Read(w, httptest.NewRequest(http.MethodPut, "/", strings.NewReader(`{"card":"7"} `)), 100, &into) || into.Card != "7" {
+		t.Errorf("%+v, %s", into, w.Body)
+	}
+}
