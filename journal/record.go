@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
+	"strings"
 	"time"
 )
 
@@ -16,8 +18,6 @@ const (
 	MaxEvents = 10_000
 	// MaxDetail is the length in bytes to which Detail is cut.
 	MaxDetail = 1 << 10
-	// maxBody bounds one record: a payload and room for the rest.
-	maxBody = MaxPayload + 16<<10
 )
 
 // ErrCorrupt is wrapped by every error that a damaged journal leads to.
@@ -62,6 +62,8 @@ const (
 
 // Append encodes e at the end of dst and returns the longer slice and the chain's next value. A record is its body's length
 // (uvarint), the body (a Protocol Buffers message, fields in ascending order, zero values left out), and the chain value after it (four bytes, little endian).
+//
+// It does not enforce MaxPayload and MaxEvents: whoever takes a payload in does. What it writes, Decode reads, whatever its size.
 func Append(dst []byte, chain Chain, e *Event) ([]byte, Chain) {
 	var scratch [128]byte
 	body := appendBody(scratch[:0], e)
@@ -90,8 +92,9 @@ func appendBody(b []byte, e *Event) []byte {
 	return appendInt(b, fieldEpoch, e.Epoch)
 }
 
-// cut shortens a text to MaxDetail bytes without leaving half a character.
+// cut shortens a text to MaxDetail bytes without leaving half a character, and replaces bytes that are no text: a string of Protocol Buffers is UTF-8.
 func cut(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= MaxDetail {
 		return s
 	}
@@ -131,7 +134,7 @@ func appendString[T ~string | ~[]byte](b []byte, field int, s T) []byte {
 func Decode(data []byte, chain Chain, seq uint64, yield func(Event) error) (Chain, uint64, error) {
 	for len(data) > 0 {
 		n, w := binary.Uvarint(data)
-		if w <= 0 || n > maxBody || uint64(len(data)-w) < n+4 {
+		if w <= 0 || len(data)-w < 4 || n > uint64(len(data)-w-4) {
 			return chain, seq, fmt.Errorf("%w: record %d is cut short", ErrCorrupt, seq+1)
 		}
 		body := data[w : w+int(n)]
@@ -171,7 +174,9 @@ func decodeBody(b []byte, e *Event) error {
 		b = b[w:]
 		switch tag & 7 {
 		case 0:
-			e.setInt(tag>>3, v)
+			if !e.setInt(tag>>3, v) {
+				return errField
+			}
 		case 2:
 			if v > uint64(len(b)) {
 				return errField
@@ -185,22 +190,33 @@ func decodeBody(b []byte, e *Event) error {
 	return nil
 }
 
-// setInt ignores fields it does not know: they were added by a later version.
-func (e *Event) setInt(field, v uint64) {
+// setInt says whether the value fits its field. It ignores fields it does not know: they were added by a later version.
+func (e *Event) setInt(field, v uint64) bool {
 	switch field {
 	case fieldSeq:
 		e.Seq = v
 	case fieldTime:
-		e.Time = time.UnixMicro(int64(v)).UTC()
+		e.Time = instant(v)
 	case fieldKind:
 		e.Kind = Kind(v)
+		return v <= math.MaxUint8
 	case fieldAttempt:
 		e.Attempt = uint32(v)
+		return v <= math.MaxUint32
 	case fieldAt:
-		e.At = time.UnixMicro(int64(v)).UTC()
+		e.At = instant(v)
 	case fieldEpoch:
 		e.Epoch = v
 	}
+	return true
+}
+
+// instant reads what micros wrote.
+func instant(v uint64) time.Time {
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(v)).UTC()
 }
 
 func (e *Event) setBytes(field uint64, v []byte) {
