@@ -31,6 +31,8 @@ var (
 	ErrConflict = orchestrator.ErrConflict
 	// ErrDefinition says that no definition of that name and version is registered.
 	ErrDefinition = orchestrator.ErrDefinition
+	// ErrInput says that an input is not JSON.
+	ErrInput = orchestrator.ErrInput
 	// ErrTooLarge says that an input has more than 1 MiB.
 	ErrTooLarge = orchestrator.ErrTooLarge
 	// ErrID says that a saga's id has characters or a length that cannot be used.

@@ -158,9 +158,11 @@ func (c *committer) commit(batch []*pending) {
 // reject takes in that one append was not written. For a start that is an answer; anything else means that somebody else wrote
 // to the saga, and this coordinator no longer knows what is true.
 func (c *committer) reject(p *pending, err error) {
-	if p.append.New {
+	switch {
+	case p.run == nil: // its incident was opened twice at once; the first stands
+	case p.append.New:
 		p.run.rejected = err
-	} else {
+	default:
 		c.o.fail(fmt.Errorf("saga %s: %w", p.append.Summary.ID, err))
 	}
 	p.tell(err)

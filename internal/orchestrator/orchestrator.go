@@ -22,6 +22,8 @@ var (
 	ErrConflict = errors.New("a saga with this id exists with another definition or input")
 	// ErrDefinition says that no definition of that name and version is registered.
 	ErrDefinition = errors.New("no such definition is registered")
+	// ErrInput says that an input is not JSON.
+	ErrInput = errors.New("the input is not JSON")
 	// ErrTooLarge says that an input is larger than a journal takes.
 	ErrTooLarge = errors.New("the input is too large")
 )

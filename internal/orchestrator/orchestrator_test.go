@@ -651,6 +651,63 @@ func beginning(t *testing.T, id journal.SagaID, s store.Summary, data []byte, n 
 	return m
 }
 
+// slowList is a store whose list of unended sagas comes late, so that recovery has not begun when a story acts.
+type slowList struct {
+	store.Store
+	begin chan struct{}
+}
+
+func (s slowList) List(ctx context.Context, f store.Filter) (store.Page, error) {
+	if f.Unended {
+		<-s.begin
+	}
+	return s.Store.List(ctx, f)
+}
+
+func TestStartOrActBeforeRecoveryPicksTheSagaUp(t *testing.T) {
+	for name, act := range map[string]func(s *story) error{
+		"start": func(s *story) error {
+			_, existed, err := s.Start(s.t.Context(), orchestrator.Request{ID: "one", Definition: "order", Input: []byte(`{"n":1}`)})
+			if !existed {
+				s.t.Error("a saga of the journal was started anew")
+			}
+			return err
+		},
+		"retry": func(s *story) error {
+			return s.Resolve(s.t.Context(), "one", orchestrator.Resolution{Step: "create", Verb: journal.VerbRetry})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := begin(t)
+				s.shop.script("create", takes(9*time.Second))
+				s.start("one")
+				s.end()
+				late := slowList{s.store, make(chan struct{})}
+				s.c.Store = late
+				s.open()
+				defer s.end()
+				if err := act(s); err != nil {
+					t.Fatal(err)
+				}
+				close(late.begin)
+				if got := s.outcome("one"); got != store.Completed {
+					t.Fatalf("outcome %s", got)
+				}
+				recovered := 0
+				for _, w := range s.history("one") {
+					if w == "saga recovered" {
+						recovered++
+					}
+				}
+				if recovered != 1 {
+					t.Errorf("recovered %d times", recovered)
+				}
+			})
+		})
+	}
+}
+
 func TestOverloadRefusesStartsAndLosesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := begin(t, func(c *orchestrator.Config) { c.MaxInFlight = 10 })

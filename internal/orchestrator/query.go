@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -58,7 +57,7 @@ func (o *Orchestrator) waitStored(ctx context.Context, id journal.SagaID) error 
 	w := o.watchers.add(id)
 	defer o.watchers.remove(id, w)
 	for {
-		s, err := o.find1(ctx, id)
+		s, err := o.summary(ctx, id)
 		if err != nil || s.State.Ended() {
 			return err
 		}
@@ -75,8 +74,8 @@ func (o *Orchestrator) waitStored(ctx context.Context, id journal.SagaID) error 
 	}
 }
 
-// find1 reads a summary only.
-func (o *Orchestrator) find1(ctx context.Context, id journal.SagaID) (store.Summary, error) {
+// summary reads a summary only.
+func (o *Orchestrator) summary(ctx context.Context, id journal.SagaID) (store.Summary, error) {
 	page, err := o.Store.List(ctx, store.Filter{ID: id, Limit: 1})
 	if err != nil {
 		return store.Summary{}, err
@@ -107,7 +106,7 @@ func (o *Orchestrator) Watch(ctx context.Context, id journal.SagaID, after uint6
 			}
 		}
 		if len(events) == 0 {
-			if s, err := o.find1(ctx, id); err != nil || s.State.Ended() && s.Seq <= after {
+			if s, err := o.summary(ctx, id); err != nil || s.State.Ended() && s.Seq <= after {
 				return err
 			}
 		}
@@ -153,9 +152,9 @@ func (o *Orchestrator) act(ctx context.Context, id journal.SagaID, decide func(*
 		return ErrStopped
 	}
 	defer o.leave()
-	r := o.runs.get(id)
-	if r == nil {
-		return o.absent(ctx, id)
+	r, err := o.driven(ctx, id)
+	if err != nil {
+		return err
 	}
 	told := make(chan error, 1)
 	r.mu.Lock()
@@ -174,18 +173,25 @@ func (o *Orchestrator) act(ctx context.Context, id journal.SagaID, decide func(*
 	}
 }
 
-// absent says why a saga that is not in memory cannot be acted on.
-func (o *Orchestrator) absent(ctx context.Context, id journal.SagaID) error {
-	s, err := o.find1(ctx, id)
-	switch {
-	case err != nil:
-		return err
-	case s.State.Ended():
-		return machine.ErrEnded
-	case s.Incident == ReasonDefinition:
-		return fmt.Errorf("%w: %s; register it, then act", ErrDefinition, versioned(s.Definition, s.Version))
+// driven returns the run of a saga, picking it up if recovery has not come to it yet.
+func (o *Orchestrator) driven(ctx context.Context, id journal.SagaID) (*run, error) {
+	if r := o.runs.get(id); r != nil {
+		return r, nil
 	}
-	return errors.New("the saga is being picked up after a restart; try again in a moment")
+	s, err := o.summary(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if s.State.Ended() {
+		return nil, machine.ErrEnded
+	}
+	if err := o.recover(ctx, &s); err != nil {
+		return nil, err
+	}
+	if r := o.runs.get(id); r != nil {
+		return r, nil
+	}
+	return nil, machine.ErrEnded // it ended just now
 }
 
 // List lists sagas from the store.

@@ -30,7 +30,10 @@ func (o *Orchestrator) recoverAll() {
 			if o.stopping() {
 				return
 			}
-			o.recover(&page.Sagas[i])
+			s := &page.Sagas[i]
+			if err := o.recover(o.ctx, s); err != nil && !o.stopping() {
+				o.Logger.Error("a saga is not gone on with", "saga", s.ID, "error", err)
+			}
 		}
 		if page.Next == "" {
 			return
@@ -39,26 +42,25 @@ func (o *Orchestrator) recoverAll() {
 	}
 }
 
-// recover goes on with one saga. One that cannot be gone on with is left as it is and named; the others go on.
-func (o *Orchestrator) recover(s *store.Summary) {
+// recover goes on with one saga, unless it is under way already or has ended. One that cannot be gone on with is left as it is and named; the others go on.
+func (o *Orchestrator) recover(ctx context.Context, s *store.Summary) error {
 	if s.Mode != journal.Orchestrated || o.runs.get(s.ID) != nil {
-		return // started since, by this coordinator
+		return nil
 	}
 	m, ok := o.machines[versioned(s.Definition, s.Version)]
 	if !ok {
 		o.orphan(s)
-		return
+		return fmt.Errorf("%w: %s; register it, also beside a newer one", ErrDefinition, versioned(s.Definition, s.Version))
 	}
 	r := &run{o: o, m: m, done: make(chan struct{}), begun: make(chan struct{})}
 	close(r.begun)
-	if err := r.replay(o.ctx, s.ID); err != nil {
-		o.Logger.Error("a saga cannot be gone on with; it is left as it is", "saga", s.ID, "error", err)
-		return
+	if err := r.replay(ctx, s.ID); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.s.Phase.Ended() || o.runs.add(r) != nil {
-		return
+		return nil
 	}
 	var cmds []machine.Command
 	if r.s.Stuck == ReasonDefinition {
@@ -66,6 +68,7 @@ func (o *Orchestrator) recover(s *store.Summary) {
 	}
 	cmds = append(cmds, machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.SagaRecovered, Epoch: o.epoch}})
 	r.advance(cmds, nil)
+	return nil
 }
 
 // replay reads the saga's journal into the run.
@@ -82,7 +85,6 @@ func (r *run) replay(ctx context.Context, id journal.SagaID) error {
 
 // orphan opens the incident of a saga whose definition is missing.
 func (o *Orchestrator) orphan(s *store.Summary) {
-	o.Logger.Warn("a saga's definition is not registered; it waits until it is", "saga", s.ID, "definition", s.Definition, "version", s.Version)
 	if s.Incident == ReasonDefinition {
 		return
 	}

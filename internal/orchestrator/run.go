@@ -33,6 +33,8 @@ type run struct {
 	committed uint64            // last sequence number given to the committer
 	begun     chan struct{}     // closed when the start is decided
 	startErr  error             // set before begun is closed
+	starting  bool              // the start is not decided yet
+	unseen    []journal.Event   // what the observer sees once it is
 
 	queued   *pending // guarded by the committer's lock
 	rejected error    // the start was not written; used by the committing goroutine only
@@ -57,9 +59,7 @@ func (r *run) advance(cmds []machine.Command, told func(error)) {
 		}
 		records, r.summary.Chain = journal.Append(records, r.summary.Chain, &e)
 		r.summarize(&e)
-		if e.Kind != journal.SagaStarted { // seen once it is known to be new
-			r.o.Observer.Recorded(&r.summary, &e)
-		}
+		r.show(&e)
 	}
 	held := len(r.waiting)
 	for _, c := range effects {
@@ -78,6 +78,15 @@ func (r *run) advance(cmds []machine.Command, told func(error)) {
 	}
 	r.arm(now)
 	r.count(r.s.Flying != 0 && !r.s.Phase.Ended())
+}
+
+// show lets the observer see an event, but not before the saga is known to be new: a start may turn out to be a repeated one.
+func (r *run) show(e *journal.Event) {
+	if r.starting {
+		r.unseen = append(r.unseen, *e)
+		return
+	}
+	r.o.Observer.Recorded(&r.summary, e)
 }
 
 // count keeps the number of sagas that are at work, which admission looks at.

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -37,7 +38,7 @@ func (o *Orchestrator) Start(ctx context.Context, q Request) (id journal.SagaID,
 	}
 	defer o.leave()
 	r := &run{
-		o: o, m: m, trace: q.Trace, fresh: true, done: make(chan struct{}), begun: make(chan struct{}),
+		o: o, m: m, trace: q.Trace, fresh: true, starting: true, done: make(chan struct{}), begun: make(chan struct{}),
 		summary: store.Summary{ID: q.ID, Chain: journal.FirstChain(q.ID)},
 	}
 	r.mu.Lock() // nobody who finds it may look before it has begun
@@ -66,14 +67,16 @@ func (o *Orchestrator) Start(ctx context.Context, q Request) (id journal.SagaID,
 func (r *run) began(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.starting = false
 	if r.startErr = err; err != nil {
 		r.count(false)
 		r.o.forget(r)
 	} else {
-		s := r.summary
-		e := journal.Event{Seq: 1, Time: s.Started, Kind: journal.SagaStarted, Definition: s.Definition, Version: s.Version, Mode: s.Mode}
-		r.o.Observer.Recorded(&s, &e)
+		for i := range r.unseen {
+			r.o.Observer.Recorded(&r.summary, &r.unseen[i])
+		}
 	}
+	r.unseen = nil
 	close(r.begun)
 }
 
@@ -108,6 +111,8 @@ func (o *Orchestrator) accept(q *Request) (*machine.Machine, error) {
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("%w: %s", ErrDefinition, name)
+	case !json.Valid(q.Input):
+		return nil, ErrInput
 	case len(q.Input) > journal.MaxPayload:
 		return nil, fmt.Errorf("%w: %d bytes, %d are allowed; keep large data elsewhere and pass a reference", ErrTooLarge, len(q.Input), journal.MaxPayload)
 	}
@@ -137,14 +142,17 @@ func (o *Orchestrator) admit() error {
 	return nil
 }
 
-// sameAsStored answers a start whose saga the store knows.
+// sameAsStored answers a start whose saga the store knows. Recovery may have passed it over while the start was under way.
 func (o *Orchestrator) sameAsStored(ctx context.Context, q Request) error {
-	_, v, err := o.find(ctx, q.ID)
+	s, v, err := o.find(ctx, q.ID)
 	if err != nil {
 		return err
 	}
 	if v.Definition != q.Definition || !bytes.Equal(v.Input, q.Input) {
 		return ErrConflict
 	}
-	return nil
+	if s.State.Ended() {
+		return nil
+	}
+	return o.recover(ctx, &s)
 }
