@@ -144,6 +144,10 @@ func testConcurrency(t *testing.T, d Driver) {
 	commit(t, s, epoch, first...)
 	ctx, stop := context.WithCancel(t.Context())
 	var reading sync.WaitGroup
+	defer func() { // also when the writer fails the test
+		stop()
+		reading.Wait()
+	}()
 	for r := range 3 {
 		reading.Go(func() {
 			if err := readBeside(ctx, s, sagas[r].Summary.ID); err != nil {
