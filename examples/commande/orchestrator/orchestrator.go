@@ -1,0 +1,279 @@
+// Package orchestrator is OrchestratorService of the order system: it owns the saga that places an order, runs it over the five
+// services, and serves the shop's API, and the shop's pages if it is given them.
+//
+// What it acknowledged survives kill -9: journals are in <Data>/orchestrator.db, published events in <Data>/events.db. It keeps no card numbers. It
+// asks for no password and encrypts nothing, so it listens on this machine's loopback only.
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/examples/commande/orchestrator/eventlog"
+	"github.com/skaldhq/skald/examples/commande/placeorder"
+	"github.com/skaldhq/skald/metrics"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/store"
+	"github.com/skaldhq/skald/store/sqlitestore"
+)
+
+// retention is how long ended orders and their events are kept.
+const retention = 30 * 24 * time.Hour
+
+// Config says what the orchestrator works with.
+type Config struct {
+	Listen   string       // loopback address to serve on, such as "127.0.0.1:8080"; port 0 means any. Required without Listener
+	Listener net.Listener // served instead of Listen if it is given; the orchestrator closes it, also when Start fails
+	Data     string       // folder of its databases, which must exist; required
+	Services Services     // where the services are; all required
+
+	Pages   http.Handler // the shop, served at "/"; none
+	Mailbox http.Handler // the demonstration's mailbox, served at "/mailbox/"; none
+	Shown   []Shown      // what runs where, for the front page; default: this service and the five
+
+	MaxInFlight int          // orders under way until new ones are refused with 503; default as in skald.Config
+	Logger      *slog.Logger // default: none. It never gets card numbers or names
+}
+
+// Orchestrator is a running OrchestratorService. Its methods may be called concurrently.
+type Orchestrator struct {
+	config    Config
+	log       *slog.Logger
+	saga      *skald.Saga[placeorder.Order]
+	contracts contracts
+	store     store.Store
+	events    *eventlog.Log
+	egress    *httpparticipant.Egress
+	services  *asker
+	engine    *skald.Engine
+	announcer *announcer
+	metrics   http.Handler
+
+	listener net.Listener
+	server   *http.Server
+	serving  sync.WaitGroup
+	failed   chan error
+	closing  chan struct{} // closed when no order is taken any more
+	drain    sync.Once
+	drainErr error
+	stop     sync.Once
+	stopErr  error
+}
+
+// Start opens the databases, goes on with every order that has no outcome yet, and serves. ctx bounds the start only. The caller stops what was started.
+func Start(ctx context.Context, c Config) (*Orchestrator, error) {
+	if c.Listener == nil {
+		l, err := Listen(ctx, c.Listen)
+		if err != nil {
+			return nil, err
+		}
+		c.Listener = l
+	}
+	o := &Orchestrator{config: c, log: c.Logger, listener: c.Listener, failed: make(chan error, 1), closing: make(chan struct{})}
+	if o.log == nil {
+		o.log = slog.New(slog.DiscardHandler)
+	}
+	if err := o.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start OrchestratorService: %w", err), o.abandon(ctx))
+	}
+	o.serve()
+	return o, nil
+}
+
+// open makes everything that is served.
+func (o *Orchestrator) open(ctx context.Context) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.saga, err = placeorder.Definition(); err != nil {
+		return err
+	}
+	if o.contracts, err = contractsOf(o.saga.Canonical()); err != nil {
+		return err
+	}
+	if o.store, err = sqlitestore.Open(sqlitestore.Config{Path: filepath.Join(o.config.Data, "orchestrator.db")}); err != nil {
+		return err
+	}
+	if o.events, err = eventlog.Open(filepath.Join(o.config.Data, "events.db"), retention); err != nil {
+		return err
+	}
+	o.services = newAsker(o.config.Services)
+	if err := o.openEngine(ctx); err != nil {
+		return err
+	}
+	o.announcer = newAnnouncer(o.engine, o.contracts, o.events, o.events, o.log)
+	if err := o.announcer.resume(ctx); err != nil {
+		return err
+	}
+	routes, err := o.routes()
+	if err != nil {
+		return err
+	}
+	o.server = &http.Server{
+		Handler: routes, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// check finds what is missing, all at once.
+func (o *Orchestrator) check() error {
+	var faults []error
+	if o.config.Data == "" {
+		faults = append(faults, errors.New("Data is empty: name the folder for its databases"))
+	}
+	for _, s := range o.config.Services.all() {
+		if s.url == "" {
+			faults = append(faults, fmt.Errorf("the address of %s is missing: give it, such as http://127.0.0.1:8081", s.name))
+		}
+	}
+	if a, ok := o.listener.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
+		faults = append(faults, fmt.Errorf("other machines can reach %s, and nothing here asks for a password: listen on 127.0.0.1", o.listener.Addr()))
+	}
+	return errors.Join(faults...)
+}
+
+// openEngine opens the engine with its metrics. All participants share one way out.
+func (o *Orchestrator) openEngine(ctx context.Context) error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	sagas := []skald.Registered{o.saga}
+	observer, err := metrics.New(metrics.Config{Registerer: registry, Sagas: sagas})
+	if err != nil {
+		return err
+	}
+	o.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 8, Timeout: 10 * time.Second})
+	o.egress = httpparticipant.NewEgress(httpparticipant.EgressConfig{})
+	participants := make(map[string]skald.Participant)
+	for _, s := range o.config.Services.all() {
+		client, err := httpparticipant.New(httpparticipant.Config{BaseURL: s.url, Egress: o.egress})
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		participants[s.name] = skald.Participant{Invoker: client, Level: participant.L2}
+	}
+	o.engine, err = skald.Open(ctx, skald.Config{
+		Store: o.store, Sagas: sagas, Participants: participants,
+		MaxInFlight: o.config.MaxInFlight, Retention: retention, Observer: observer, Logger: o.log,
+	})
+	if err == nil {
+		observer.Watch(o.engine)
+	}
+	return err
+}
+
+// serve begins to serve, and watches the engine.
+func (o *Orchestrator) serve() {
+	o.serving.Go(func() {
+		if err := o.server.Serve(o.listener); !errors.Is(err, http.ErrServerClosed) {
+			o.fail(fmt.Errorf("OrchestratorService cannot be reached any more: %w", err))
+		}
+	})
+	o.serving.Go(func() {
+		select {
+		case <-o.engine.Failed():
+			o.fail(fmt.Errorf("OrchestratorService had to stop: %w; start it again, it goes on from its journal", o.engine.Err()))
+		case <-o.closing:
+		}
+	})
+}
+
+func (o *Orchestrator) fail(err error) {
+	select {
+	case o.failed <- err:
+	default: // one reason is enough
+	}
+}
+
+// Addr is the address that it serves on.
+func (o *Orchestrator) Addr() string { return o.listener.Addr().String() }
+
+// URL is where it is reached, without a slash at the end.
+func (o *Orchestrator) URL() string { return "http://" + o.Addr() }
+
+// Failed has an error once it had to stop by itself; the caller still stops it.
+func (o *Orchestrator) Failed() <-chan error { return o.failed }
+
+func (o *Orchestrator) stopping() bool {
+	select {
+	case <-o.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Drain takes no more orders and stops the engine: softly, so that calls under way are answered, then hard when ctx ends. Questions are still
+// answered and events still taken in. Orders go on after the next Start.
+func (o *Orchestrator) Drain(ctx context.Context) error {
+	o.drain.Do(func() {
+		close(o.closing)
+		o.drainErr = o.engine.Stop(ctx)
+		o.announcer.stop()
+	})
+	return o.drainErr
+}
+
+// Stop drains, and then ends everything. Requests under way are waited for until ctx ends.
+func (o *Orchestrator) Stop(ctx context.Context) error {
+	o.stop.Do(func() {
+		faults := []error{o.Drain(ctx)}
+		if err := o.server.Shutdown(ctx); err != nil {
+			faults = append(faults, o.server.Close())
+		}
+		o.serving.Wait()
+		o.stopErr = errors.Join(append(faults, o.release())...)
+	})
+	return o.stopErr
+}
+
+// abandon ends what a failed start has begun.
+func (o *Orchestrator) abandon(ctx context.Context) error {
+	faults := []error{o.listener.Close()}
+	if o.announcer != nil {
+		o.announcer.stop()
+	}
+	if o.engine != nil {
+		faults = append(faults, o.engine.Stop(ctx))
+	}
+	return errors.Join(append(faults, o.release())...)
+}
+
+// release closes what is open when nothing runs any more.
+func (o *Orchestrator) release() error {
+	var faults []error
+	if o.services != nil {
+		o.services.close()
+	}
+	if o.egress != nil {
+		o.egress.Close()
+	}
+	if o.events != nil {
+		faults = append(faults, o.events.Close())
+	}
+	if o.store != nil {
+		faults = append(faults, o.store.Close())
+	}
+	return errors.Join(faults...)
+}
+
+// takeEvent keeps an event that a service published. It returns when the event is durable.
+func (o *Orchestrator) takeEvent(ctx context.Context, m participant.Message) error {
+	if m.Time.IsZero() {
+		m.Time = time.Now()
+	}
+	return o.events.Publish(ctx, []participant.Message{m})
+}

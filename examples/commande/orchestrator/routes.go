@@ -1,0 +1,168 @@
+package orchestrator
+
+import (
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/participant/httpparticipant"
+)
+
+// Shown is one row of what runs where, for the front page.
+type Shown struct {
+	Name     string `json:"name"`
+	Address  string `json:"address"`
+	Metrics  string `json:"metrics,omitempty"`
+	Database string `json:"database,omitempty"`
+}
+
+// EventsPath is where the services' events are taken in.
+const EventsPath = "/api/published"
+
+// routes is everything that is served.
+func (o *Orchestrator) routes() (http.Handler, error) {
+	receipts, err := o.receipts()
+	if err != nil {
+		return nil, err
+	}
+	api := http.NewServeMux()
+	api.HandleFunc("POST /api/commandes", o.create)
+	api.HandleFunc("GET /api/commandes", o.list)
+	api.HandleFunc("GET /api/commandes/{id}", o.show)
+	api.HandleFunc("GET /api/commandes/{id}/events", o.follow)
+	api.HandleFunc("POST /api/commandes/{id}/incident", o.resolve)
+	api.HandleFunc("GET /api/produits", o.shelf)
+	api.HandleFunc("GET /api/switches", o.showSwitches)
+	api.HandleFunc("PUT /api/switches/{operation}", o.setSwitch)
+	api.HandleFunc("DELETE /api/switches", o.resetSwitches)
+	api.HandleFunc("GET /api/system", o.system)
+	api.Handle("POST "+EventsPath, httpparticipant.Receiver(o.takeEvent))
+
+	mux := http.NewServeMux()
+	mux.Handle("/api/", secured(problems(api)))
+	mux.HandleFunc("GET /livez", o.live)
+	mux.Handle("GET /metrics", o.metrics)
+	mux.Handle("GET /receipts", receipts)
+	mux.Handle("GET /receipts/", receipts)
+	if o.config.Mailbox != nil {
+		mux.Handle("/mailbox/", http.StripPrefix("/mailbox", o.config.Mailbox))
+	}
+	if o.config.Pages != nil {
+		mux.Handle("/", o.config.Pages)
+	}
+	return localOnly(http.NewCrossOriginProtection().Handler(mux)), nil
+}
+
+// live answers 200 while orders are taken.
+func (o *Orchestrator) live(w http.ResponseWriter, _ *http.Request) {
+	if o.stopping() || o.engine.Err() != nil {
+		busy(w, "No orders are taken: the program is stopping, or its store failed.", time.Second)
+		return
+	}
+	problem.JSON(w, http.StatusOK, "application/json", map[string]string{"status": "ok"})
+}
+
+// system answers GET /api/system: what runs where.
+func (o *Orchestrator) system(w http.ResponseWriter, _ *http.Request) {
+	answer := struct {
+		Services []Shown `json:"services"`
+		Mailbox  string  `json:"mailbox,omitempty"`
+		Metrics  string  `json:"metrics"`
+	}{o.config.Shown, "", "/metrics"}
+	if answer.Services == nil {
+		answer.Services = o.shown()
+	}
+	if o.config.Mailbox != nil {
+		answer.Mailbox = "/mailbox/"
+	}
+	problem.JSON(w, http.StatusOK, "application/json", answer)
+}
+
+// shown is what is known without being told: where the services are.
+func (o *Orchestrator) shown() []Shown {
+	list := []Shown{{Name: "orchestrator", Address: o.Addr(), Metrics: "/metrics"}}
+	for _, s := range o.config.Services.all() {
+		at := s.url
+		if u, err := url.Parse(s.url); err == nil {
+			at = u.Host
+		}
+		list = append(list, Shown{Name: s.name, Address: at, Metrics: s.url + "/metrics"})
+	}
+	return list
+}
+
+// problems answers what the mux does not serve with a problem document, like everything else of the API.
+func problems(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		var allowed []string
+		for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPost, http.MethodPut} {
+			other := http.Request{Method: method, Host: r.Host, URL: r.URL}
+			if _, pattern := mux.Handler(&other); pattern != "" {
+				allowed = append(allowed, method)
+			}
+		}
+		if len(allowed) == 0 {
+			problem.New(http.StatusNotFound, "There is nothing here.").Write(w)
+			return
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		problem.New(http.StatusMethodNotAllowed, "This takes "+strings.Join(allowed, ", ")+".").Write(w)
+	})
+}
+
+// receipts passes questions for receipts on to TransactionService, which has them.
+func (o *Orchestrator) receipts() (http.Handler, error) {
+	to, err := url.Parse(o.config.Services.Transaction)
+	if err != nil {
+		return nil, err
+	}
+	return &httputil.ReverseProxy{
+		Rewrite: func(q *httputil.ProxyRequest) {
+			q.SetURL(to)
+			q.Out.Header.Del("Cookie")
+		},
+		Transport: o.services.client.Transport,
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			o.log.Warn("a receipt cannot be shown", "error", err)
+			busy(w, "TransactionService does not answer. The receipt is safe; try again in a moment.", 2*time.Second)
+		},
+	}, nil
+}
+
+// secured puts the security headers on the API's answers: they are data, never a page.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// localOnly refuses requests for other hosts: a page of the internet whose name was made to stand for this machine must not read what is here.
+func localOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if len(host) > 2 && host[0] == '[' {
+			host = host[1 : len(host)-1]
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			problem.New(http.StatusMisdirectedRequest, "This program serves 127.0.0.1 and localhost only; ask for it under one of these names.").Write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
