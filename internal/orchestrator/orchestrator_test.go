@@ -150,6 +150,14 @@ type story struct {
 
 func begin(t *testing.T, change ...func(*orchestrator.Config)) *story {
 	t.Helper()
+	s := prepare(t, change...)
+	s.open()
+	return s
+}
+
+// prepare is begin before the coordinator opens, so that a story can script what recovery meets.
+func prepare(t *testing.T, change ...func(*orchestrator.Config)) *story {
+	t.Helper()
 	s := &story{t: t, store: memstore.New(), shop: &shop{}}
 	s.c = orchestrator.Config{
 		Store: s.store, Plans: []*plan.Plan{order(t)}, Jitter: func() float64 { return 0 },
@@ -158,7 +166,6 @@ func begin(t *testing.T, change ...func(*orchestrator.Config)) *story {
 	for _, f := range change {
 		f(&s.c)
 	}
-	s.open()
 	return s
 }
 
@@ -612,10 +619,11 @@ func TestF01SagaGoesOnAfterACrashAtEveryRecord(t *testing.T) {
 				}
 				s.end()
 				for cut := 1; cut < int(sum.Seq); cut++ {
-					crashed := begin(t, func(c *orchestrator.Config) { c.Store = beginning(t, "one", sum, data, cut) })
+					crashed := prepare(t, func(c *orchestrator.Config) { c.Store = beginning(t, "one", sum, data, cut) })
 					if refused != "" {
 						crashed.shop.script(refused, many(3, refuses("no"))...)
 					}
+					crashed.open()
 					if got := crashed.outcome("one"); got != want {
 						t.Errorf("after %d records: %s, not %s\n%s", cut, got, want, strings.Join(crashed.history("one"), "\n"))
 					}
