@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // dashboard is as much of Grafana's model as matters here.
@@ -29,7 +31,10 @@ type panel struct {
 	Description string     `json:"description"`
 	Datasource  datasource `json:"datasource"`
 	GridPos     struct {
-		X, Y, W, H int
+		X int `json:"x"`
+		Y int `json:"y"`
+		W int `json:"w"`
+		H int `json:"h"`
 	} `json:"gridPos"`
 	Targets []struct {
 		RefID      string     `json:"refId"`
@@ -128,8 +133,14 @@ var (
 
 // TestQueriesNameMetricsThatExist holds the dashboard and the alerts against what is exported.
 func TestQueriesNameMetricsThatExist(t *testing.T) {
-	exist := map[string]bool{"skald_participant_operations_total": true, "skald_participant_operation_seconds": true}
-	for _, f := range everyFamily(t) {
+	exist := map[string]bool{}
+	models := prometheus.NewRegistry()
+	newModels(models)
+	of, err := models.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(everyFamily(t), of...) {
 		exist[f.GetName()] = true
 	}
 	shown := map[string]bool{}

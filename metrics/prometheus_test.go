@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -36,7 +37,8 @@ type server struct {
 	address string
 	client  http.Client
 	log     *os.File
-	exited  chan error
+	exited  chan struct{} // closed when the process has ended; err is set then
+	err     error
 }
 
 func startPrometheus(t *testing.T, target, rules string) *server {
@@ -56,13 +58,16 @@ scrape_configs:
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { log.Close() })
-	s := &server{address: freeAddress(t), client: http.Client{Timeout: 10 * time.Second}, log: log, exited: make(chan error, 1)}
+	s := &server{address: freeAddress(t), client: http.Client{Timeout: 10 * time.Second}, log: log, exited: make(chan struct{})}
 	cmd := exec.Command(path, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+s.address)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { s.exited <- cmd.Wait() }()
+	go func() {
+		s.err = cmd.Wait()
+		close(s.exited)
+	}()
 	t.Cleanup(func() { s.stop(t, cmd.Process) })
 	s.poll(t, "it is ready", func() bool {
 		_, err := s.get(t.Context(), "/-/ready", nil)
@@ -105,9 +110,8 @@ func (s *server) poll(t *testing.T, what string, ready func() bool) {
 	for !ready() {
 		select {
 		case <-tick.C:
-		case err := <-s.exited:
-			s.exited <- err
-			t.Fatalf("Prometheus ended by itself: %v\n%s", err, s.logged())
+		case <-s.exited:
+			t.Fatalf("Prometheus ended by itself: %v\n%s", s.err, s.logged())
 		case <-late:
 			t.Fatalf("30 s passed before %s\n%s", what, s.logged())
 		}
@@ -289,7 +293,7 @@ func anyNumber(all []series) bool {
 		if x.Value != nil {
 			values = append(values, *x.Value)
 		}
-		if slices.ContainsFunc(values, func(v sample) bool { return v == v }) { // not NaN
+		if slices.ContainsFunc(values, func(v sample) bool { return !math.IsNaN(float64(v)) }) {
 			return true
 		}
 	}

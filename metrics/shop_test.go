@@ -51,13 +51,13 @@ func openShop(t *testing.T) *shop {
 	}
 	m.Watch(s.engine)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
 		defer cancel()
 		if err := s.engine.Stop(ctx); err != nil {
 			t.Error(err)
 		}
 	})
-	server := httptest.NewServer(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	server := httptest.NewServer(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	t.Cleanup(server.Close)
 	s.address = strings.TrimPrefix(server.URL, "http://")
 	return s
@@ -85,11 +85,13 @@ func newModels(r prometheus.Registerer) *models {
 		}, []string{"operation"}),
 		blocked: make(chan struct{}), release: make(chan struct{}), calls: map[string]int{},
 	}
-	r.MustRegister(m.operations, m.latency)
+	waiting := prometheus.NewGauge(prometheus.GaugeOpts{Name: "skald_participant_outbox_messages", Help: "Events that wait to be sent."})
+	age := prometheus.NewGauge(prometheus.GaugeOpts{Name: "skald_participant_outbox_age_seconds", Help: "Age of the oldest event that waits to be sent."})
+	r.MustRegister(m.operations, m.latency, waiting, age)
 	for _, operation := range []string{"stock.reserve", "stock.release", "bank.charge", "bank.refund", "receipt.issue", "mail.send", "oracle.ask"} {
 		m.latency.WithLabelValues(operation)
-		for _, c := range []participant.Class{participant.Done, participant.Refused, participant.Unknown} {
-			m.operations.WithLabelValues(operation, c.String())
+		for _, result := range []string{"done", "refused", "unknown"} {
+			m.operations.WithLabelValues(operation, result)
 		}
 	}
 	return m
