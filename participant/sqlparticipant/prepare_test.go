@@ -13,6 +13,7 @@ import (
 
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/participant/participanttest"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
@@ -55,8 +56,12 @@ func (o *outside) handler(kind participant.Kind) participant.Handler {
 
 func (o *outside) serve(t *testing.T, kind participant.Kind) *sqlparticipant.Participant {
 	t.Helper()
-	db := open(t, sqlparticipant.SQLite, filepath.Join(t.TempDir(), "service.db"))
-	p, err := sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: "card", Log: slog.New(slog.DiscardHandler)}, o.handler(kind))
+	return o.serveOn(t, sqlparticipant.SQLite, filepath.Join(t.TempDir(), "service.db"), kind)
+}
+
+func (o *outside) serveOn(t *testing.T, d sqlparticipant.Dialect, address string, kind participant.Kind) *sqlparticipant.Participant {
+	t.Helper()
+	p, err := sqlparticipant.New(sqlparticipant.Config{DB: open(t, d, address), Dialect: d, Name: "card", Log: slog.New(slog.DiscardHandler)}, o.handler(kind))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,9 +102,21 @@ func TestPreparedValueReachesTheAction(t *testing.T) {
 }
 
 func TestPreparingIsNeedlessWhenTheAnswerIsStored(t *testing.T) {
-	o := &outside{}
-	p := o.serve(t, participant.Compensatable)
+	t.Run("SQLite", func(t *testing.T) {
+		o := &outside{}
+		expectNeedlessPreparing(t, o, o.serve(t, participant.Compensatable))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		o := &outside{}
+		address := participanttest.StartPostgreSQL(t).Database(t)
+		expectNeedlessPreparing(t, o, o.serveOn(t, sqlparticipant.PostgreSQL, address, participant.Compensatable))
+	})
+}
+
+func expectNeedlessPreparing(t *testing.T, o *outside, p *sqlparticipant.Participant) {
+	t.Helper()
 	first := p.Invoke(t.Context(), charge("s"))
+	expect(t, first, participant.Answer{Class: participant.Done, Result: []byte(`"prepared for 7"`)})
 	expect(t, p.Invoke(t.Context(), charge("s")), first)
 	o.ran(t, 1, 1)
 

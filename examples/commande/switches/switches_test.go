@@ -186,7 +186,7 @@ func TestSlowOperationIsNotCarriedOutForACallerWhoHungUp(t *testing.T) {
 	defer server.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, "POST", server.URL+"/operations/stock.reserve", strings.NewReader("input"))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/operations/stock.reserve", strings.NewReader("input"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ const patience = 20 * time.Second
 // Stop stops the part and fails the test if it cannot within the time for a call.
 func Stop(t testing.TB, p *part.Part) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience) //nolint:usetesting // it also runs as a cleanup, when the test's context has ended
 	defer cancel()
 	if err := p.Stop(ctx); err != nil {
 		t.Errorf("stopping: %v", err)

@@ -12,6 +12,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -50,6 +51,9 @@ func Start(ctx context.Context, c Config) (*part.Part, error) {
 		return nil, err
 	}
 	return part.Start(ctx, c.Config, migrations, func(db *sql.DB, log *slog.Logger) (part.Service, error) {
+		if c.Gateway == "" {
+			return part.Service{}, errors.New("no card company to ask: give its gateway's URL")
+		}
 		client, err := gateway.NewClient(gateway.ClientConfig{URL: c.Gateway, Timeout: c.GatewayTimeout})
 		if err != nil {
 			return part.Service{}, err

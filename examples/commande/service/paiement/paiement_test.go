@@ -240,7 +240,7 @@ func TestOneHangingCardKeepsNobodyElseWaiting(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	hanging := make(chan error, 1)
 	go func() {
-		r, err := http.NewRequestWithContext(ctx, "POST", s.URL()+"/operations/paiement.charge", strings.NewReader(
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL()+"/operations/paiement.charge", strings.NewReader(
 			`{"order":"slow","amount_cents":1,"currency":"EUR","card_token":"`+slow.Token+`"}`))
 		if err == nil {
 			r.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"slow/paiement.charge/action"}, "Skald-Saga": {"slow"}, "Skald-Step": {"paiement.charge"}}

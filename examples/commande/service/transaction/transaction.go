@@ -9,6 +9,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -47,6 +48,9 @@ func Start(ctx context.Context, c Config) (*part.Part, error) {
 		return nil, err
 	}
 	return part.Start(ctx, c.Config, migrations, func(db *sql.DB, log *slog.Logger) (part.Service, error) {
+		if c.SMTP == "" {
+			return part.Service{}, errors.New("no mail server for the receipts: give its host:port")
+		}
 		sender, err := mail.New(mail.Config{Address: c.SMTP, From: c.From, Username: c.Username, Password: c.Password, TLS: c.TLS})
 		if err != nil {
 			return part.Service{}, err
