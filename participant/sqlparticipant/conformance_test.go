@@ -38,6 +38,7 @@ func onDatabase(t *testing.T, d sqlparticipant.Dialect, empty func(*testing.T) s
 		{"handlers publish with their transaction", handlersPublishWithTheirTransaction},
 		{"the backlog counts what waits", backlogCountsWhatWaits},
 		{"a relay sends its own messages only", relaySendsItsOwn},
+		{"messages that are never taken hold up their saga only", messagesThatAreNeverTakenHoldUpTheirSagaOnly},
 		{"prune forgets only what is old", pruneForgetsOnlyWhatIsOld},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, d, empty(t)) })

@@ -34,7 +34,7 @@ type statements struct {
 	settle  string // say what came of a claim
 	undone  string
 	emit    string
-	unsent  string
+	unsent  string // the oldest messages, without those of the sagas in a JSON array
 	sent    string // the message with this number was sent; forget it
 	backlog string
 	prune   string
@@ -42,20 +42,21 @@ type statements struct {
 }
 
 func (d Dialect) statements() statements {
-	lock, lead := "", ""
+	lock, lead, elements := "", "", "json_each(?)"
 	if d == PostgreSQL {
-		lock = " FOR UPDATE"
+		lock, elements = " FOR UPDATE", "jsonb_array_elements_text(CAST(? AS jsonb)) AS held(value)"
 		lead = `SELECT pg_try_advisory_xact_lock(hashtextextended('skald relay ' || coalesce(current_schema(), '') || ' ' || ?, 0))`
 	}
 	s := statements{
 		claim: `INSERT INTO skald_barrier (saga, step, operation, status, input, created_us, updated_us)
 			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (saga, step) DO NOTHING`,
-		find:    `SELECT operation, status, input, result, reason, detail FROM skald_barrier WHERE saga = ? AND step = ?` + lock,
-		known:   `SELECT count(*) FROM skald_barrier WHERE saga = ? AND step = ?`,
-		settle:  `UPDATE skald_barrier SET status = ?, result = ?, reason = ?, detail = ? WHERE saga = ? AND step = ?`,
-		undone:  `UPDATE skald_barrier SET status = ?, updated_us = ? WHERE saga = ? AND step = ?`,
-		emit:    `INSERT INTO skald_outbox (id, source, type, saga, step, time_us, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		unsent:  `SELECT seq, id, type, saga, step, time_us, data, trace FROM skald_outbox WHERE source = ? ORDER BY seq LIMIT ?`,
+		find:   `SELECT operation, status, input, result, reason, detail FROM skald_barrier WHERE saga = ? AND step = ?` + lock,
+		known:  `SELECT count(*) FROM skald_barrier WHERE saga = ? AND step = ?`,
+		settle: `UPDATE skald_barrier SET status = ?, result = ?, reason = ?, detail = ? WHERE saga = ? AND step = ?`,
+		undone: `UPDATE skald_barrier SET status = ?, updated_us = ? WHERE saga = ? AND step = ?`,
+		emit:   `INSERT INTO skald_outbox (id, source, type, saga, step, time_us, data, trace) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		unsent: `SELECT seq, id, type, saga, step, time_us, data, trace FROM skald_outbox
+			WHERE source = ? AND saga NOT IN (SELECT value FROM ` + elements + `) ORDER BY seq LIMIT ?`,
 		sent:    `DELETE FROM skald_outbox WHERE seq = ?`,
 		backlog: `SELECT count(*), coalesce(min(time_us), 0) FROM skald_outbox WHERE source = ?`,
 		prune: `DELETE FROM skald_barrier WHERE (saga, step) IN

@@ -3,7 +3,10 @@ package sqlparticipant
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -16,60 +19,82 @@ const (
 	relayBatch   = 256
 	relayBytes   = 4 << 20 // a batch ends when it has so much
 	relayBackoff = 100 * time.Millisecond
-	relayCap     = 30 * time.Second
+	relayCap     = 5 * time.Second
+	relayDown    = 3 // so many sagas' messages are not taken in a row: the receiver is down, rather than the messages bad
+	relayHold    = 4 // a saga is held for so many times the pause, so that the next pass tries others first
 )
 
 // Relay sends what is in the outbox until the context ends, and then returns the context's cause. It is woken by every commit of this
 // participant and looks by itself every Config.Poll for messages of other processes.
 //
-// Messages are sent oldest first and forgotten after the publisher took them. After an error the same messages are sent again, same IDs
-// and same order, with a jittered back-off of up to 30 s; none is ever given up. One relay per process is enough; of several
-// processes on one PostgreSQL, one sends at a time. Messages of one saga are sent in the order of their commits.
+// Messages are sent oldest first and forgotten after the publisher took them; those of one saga in the order of their commits. What the
+// publisher does not take is sent again, same IDs and same order, with a jittered back-off of up to 20 s; none is ever given up. Messages that
+// are never taken hold up their own saga only. One relay per process is enough; of several processes on one PostgreSQL, one sends at a time.
 func (p *Participant) Relay(ctx context.Context, to participant.Publisher) error {
-	wait := relayBackoff
+	r := &relay{p: p, to: to, held: make(map[journal.SagaID]hold), wait: relayBackoff}
 	for {
-		sent, err := p.relay(ctx, to)
-		switch {
-		case ctx.Err() != nil:
+		err := r.pass(ctx)
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
-		case err != nil:
-			p.log.WarnContext(ctx, "outbox: not sent, will be sent again", "error", err)
-			if !sleep(ctx, wait/2+rand.N(wait/2+1)) {
-				return context.Cause(ctx)
-			}
-			wait = min(2*wait, relayCap)
-		case sent > 0:
-			wait = relayBackoff // there may be more
-		default:
-			wait = relayBackoff
-			if !p.idle(ctx) {
-				return context.Cause(ctx)
-			}
 		}
+		if err == nil {
+			r.wait = relayBackoff
+			r.idle(ctx)
+			continue
+		}
+		p.log.WarnContext(ctx, "outbox: not sent, will be sent again", "error", err)
+		pause(ctx, r.wait)
+		r.wait = min(2*r.wait, relayCap)
 	}
 }
 
-// idle waits for a commit, the next poll or the end, which is false.
-func (p *Participant) idle(ctx context.Context) bool {
-	poll := time.NewTimer(p.poll/2 + rand.N(p.poll))
-	defer poll.Stop()
+// relay is what a running relay remembers.
+type relay struct {
+	p    *Participant
+	to   participant.Publisher
+	wait time.Duration           // about how long it pauses when the receiver is down
+	held map[journal.SagaID]hold // sagas whose messages were not taken
+	// began is when the pass did. What is held then stays held for the whole pass, and so does what is held anew: otherwise a saga's later messages
+	// could be sent in a pass that left its earlier ones out.
+	began time.Time
+}
+
+// hold says how long a saga's messages wait.
+type hold struct {
+	until time.Time
+	wait  time.Duration
+}
+
+// holding says whether a saga's messages are left out of this pass.
+func (r *relay) holding(saga journal.SagaID) bool { return r.held[saga].until.After(r.began) }
+
+func (r *relay) hold(saga journal.SagaID) {
+	wait := min(max(2*r.held[saga].wait, relayHold*r.wait), relayHold*relayCap)
+	r.held[saga] = hold{until: time.Now().Add(wait/2 + rand.N(wait/2)), wait: wait}
+}
+
+// idle waits for a commit, for held messages' time, for the next poll or for the end.
+func (r *relay) idle(ctx context.Context) {
+	wait := r.p.poll/2 + rand.N(r.p.poll)
+	for _, h := range r.held {
+		wait = min(wait, max(time.Until(h.until), 0))
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	select {
-	case <-p.committed:
-	case <-poll.C:
+	case <-r.p.committed:
+	case <-timer.C:
 	case <-ctx.Done():
-		return false
 	}
-	return true
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+// pause waits for about this long, or for the end.
+func pause(ctx context.Context, about time.Duration) {
+	timer := time.NewTimer(about/2 + rand.N(about))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -81,10 +106,29 @@ func (p *Participant) wake() {
 	}
 }
 
-// relay sends one batch and returns how many messages that were.
-func (p *Participant) relay(ctx context.Context, to participant.Publisher) (int, error) {
+// pass sends until there is nothing left but what is held. Every batch begins at the beginning: numbers are given before the
+// commit, so a smaller one may become visible later than a larger one, and with it what has to be sent first.
+func (r *relay) pass(ctx context.Context) error {
+	r.began = time.Now()
+	for {
+		n, err := r.batch(ctx)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+	}
+	// What was due and is not held anew has been sent, by this process or another.
+	maps.DeleteFunc(r.held, func(saga journal.SagaID, _ hold) bool { return !r.holding(saga) })
+	return nil
+}
+
+// batch sends the oldest messages that are not held, and returns how many it tried to send. On PostgreSQL it does so under a lock that one process at a time has.
+func (r *relay) batch(ctx context.Context) (int, error) {
+	p := r.p
 	if p.sql.lead == "" {
-		return p.send(ctx, p.db, to, p.forget)
+		return r.send(ctx, p.db, p.forget)
 	}
 	tx, err := p.db.BeginTx(ctx, p.writes())
 	if err != nil {
@@ -95,52 +139,106 @@ func (p *Participant) relay(ctx context.Context, to participant.Publisher) (int,
 	if err := tx.QueryRowContext(ctx, p.sql.lead, p.name).Scan(&leads); err != nil || !leads {
 		return 0, err // another process sends
 	}
-	n, err := p.send(ctx, tx, to, func(ctx context.Context, seqs []int64) error { return deleteSent(ctx, tx, p.sql.sent, seqs) })
+	n, err := r.send(ctx, tx, func(ctx context.Context, seqs []int64) error { return deleteSent(ctx, tx, p.sql.sent, seqs) })
+	if n == 0 {
+		return 0, err
+	}
+	return n, errors.Join(err, tx.Commit())
+}
+
+type forgetter func(ctx context.Context, seqs []int64) error
+
+// outgoing are messages of an outbox with their numbers.
+type outgoing struct {
+	messages []participant.Message
+	seqs     []int64
+}
+
+func (o *outgoing) add(m participant.Message, seq int64) {
+	o.messages, o.seqs = append(o.messages, m), append(o.seqs, seq)
+}
+
+// send publishes the oldest messages, as one batch or, if the publisher does not take it, saga by saga. It returns how many it tried to send.
+func (r *relay) send(ctx context.Context, from participant.Tx, forget forgetter) (n int, err error) {
+	all, err := r.unsent(ctx, from)
+	n = len(all.messages)
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	return n, tx.Commit()
+	if r.to.Publish(ctx, all.messages) == nil {
+		for _, m := range all.messages {
+			delete(r.held, m.Saga)
+		}
+		return n, forget(ctx, all.seqs)
+	}
+	sagas, order := bySaga(all)
+	var failures, inARow int
+	for _, saga := range order {
+		if err = r.to.Publish(ctx, sagas[saga].messages); err != nil {
+			r.hold(saga)
+			failures++
+			if inARow++; inARow == relayDown || ctx.Err() != nil {
+				return n, fmt.Errorf("publishing, from %s on: %w", sagas[saga].messages[0].ID, err)
+			}
+			continue
+		}
+		inARow = 0
+		delete(r.held, saga)
+		if err := forget(ctx, sagas[saga].seqs); err != nil {
+			return n, fmt.Errorf("forgetting what was sent: %w", err)
+		}
+	}
+	if failures > 0 {
+		r.p.log.WarnContext(ctx, "outbox: messages of some sagas were not taken, and will be sent again", "sagas", failures, "error", err)
+	}
+	return n, nil
 }
 
-// send publishes the oldest messages. It asks for those that are there, never for those after a number: numbers are given before the commit, so a
-// smaller one may become visible later than a larger one.
-func (p *Participant) send(ctx context.Context, from participant.Tx, to participant.Publisher, forget func(context.Context, []int64) error) (int, error) {
-	messages, seqs, err := p.unsent(ctx, from)
-	if err != nil || len(messages) == 0 {
-		return 0, err
+func bySaga(all outgoing) (map[journal.SagaID]*outgoing, []journal.SagaID) {
+	sagas := make(map[journal.SagaID]*outgoing)
+	var order []journal.SagaID
+	for i, m := range all.messages {
+		if sagas[m.Saga] == nil {
+			sagas[m.Saga] = new(outgoing)
+			order = append(order, m.Saga)
+		}
+		sagas[m.Saga].add(m, all.seqs[i])
 	}
-	if err := to.Publish(ctx, messages); err != nil {
-		return 0, fmt.Errorf("publishing %d messages from %s on: %w", len(messages), messages[0].ID, err)
-	}
-	if err := forget(ctx, seqs); err != nil {
-		return 0, fmt.Errorf("forgetting what was sent: %w", err)
-	}
-	return len(messages), nil
+	return sagas, order
 }
 
-func (p *Participant) unsent(ctx context.Context, from participant.Tx) ([]participant.Message, []int64, error) {
-	rows, err := from.QueryContext(ctx, p.sql.unsent, p.name, relayBatch)
+// unsent reads the oldest messages that are not held.
+func (r *relay) unsent(ctx context.Context, from participant.Tx) (all outgoing, err error) {
+	held := []journal.SagaID{}
+	for saga := range r.held {
+		if r.holding(saga) {
+			held = append(held, saga)
+		}
+	}
+	without, err := json.Marshal(held)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the outbox: %w", err)
+		return all, err
+	}
+	rows, err := from.QueryContext(ctx, r.p.sql.unsent, r.p.name, string(without), relayBatch)
+	if err != nil {
+		return all, fmt.Errorf("reading the outbox: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	var messages []participant.Message
-	var seqs []int64
 	for size := 0; size < relayBytes && rows.Next(); {
-		m := participant.Message{Source: p.name}
+		m := participant.Message{Source: r.p.name}
 		var seq, micros int64
 		var saga string
 		if err := rows.Scan(&seq, &m.ID, &m.Type, &saga, &m.Step, &micros, &m.Data, &m.Trace); err != nil {
-			return nil, nil, fmt.Errorf("reading the outbox: %w", err)
+			return all, fmt.Errorf("reading the outbox: %w", err)
 		}
 		m.Saga, m.Time = journal.SagaID(saga), time.UnixMicro(micros).UTC()
 		size += len(m.Data)
-		messages, seqs = append(messages, m), append(seqs, seq)
+		all.add(m, seq)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, nil, fmt.Errorf("reading the outbox: %w", err)
+		return all, fmt.Errorf("reading the outbox: %w", err)
 	}
-	return messages, seqs, nil
+	return all, nil
 }
 
 // forget deletes what was sent, in a transaction of its own.
