@@ -37,7 +37,6 @@ var (
 )
 
 func self(t trip) trip                              { return t }
-func first(_ trip, b booking) booking               { return b }
 func both(_ trip, a, _ booking) booking             { return a }
 func again(t trip, _ booking) trip                  { return t }
 func noBooking(trip) booking                        { return booking{} }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,7 +64,7 @@ func theatre(folder string, paper bool) (*sqlparticipant.Participant, error) {
 		_, err := tx.ExecContext(ctx, `UPDATE seats SET saga = NULL WHERE number = ?`, done.Number)
 		return err
 	}
-	print := func(_ context.Context, _ participant.Tx, seat Seat) (Ticket, error) {
+	issue := func(_ context.Context, _ participant.Tx, seat Seat) (Ticket, error) {
 		if !paper {
 			return Ticket{}, skald.Refuse("TicketRefused.NoPaper", "the printer is empty")
 		}
@@ -73,49 +72,15 @@ func theatre(folder string, paper bool) (*sqlparticipant.Participant, error) {
 	}
 	return sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: "theatre"},
 		skald.HandleCompensatable(ReserveSeat, reserve, release),
-		skald.Handle(PrintTicket, print))
+		skald.Handle(PrintTicket, issue))
 }
 
 // A saga over one service completes, or leaves nothing behind. With services of their own, the participants' Invoker is one of package
 // httpparticipant; with data that must last, the store is one of package sqlitestore.
 func Example() {
-	ctx := context.Background()
 	for _, paper := range []bool{true, false} {
-		folder, err := os.MkdirTemp("", "theatre")
-		if err != nil {
-			log.Fatal(err)
-		}
-		defer os.RemoveAll(folder)
-		service, err := theatre(folder, paper)
-		if err != nil {
-			log.Fatal(err)
-		}
-		saga, err := visit()
-		if err != nil {
-			log.Fatal(err)
-		}
-		here := skald.Participant{Invoker: service, Level: participant.L2}
-		engine, err := skald.Open(ctx, skald.Config{
-			Store: memstore.New(), Sagas: []skald.Registered{saga},
-			Participants: map[string]skald.Participant{"seats": here, "tickets": here},
-		})
-		if err != nil {
-			log.Fatal(err)
-		}
-		run, err := saga.Start(ctx, engine, SeatRequest{Show: "Edda"}, skald.WithID("visit-1"))
-		if err != nil {
-			log.Fatal(err)
-		}
-		status, err := run.Wait(ctx)
-		if err != nil {
-			log.Fatal(err)
-		}
-		fmt.Println(strings.TrimSpace(fmt.Sprint(status.State, " ", status.Reason)))
-		for _, s := range status.Steps {
-			fmt.Println(" ", s.Name, s.State)
-		}
-		if err := engine.Stop(ctx); err != nil {
-			log.Fatal(err)
+		if err := goToTheTheatre(context.Background(), paper); err != nil {
+			fmt.Println(err)
 		}
 	}
 	// Output:
@@ -125,6 +90,43 @@ func Example() {
 	// compensated TicketRefused.NoPaper
 	//   seats.reserve undone
 	//   tickets.print refused
+}
+
+func goToTheTheatre(ctx context.Context, paper bool) (err error) {
+	folder, err := os.MkdirTemp("", "theatre")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	service, err := theatre(folder, paper)
+	if err != nil {
+		return err
+	}
+	saga, err := visit()
+	if err != nil {
+		return err
+	}
+	here := skald.Participant{Invoker: service, Level: participant.L2}
+	engine, err := skald.Open(ctx, skald.Config{
+		Store: memstore.New(), Sagas: []skald.Registered{saga},
+		Participants: map[string]skald.Participant{"seats": here, "tickets": here},
+	})
+	if err != nil {
+		return err
+	}
+	run, err := saga.Start(ctx, engine, SeatRequest{Show: "Edda"}, skald.WithID("visit-1"))
+	if err != nil {
+		return err
+	}
+	status, err := run.Wait(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println(strings.TrimSpace(fmt.Sprint(status.State, " ", status.Reason)))
+	for _, s := range status.Steps {
+		fmt.Println(" ", s.Name, s.State)
+	}
+	return engine.Stop(ctx)
 }
 
 // Building a definition reports everything that is wrong with it at once, each with its mend.
@@ -149,7 +151,8 @@ func ExampleAfter() {
 	skald.Step(s, PrintTicket, skald.From2(seat, table, func(_ SeatRequest, seat, _ Seat) Seat { return seat }))
 	saga, err := s.Build()
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Print(saga.Flow())
 	// Output:

@@ -26,7 +26,6 @@ type load struct {
 	open   []*storetest.Saga
 	steps  []int
 	turn   int
-	start  time.Time
 	sagas  int
 }
 

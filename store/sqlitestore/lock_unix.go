@@ -21,7 +21,7 @@ func acquireLock(path string) (*fileLock, error) {
 		return nil, fmt.Errorf("sqlitestore: %w; make its folder, or choose another path", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
+		defer func() { _ = f.Close() }() // nothing was written
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("sqlitestore: locking %s: %w", path, err)
 		}

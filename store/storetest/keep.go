@@ -261,7 +261,7 @@ func testLife(t *testing.T, d Driver) {
 		for i := range 4 {
 			calling.Go(func() {
 				for n := 0; ; n++ {
-					_, err := s.Commit(context.Background(), epoch, []store.Append{NewSaga(fmt.Sprintf("s%d-%d", i, n)).Start()})
+					_, err := s.Commit(t.Context(), epoch, []store.Append{NewSaga(fmt.Sprintf("s%d-%d", i, n)).Start()})
 					if n == 0 {
 						started <- struct{}{}
 					}

@@ -76,6 +76,13 @@ func rejects(t *testing.T, s store.Store, epoch uint64, appends []store.Append, 
 }
 
 func testCommit(t *testing.T, d Driver) {
+	testStarts(t, d)
+	testContinuing(t, d)
+	testKeeping(t, d)
+}
+
+// testStarts says what becomes of a saga's first append.
+func testStarts(t *testing.T, d Driver) {
 	t.Run("NothingIsNoError", func(t *testing.T) {
 		s := open(t, d)
 		commit(t, s, acquire(t, s))
@@ -107,6 +114,10 @@ func testCommit(t *testing.T, d Driver) {
 		rejects(t, s, epoch, []store.Append{first.Start(), NewSaga("twin").Append(2, 0)}, nil, store.ErrExists)
 		holds(t, s, first)
 	})
+}
+
+// testContinuing says what becomes of the appends after it.
+func testContinuing(t *testing.T, d Driver) {
 	t.Run("AppendMustContinueTheJournal", func(t *testing.T) {
 		s := open(t, d)
 		epoch := acquire(t, s)
@@ -145,6 +156,10 @@ func testCommit(t *testing.T, d Driver) {
 		rejects(t, s, epoch, []store.Append{other.Start(), other.Move("b")}, store.ErrExists, store.ErrBehind)
 		holds(t, s, old)
 	})
+}
+
+// testKeeping says what a store keeps, and how.
+func testKeeping(t *testing.T, d Driver) {
 	t.Run("IdentityStaysAsStarted", func(t *testing.T) {
 		s := open(t, d)
 		epoch := acquire(t, s)
