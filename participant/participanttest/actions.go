@@ -49,6 +49,11 @@ func actions() []test {
 			s.wantDone(s.ask(spaced), result)
 			s.wantHandled(1)
 		}},
+	}
+}
+
+func payloadsAndNames() []test {
+	return []test{
 		{"steps and sagas are told apart", func(t *testing.T, open Open) {
 			s := serve(t, open)
 			first, step, saga := action(), action(), action()

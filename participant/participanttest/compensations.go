@@ -56,6 +56,11 @@ func compensations() []test {
 			}
 			s.wantEffects(action(), "released reserved")
 		}},
+	}
+}
+
+func compensationsThatUndoNothing() []test {
+	return []test{
 		{"a refused action needs no undoing", func(t *testing.T, open Open) {
 			s := serve(t, open)
 			s.fail = short()

@@ -123,6 +123,11 @@ func events() []test {
 			s.relaying(b)
 			wantSame(t, "messages", s.received(b, 1), []string{`StockReserved ` + result})
 		}},
+	}
+}
+
+func deliveries() []test {
+	return []test{
 		{"F13 the publish after a commit is lost", func(t *testing.T, open Open) {
 			s, b := serve(t, open), newBroker()
 			s.wantDone(s.ask(action()), result) // nobody sends: as if the process had ended after its commit

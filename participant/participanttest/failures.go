@@ -58,6 +58,11 @@ func failures() []test {
 			s.wantUnknown(s.ask(action()), "not JSON")
 			s.wantEffects(action(), "")
 		}},
+	}
+}
+
+func timeouts() []test {
+	return []test{
 		{"F08 a time-out is unknown, and asked again there is one effect", func(t *testing.T, open Open) {
 			s := serve(t, open)
 			s.gate = make(chan struct{})

@@ -28,7 +28,8 @@ type Open func(t *testing.T, handlers ...participant.Handler) Subject
 // Run runs the suite. Its tests are independent of one another.
 func Run(t *testing.T, open Open) {
 	t.Helper()
-	for _, group := range [][]test{actions(), refusals(), compensations(), overtakings(), failures(), readings(), events()} {
+	for _, group := range [][]test{actions(), payloadsAndNames(), refusals(), compensations(), compensationsThatUndoNothing(), overtakings(),
+		failures(), timeouts(), readings(), events(), deliveries()} {
 		for _, test := range group {
 			t.Run(test.name, func(t *testing.T) { test.run(t, open) })
 		}
