@@ -4,11 +4,14 @@ import * as api from "./api.js";
 
 const services = document.getElementById("services");
 
+// The folder is the same for all and printed by the program; the file tells them apart.
+const fileName = (path) => (path ?? "").split("/").pop();
+
 function table(list) {
   const row = (service) => h("tr", null,
     h("td", null, service.name),
     h("td", { class: "mono" }, service.address ?? "in this process"),
-    h("td", { class: "mono" }, service.database || "none"),
+    h("td", { class: "mono", title: service.database || null }, fileName(service.database) || "none"),
     h("td", null, service.metrics && h("a", { href: service.metrics, "aria-label": `Metrics of ${service.name}` }, "metrics")));
   return h("table", null,
     h("caption", { class: "visually-hidden" }, "The services of the order system"),

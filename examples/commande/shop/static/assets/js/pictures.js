@@ -2,7 +2,8 @@
 
 const drawings = [
   ["teapot", /tea ?pot|kettle|th[eé]i[eè]re|bouilloire/],
-  ["tea", /\btea\b|th[eé]\b|coffee|caf[eé]|infusion/],
+  ["coffee", /coffee|caf[eé]/],
+  ["tea", /\btea\b|th[eé]\b|infusion/],
   ["mug", /mug|cup|tasse|bol\b|horn|corne|beaker|gobelet/],
   ["notebook", /notebook|carnet|journal|book|livre|cahier|saga|edda/],
   ["pen", /pen\b|stylo|plume|quill|pencil|crayon|ink|encre/],
