@@ -195,4 +195,3 @@ func (w *world) stream(t *testing.T, id, lastID string, most int) []event {
 	}
 	return readEvents(t, res.Body, most)
 }
-

@@ -26,7 +26,6 @@ import (
 	"github.com/skaldhq/skald/metrics"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
-	"github.com/skaldhq/skald/store"
 	"github.com/skaldhq/skald/store/sqlitestore"
 )
 
@@ -54,7 +53,7 @@ type Orchestrator struct {
 	log       *slog.Logger
 	saga      *skald.Saga[placeorder.Order]
 	contracts contracts
-	store     store.Store
+	store     *sqlitestore.Store
 	events    *eventlog.Log
 	egress    *httpparticipant.Egress
 	services  *asker
@@ -65,6 +64,7 @@ type Orchestrator struct {
 	listener net.Listener
 	server   *http.Server
 	serving  sync.WaitGroup
+	requests sync.RWMutex // held for reading by each request, for writing once they are no longer answered
 	failed   chan error
 	closing  chan struct{} // closed when no order is taken any more
 	drain    sync.Once
@@ -123,7 +123,7 @@ func (o *Orchestrator) open(ctx context.Context) (err error) {
 		return err
 	}
 	o.server = &http.Server{
-		Handler: routes, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
+		Handler: o.counted(routes), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.log.Handler(), slog.LevelDebug),
 	}
 	return nil
@@ -223,6 +223,8 @@ func (o *Orchestrator) Drain(ctx context.Context) error {
 		close(o.closing)
 		o.drainErr = o.engine.Stop(ctx)
 		o.announcer.stop()
+		o.egress.Close() // so that no service waits for connections that nobody uses
+		o.services.close()
 	})
 	return o.drainErr
 }
@@ -231,13 +233,40 @@ func (o *Orchestrator) Drain(ctx context.Context) error {
 func (o *Orchestrator) Stop(ctx context.Context) error {
 	o.stop.Do(func() {
 		faults := []error{o.Drain(ctx)}
-		if err := o.server.Shutdown(ctx); err != nil {
-			faults = append(faults, o.server.Close())
-		}
+		o.shutDown(ctx)
 		o.serving.Wait()
 		o.stopErr = errors.Join(append(faults, o.release())...)
 	})
 	return o.stopErr
+}
+
+// shutDown ends the server when no request is being answered, or when ctx ends. The server's own way of waiting would wait for connections on
+// which browsers never asked anything, for 5 s each time.
+func (o *Orchestrator) shutDown(ctx context.Context) {
+	o.serving.Go(func() { _ = o.server.Shutdown(ctx) }) // closes the listener and idle connections at once
+	answered := make(chan struct{})
+	go func() {
+		o.requests.Lock() // once it is held, requests are refused
+		close(answered)
+	}()
+	select {
+	case <-answered:
+	case <-ctx.Done():
+	}
+	_ = o.server.Close() // nobody is left to tell
+	<-answered           // cut off, the rest ends by itself
+}
+
+// counted lets a stop wait for requests.
+func (o *Orchestrator) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !o.requests.TryRLock() {
+			busy(w, stoppingDetail, time.Second)
+			return
+		}
+		defer o.requests.RUnlock()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // abandon ends what a failed start has begun.
