@@ -81,7 +81,7 @@ type Call struct {
 	Attempt   uint32    // from 1; for logs only
 	Epoch     uint64    // the coordinator's tenure
 	Deadline  time.Time // when the caller stops waiting; zero if it does not
-	Input     []byte    // JSON, empty means null; of a compensation, the action's input as the caller knows it, or a replacement
+	Input     []byte    // JSON, empty means null; of a compensation, the action's input for a participant that stores none (L0, L1), or an operator's replacement
 	Result    []byte    // JSON; of a compensation, the action's result as the caller knows it, nil if it does not
 	Trace     string    // W3C traceparent, or empty
 }
@@ -176,8 +176,8 @@ type Handler struct {
 	Kind         Kind
 	Stored       bool // of kind ReadOnly: store the answer, so that a repetition gets the same one
 
-	// Events published through the outbox; empty names publish nothing. Their data is the result (Success), the refusal (Failure)
-	// or the action's input and result (Undone).
+	// Events published through the outbox; empty names publish nothing. The data is the result (Success), or {"reason","detail"}: of the refusal
+	// (Failure), or ReasonCompensated (Undone), so that both may have one name.
 	Success string
 	Failure string
 	Undone  string

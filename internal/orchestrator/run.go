@@ -170,11 +170,14 @@ func (r *run) call(c machine.Command) {
 	}
 	if comp {
 		pc.Phase, pc.Operation, pc.Result = participant.Compensation, step.Compensation, r.s.Results[c.Step]
+		if r.o.Participants[plan.Owner(step.Action)].Level == participant.L2 && r.s.Steps[c.Step].Input == nil {
+			pc.Input = nil // it has the input that it acted on; one that is sent is an operator's
+		}
 	}
 	r.o.lanes[plan.Owner(pc.Operation)].of(pc.Phase).submit(call{pc, answer})
 }
 
-// input makes a step's input. Of a compensation it is the action's, as far as it can still be made: a participant with a barrier has it itself.
+// input makes a step's input. Of a compensation it is the action's, as far as it can still be made.
 func (r *run) input(i int) (input []byte, err error) {
 	if replaced := r.s.Steps[i].Input; replaced != nil {
 		return replaced, nil

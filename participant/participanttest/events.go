@@ -89,7 +89,7 @@ func events() []test {
 			s.wantRefused(s.ask(c), "OutOfStock")
 			wantSame(t, "messages", s.received(b, 3), []string{
 				`StockReserved ` + result,
-				`StockReleased {"input":` + input + `,"result":` + result + `}`,
+				`StockReleased {"reason":"skald.compensated","detail":""}`,
 				`StockShort {"reason":"OutOfStock","detail":"A1: 1 left"}`,
 			})
 			if b.taken[0].Trace != c.Trace {
@@ -112,7 +112,7 @@ func events() []test {
 			last.Saga = "s-3"
 			s.wantDone(s.ask(last), result)
 			wantSame(t, "messages", s.received(b, 3), []string{
-				`StockReserved ` + result, `StockReleased {"input":` + input + `,"result":` + result + `}`, `StockReserved ` + result})
+				`StockReserved ` + result, `StockReleased {"reason":"skald.compensated","detail":""}`, `StockReserved ` + result})
 		}},
 		{"what was rolled back is not sent", func(t *testing.T, open Open) {
 			s, b := serve(t, open), newBroker()

@@ -1,7 +1,6 @@
 package sqlparticipant
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -133,10 +132,7 @@ func (b *barrier) decline(ctx context.Context, r participant.Refusal) (participa
 	if err := b.settle(ctx, declined, nil, r); err != nil {
 		return participant.Answer{}, err
 	}
-	data, err := json.Marshal(struct {
-		Reason string `json:"reason"`
-		Detail string `json:"detail"`
-	}{r.Reason, r.Detail})
+	data, err := withdrawal(r)
 	if err != nil {
 		return participant.Answer{}, err
 	}
@@ -190,10 +186,17 @@ func (b *barrier) undo(ctx context.Context, r *row) (participant.Answer, error) 
 	if err := b.change(ctx, b.p.sql.undone, undone, b.now.UnixMicro(), string(b.call.Saga), b.call.Step); err != nil {
 		return participant.Answer{}, err
 	}
-	return done(null()), b.emit(ctx, b.op.Undone, "", undoneData(input, r.result))
+	data, err := withdrawal(participant.Refusal{Reason: participant.ReasonCompensated})
+	if err != nil {
+		return participant.Answer{}, err
+	}
+	return done(null()), b.emit(ctx, b.op.Undone, "", data)
 }
 
-// undoneData is {"input":…,"result":…} with the bytes as they are.
-func undoneData(input, result []byte) []byte {
-	return bytes.Join([][]byte{[]byte(`{"input":`), input, []byte(`,"result":`), result, []byte(`}`)}, nil)
+// withdrawal is the data of the event that says that an action was refused or undone, in JSON.
+func withdrawal(r participant.Refusal) ([]byte, error) {
+	return json.Marshal(struct {
+		Reason string `json:"reason"`
+		Detail string `json:"detail"`
+	}{r.Reason, r.Detail})
 }
