@@ -84,7 +84,7 @@ func (c *committer) wake() {
 			c.linger = nil
 		}
 		c.busy = true
-		go c.run()
+		c.o.Threads.Go(c.run)
 		return
 	}
 	if c.linger == nil {

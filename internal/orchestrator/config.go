@@ -27,6 +27,7 @@ type Config struct {
 	Linger      time.Duration // how long a record that nothing waits for may wait for company; 5 ms
 	Retention   time.Duration // ended sagas are pruned after this; 30 days; negative: never
 	Clock       Clock         // the system's
+	Threads     Threads       // the system's
 	Jitter      func() float64
 	Observer    Observer
 	Logger      *slog.Logger
@@ -80,6 +81,9 @@ func (c *Config) defaults() {
 	}
 	if c.Clock == nil {
 		c.Clock = systemClock{}
+	}
+	if c.Threads == nil {
+		c.Threads = systemThreads{}
 	}
 	if c.Jitter == nil {
 		c.Jitter = func() float64 { return 2*rand.Float64() - 1 }

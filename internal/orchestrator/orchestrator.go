@@ -127,30 +127,20 @@ func (o *Orchestrator) spawn(f func()) bool {
 	if !o.enter() {
 		return false
 	}
-	go func() {
+	o.Threads.Go(func() {
 		defer o.leave()
 		f()
-	}()
+	})
 	return true
 }
 
-func (o *Orchestrator) stopping() bool {
-	select {
-	case <-o.halt:
-		return true
-	default:
-		return false
-	}
-}
+func (o *Orchestrator) stopping() bool { return closed(o.halt) }
 
 // pause waits on the clock; a stop ends it early.
 func (o *Orchestrator) pause(d time.Duration) {
 	fired := make(chan struct{})
 	defer o.Clock.AfterFunc(d, func() { close(fired) })()
-	select {
-	case <-fired:
-	case <-o.halt:
-	}
+	o.Threads.Await(fired, o.halt, nil, nil)
 }
 
 // fail stops everything after an error that only a restart can resolve. What is durable is right; what is not is made again.

@@ -40,16 +40,16 @@ func (o *Orchestrator) Wait(ctx context.Context, id journal.SagaID) error {
 	if r == nil {
 		return o.waitStored(ctx, id)
 	}
-	select {
-	case <-r.done:
+	o.Threads.Await(r.done, ctx.Done(), o.dead, o.halt)
+	switch {
+	case closed(r.done):
 		return nil
-	case <-ctx.Done():
+	case ctx.Err() != nil:
 		return ctx.Err()
-	case <-o.dead:
+	case closed(o.dead):
 		return fmt.Errorf("%w: %w", ErrStopped, o.failed())
-	case <-o.halt:
-		return ErrStopped
 	}
+	return ErrStopped
 }
 
 // waitStored waits for a saga that is not in memory: it has ended, is not picked up yet, or nobody can go on with it.
@@ -64,12 +64,8 @@ func (o *Orchestrator) waitStored(ctx context.Context, id journal.SagaID) error 
 		if r := o.runs.get(id); r != nil {
 			return o.Wait(ctx, id)
 		}
-		select {
-		case <-w:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-o.halt:
-			return ErrStopped
+		if err := o.news(ctx, w); err != nil {
+			return err
 		}
 	}
 }
@@ -110,14 +106,22 @@ func (o *Orchestrator) Watch(ctx context.Context, id journal.SagaID, after uint6
 				return err
 			}
 		}
-		select {
-		case <-w:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-o.halt:
-			return ErrStopped
+		if err := o.news(ctx, w); err != nil {
+			return err
 		}
 	}
+}
+
+// news waits until a watcher is told of something new.
+func (o *Orchestrator) news(ctx context.Context, w <-chan struct{}) error {
+	o.Threads.Await(w, ctx.Done(), o.halt, nil)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case o.stopping():
+		return ErrStopped
+	}
+	return nil
 }
 
 // Cancel asks for a saga to be turned back and returns when that is durable. It is an error once the saga has passed its pivot's
@@ -156,21 +160,23 @@ func (o *Orchestrator) act(ctx context.Context, id journal.SagaID, decide func(*
 	if err != nil {
 		return err
 	}
-	told := make(chan error, 1)
+	told := make(chan struct{})
+	var outcome error // set before told is closed
 	r.mu.Lock()
 	e, nothing, err := decide(r)
 	if err != nil || nothing {
 		r.mu.Unlock()
 		return err
 	}
-	r.advance([]machine.Command{{Do: machine.Record, Event: e}}, func(err error) { told <- err })
+	r.advance([]machine.Command{{Do: machine.Record, Event: e}}, func(err error) {
+		outcome = err
+		close(told)
+	})
 	r.mu.Unlock()
-	select {
-	case err := <-told:
-		return err
-	case <-ctx.Done():
+	if o.Threads.Await(told, ctx.Done(), nil, nil); !closed(told) {
 		return ctx.Err()
 	}
+	return outcome
 }
 
 // driven returns the run of a saga, picking it up if recovery has not come to it yet.

@@ -49,9 +49,7 @@ func (o *Orchestrator) Start(ctx context.Context, q Request) (id journal.SagaID,
 		r.advance([]machine.Command{started(m, q, o.epoch, o.now())}, r.began)
 		r.mu.Unlock()
 	}
-	select {
-	case <-r.begun:
-	case <-ctx.Done():
+	if o.Threads.Await(r.begun, ctx.Done(), nil, nil); !closed(r.begun) {
 		return q.ID, existed, ctx.Err()
 	}
 	switch {
