@@ -32,7 +32,7 @@ readonly NEEDS='
 chromium   | chromium      | the shop page in a real browser
 prometheus | prometheus    | scraping, and the queries of the dashboard
 promtool   | prometheus    | the alert rules
-pdftotext  | poppler-utils | what a receipt's PDF says
+pdftotext  | poppler-utils | what the PDF of a receipt says
 strace     | strace        | faults that are injected into system calls
 pg:initdb  | postgresql-15 | participants on PostgreSQL
 '
