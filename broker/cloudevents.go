@@ -1,0 +1,191 @@
+package broker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/skaldhq/skald/journal"
+)
+
+// Names of the wire format. Attributes are written in lower case and read in any.
+const (
+	prefix      = "ce-"
+	contentType = "content-type"
+	trace       = "traceparent"
+	specVersion = "1.0"
+)
+
+// attributes are those that have a field of their own in Message.
+var attributes = []string{"id", "type", "source", "specversion", "subject", "time", "datacontenttype", "skaldstep", "causationid", "skaldattempt", "skaldepoch", "traceparent", "expirytime"}
+
+// Header is one header of a message on the wire.
+type Header struct{ Name, Value string }
+
+// Encode returns the headers of a message in the wire format, sorted by name, each name once; the data is sent beside them as it is. It returns the
+// faults of a message that may not be published, as Message.Check does.
+func Encode(m Message) ([]Header, error) {
+	headers := encode(m)
+	if err := m.check(headers); err != nil {
+		return nil, err
+	}
+	return headers, nil
+}
+
+func encode(m Message) []Header {
+	headers := make([]Header, 0, len(attributes)+len(m.Headers))
+	add := func(attribute, value string) {
+		if value != "" {
+			headers = append(headers, Header{prefix + attribute, escape(value)})
+		}
+	}
+	add("specversion", specVersion)
+	add("id", m.ID)
+	add("type", m.Type)
+	add("source", m.Source)
+	add("subject", string(m.Saga))
+	add("skaldstep", m.Step)
+	add("time", formatTime(m.Time))
+	add("causationid", m.Cause)
+	add("skaldattempt", formatNumber(uint64(m.Attempt)))
+	add("skaldepoch", formatNumber(m.Epoch))
+	add(trace, m.Trace)
+	add("expirytime", formatTime(m.Expires))
+	add("datacontenttype", cmp.Or(m.ContentType, DefaultContentType))
+	for name, value := range m.Headers {
+		headers = append(headers, Header{name, value})
+	}
+	slices.SortFunc(headers, func(a, b Header) int { return cmp.Compare(a.Name, b.Name) })
+	return headers
+}
+
+// Decode reads a message from its headers and data, which it retains. Headers that do not belong to the wire format, other extensions among
+// them, are in Message.Headers. It returns what could be read together with all faults: such a message is poison.
+func Decode(headers []Header, data []byte) (Message, error) {
+	d := decoder{m: Message{Data: data}, seen: make(map[string]string)}
+	for _, h := range headers {
+		d.take(h)
+	}
+	d.attributes()
+	return d.m, errors.Join(d.faults...)
+}
+
+type decoder struct {
+	m       Message
+	seen    map[string]string // attributes, without the prefix and decoded
+	carried string            // the transport's own trace context
+	faults  []error
+}
+
+// take sorts a header into attributes and others.
+func (d *decoder) take(h Header) {
+	name := strings.ToLower(h.Name)
+	attribute, ce := strings.CutPrefix(name, prefix)
+	switch {
+	case ce && slices.Contains(attributes, attribute):
+		value, err := url.PathUnescape(h.Value)
+		if err != nil {
+			d.fault("header %s is %.80q: percent-encode it", h.Name, h.Value)
+		}
+		if _, twice := d.seen[attribute]; twice {
+			d.fault("header %s comes twice: send it once", h.Name)
+		}
+		d.seen[attribute] = value
+	case name == contentType:
+		d.seen[contentType] = h.Value
+	case name == trace:
+		d.carried = h.Value
+	case strings.HasPrefix(name, "nats-"), strings.HasPrefix(name, "skald-"):
+	default:
+		if d.m.Headers == nil {
+			d.m.Headers = make(map[string]string)
+		}
+		d.m.Headers[h.Name] = h.Value
+	}
+}
+
+func (d *decoder) attributes() {
+	if version := d.seen["specversion"]; version != specVersion {
+		d.fault("ce-specversion is %.20q: send CloudEvents %s in binary mode", version, specVersion)
+	}
+	if media := d.seen[contentType]; strings.HasPrefix(media, "application/cloudevents") {
+		d.fault("content-type is %.80q: send binary mode, not structured mode", media)
+	}
+	d.m.ID, d.m.Type, d.m.Source = d.required("id"), d.required("type"), d.required("source")
+	d.m.Saga, d.m.Step, d.m.Cause = journal.SagaID(d.seen["subject"]), d.seen["skaldstep"], d.seen["causationid"]
+	d.m.Time, d.m.Expires = d.time("time"), d.time("expirytime")
+	d.m.Attempt, d.m.Epoch = uint32(d.number("skaldattempt", 32)), d.number("skaldepoch", 64)
+	// A sender that knows nothing of the extension may have set the transport's header.
+	d.m.Trace = cmp.Or(d.seen[trace], d.carried)
+	d.m.ContentType = cmp.Or(d.seen["datacontenttype"], d.seen[contentType], DefaultContentType)
+}
+
+func (d *decoder) fault(format string, args ...any) {
+	d.faults = append(d.faults, fmt.Errorf(format, args...))
+}
+
+func (d *decoder) required(attribute string) string {
+	if d.seen[attribute] == "" {
+		d.fault("header ce-%s is missing: send it", attribute)
+	}
+	return d.seen[attribute]
+}
+
+func (d *decoder) time(attribute string) time.Time {
+	if d.seen[attribute] == "" {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339Nano, d.seen[attribute])
+	if err != nil {
+		d.fault("ce-%s is %.40q: send a time as in RFC 3339", attribute, d.seen[attribute])
+	}
+	return at.UTC()
+}
+
+func (d *decoder) number(attribute string, bits int) uint64 {
+	if d.seen[attribute] == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(d.seen[attribute], 10, bits)
+	if err != nil {
+		d.fault("ce-%s is %.40q: send a number", attribute, d.seen[attribute])
+	}
+	return n
+}
+
+func formatTime(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339Nano)
+}
+
+func formatNumber(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// escape percent-encodes, as UTF-8, all but printable ASCII, and space, double quote and percent. The bindings of CloudEvents to HTTP and NATS say so.
+func escape(s string) string {
+	if !slices.ContainsFunc([]byte(s), escaped) {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; escaped(c) {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func escaped(c byte) bool { return c <= ' ' || c > '~' || c == '"' || c == '%' }

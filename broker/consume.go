@@ -1,0 +1,211 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Handler handles a message. Its context ends when the lock is lost or the consumer has waited long enough while it stops; then the
+// message comes again. Returning nil completes the delivery. A *Rejection, possibly wrapped, sets it aside; a *Retry abandons it with a delay of
+// the handler's choice; any other error, and a panic, abandons it with the consumer's back-off. What the handler does must be committed,
+// and what follows from it published, when it returns nil. It leaves the settling of the delivery to the consumer.
+type Handler func(ctx context.Context, d *Delivery) error
+
+// Rejection is a handler's error that says that the message can never be handled: it is set aside at once.
+type Rejection struct{ Problem }
+
+// Error returns reason and description.
+func (r *Rejection) Error() string { return r.Reason + ": " + r.Description }
+
+// Retry is a handler's error that says when to try again.
+type Retry struct {
+	Problem
+	After time.Duration
+}
+
+// Error returns reason, description and delay.
+func (r *Retry) Error() string {
+	return fmt.Sprintf("%s: %s; again after %v", r.Reason, r.Description, r.After)
+}
+
+// ConsumerConfig says what to consume and how.
+type ConsumerConfig struct {
+	Topic        string // required
+	Subscription string // required
+	// Lock must be that of the subscription's declaration: locks are renewed when a third of it has passed. Default: DefaultLock.
+	Lock time.Duration
+	// Parallel is how many messages are handled at the same time. No more than that are taken from the broker. Default: 16.
+	Parallel int
+	// Backoff is the delay after a failed attempt, by the number of attempts so far. Default: DefaultBackoff.
+	Backoff func(count int) time.Duration
+	// Grace is how long handlers may go on when the consumer is stopped. Default: 10 s.
+	Grace time.Duration
+	// Log gets what went wrong with a delivery: the message comes again, so nobody else needs to know. Default: slog.Default().
+	Log *slog.Logger
+}
+
+// DefaultBackoff doubles from 200 ms to 5 min, and takes off up to half by chance.
+func DefaultBackoff(count int) time.Duration {
+	d := 5 * time.Minute
+	if count <= 11 {
+		d = min(d, 100*time.Millisecond<<max(count, 1))
+	}
+	return d - rand.N(d/2)
+}
+
+// Consume receives messages and handles them until the context ends; then it waits for the handlers, at most for Grace, and returns nil. It renews the locks of
+// messages while their handlers work. It returns an error only if it cannot receive at all.
+func Consume(ctx context.Context, b Broker, cfg ConsumerConfig, handle Handler) error {
+	c := &consumer{cfg: cfg.withDefaults(), handle: handle}
+	receiver, err := b.Receiver(ctx, cfg.Topic, cfg.Subscription)
+	if err != nil {
+		return fmt.Errorf("consuming %s of %s: %w", cfg.Subscription, cfg.Topic, err)
+	}
+	// Handlers outlive the context by the grace, so that stopping does not make work of theirs in vain.
+	working, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
+	err = c.receive(ctx, working, receiver)
+	timer := time.AfterFunc(c.cfg.Grace, abort)
+	defer timer.Stop()
+	c.working.Wait()
+	if closing := receiver.Close(); closing != nil && err == nil {
+		err = closing
+	}
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("consuming %s of %s: %w", cfg.Subscription, cfg.Topic, err)
+	}
+	return nil
+}
+
+func (cfg ConsumerConfig) withDefaults() ConsumerConfig {
+	if cfg.Lock <= 0 {
+		cfg.Lock = DefaultLock
+	}
+	if cfg.Parallel <= 0 {
+		cfg.Parallel = 16
+	}
+	if cfg.Backoff == nil {
+		cfg.Backoff = DefaultBackoff
+	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = 10 * time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	cfg.Log = cfg.Log.With("topic", cfg.Topic, "subscription", cfg.Subscription)
+	return cfg
+}
+
+type consumer struct {
+	cfg     ConsumerConfig
+	handle  Handler
+	working sync.WaitGroup
+}
+
+// receive takes as many messages as there are free places.
+func (c *consumer) receive(ctx, working context.Context, r Receiver) error {
+	places := make(chan struct{}, c.cfg.Parallel)
+	for {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		free := 1
+		for more := true; more; {
+			select {
+			case places <- struct{}{}:
+				free++
+			default:
+				more = false
+			}
+		}
+		deliveries, err := r.Receive(ctx, free)
+		if err != nil {
+			return err
+		}
+		for range free - len(deliveries) {
+			<-places
+		}
+		for _, d := range deliveries {
+			c.working.Go(func() {
+				c.work(working, d)
+				<-places
+			})
+		}
+	}
+}
+
+func (c *consumer) work(ctx context.Context, d *Delivery) {
+	handling, lost := context.WithCancelCause(ctx)
+	var renewing sync.WaitGroup
+	renewing.Go(func() { c.renew(handling, lost, d) })
+	err := c.call(handling, d)
+	stolen := errors.Is(context.Cause(handling), ErrLockLost)
+	lost(nil)
+	renewing.Wait()
+	log := c.cfg.Log.With("message", d.Message.ID, "count", d.Count)
+	if err != nil {
+		log.Warn("message not handled", "error", err)
+	}
+	if stolen {
+		log.Warn("lock lost while the message was handled; it comes again")
+		return
+	}
+	// A settlement is tried as long as the lock may hold, also while the consumer stops.
+	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.Lock)
+	defer cancel()
+	if err := c.settle(settling, d, err); err != nil {
+		log.Warn("delivery not settled; the message may come again", "error", err)
+	}
+}
+
+// renew keeps the lock until the context ends.
+func (c *consumer) renew(ctx context.Context, lost context.CancelCauseFunc, d *Delivery) {
+	tick := time.NewTicker(c.cfg.Lock / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		switch err := d.Renew(ctx); {
+		case errors.Is(err, ErrLockLost):
+			lost(err)
+			return
+		case err != nil && ctx.Err() == nil:
+			c.cfg.Log.Warn("lock not renewed; trying again", "message", d.Message.ID, "error", err)
+		}
+	}
+}
+
+// call turns a panic into an error: a poison message must not take the other messages with it.
+func (c *consumer) call(ctx context.Context, d *Delivery) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Retry{Problem{ReasonPanic, fmt.Sprint(p)}, c.cfg.Backoff(d.Count)}
+		}
+	}()
+	return c.handle(ctx, d)
+}
+
+func (c *consumer) settle(ctx context.Context, d *Delivery, err error) error {
+	var rejection *Rejection
+	var retry *Retry
+	switch {
+	case err == nil:
+		return d.Complete(ctx)
+	case errors.As(err, &rejection):
+		return d.DeadLetter(ctx, rejection.Problem)
+	case errors.As(err, &retry):
+		return d.Abandon(ctx, retry.After, retry.Problem)
+	}
+	return d.Abandon(ctx, c.cfg.Backoff(d.Count), Problem{ReasonFailed, err.Error()})
+}
