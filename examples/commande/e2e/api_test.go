@@ -107,7 +107,7 @@ func TestF02SameKeyIsTheSameOrder(t *testing.T) {
 	if all := l.orders(t); len(all) != 1 {
 		t.Errorf("%+v", all)
 	}
-	if l.place(t, purchaseOf(accepted)).ID == l.place(t, purchaseOf(accepted)).ID {
+	if first, second := l.place(t, purchaseOf(accepted)), l.place(t, purchaseOf(accepted)); first.ID == second.ID {
 		t.Error("two orders without a key are one")
 	}
 }

@@ -132,7 +132,7 @@ func (w *world) audit(t *testing.T) {
 
 func (w *world) kept(t *testing.T, commande, id string) kept {
 	t.Helper()
-	a, err := w.request(context.Background(), http.MethodGet, commande+"/orders/"+id, nil)
+	a, err := w.request(context.WithoutCancel(t.Context()), http.MethodGet, commande+"/orders/"+id, nil)
 	switch {
 	case err != nil:
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func (w *world) auditEvents(t *testing.T, o order) {
 
 func (w *world) auditReceipt(t *testing.T, transaction string, o order) {
 	t.Helper()
-	a, err := w.request(context.Background(), http.MethodGet, transaction+"/receipts?order="+o.ID, nil)
+	a, err := w.request(context.WithoutCancel(t.Context()), http.MethodGet, transaction+"/receipts?order="+o.ID, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

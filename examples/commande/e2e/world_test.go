@@ -52,7 +52,7 @@ func begin(t *testing.T, change ...func(c *system.Config)) *live {
 			l.settle(t)
 			l.audit(t)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 		defer cancel()
 		if err := l.Stop(ctx); err != nil {
 			t.Errorf("stopping: %v", err)
@@ -233,7 +233,7 @@ func (w *world) do(t *testing.T, method, url string, body []byte, headers ...str
 // get reads a JSON document.
 func get[T any](t *testing.T, w *world, url string) T {
 	t.Helper()
-	a, err := w.request(context.Background(), http.MethodGet, url, nil) // also when the test is over: audits ask
+	a, err := w.request(context.WithoutCancel(t.Context()), http.MethodGet, url, nil) // also when the test is over: audits ask
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func (w *world) set(t *testing.T, operation string, s setting) {
 // reset turns all switches off.
 func (w *world) reset(t *testing.T) {
 	t.Helper()
-	a, err := w.request(context.Background(), http.MethodDelete, "/api/switches", nil)
+	a, err := w.request(context.WithoutCancel(t.Context()), http.MethodDelete, "/api/switches", nil)
 	if err != nil || a.status != http.StatusNoContent {
 		t.Fatalf("switches: %v, %d %s", err, a.status, a.body)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/skaldhq/skald/examples/commande/problem"
@@ -31,24 +32,17 @@ type stocked struct {
 func (o *Orchestrator) shelf(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	stock := make(chan []stocked, 1)
-	failed := make(chan error, 1)
-	go func() {
-		list, err := get[[]stocked](ctx, o.services, "inventaire", "/stock")
-		stock <- list
-		failed <- err
-	}()
+	var left []stocked
+	var stockErr error
+	var asking sync.WaitGroup
+	asking.Go(func() { left, stockErr = get[[]stocked](ctx, o.services, "inventaire", "/stock") })
 	products, err := get[[]article](ctx, o.services, "produit", "/produits")
+	if err != nil {
+		cancel()
+	}
+	asking.Wait()
 	if err == nil {
-		left := <-stock
-		err = <-failed
-		for i := range products {
-			for _, s := range left {
-				if s.SKU == products[i].SKU {
-					products[i].Stock = s.Stock
-				}
-			}
-		}
+		err = stockErr
 	}
 	if err != nil {
 		o.log.Warn("the products cannot be shown", "error", err)
@@ -57,6 +51,13 @@ func (o *Orchestrator) shelf(w http.ResponseWriter, r *http.Request) {
 	}
 	if products == nil {
 		products = []article{}
+	}
+	for i := range products {
+		for _, s := range left {
+			if s.SKU == products[i].SKU {
+				products[i].Stock = s.Stock
+			}
+		}
 	}
 	problem.JSON(w, http.StatusOK, "application/json", products)
 }

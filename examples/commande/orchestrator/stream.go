@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -85,16 +86,18 @@ var errHungUp = errors.New("the reader hung up")
 
 // run tells news until the outcome is told.
 func (s *stream) run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	published, stop := s.o.events.Watch(s.id)
 	defer stop()
-	changed, failed := s.watchJournal(ctx)
+	changed, failed := s.watchJournal(ctx, &watching)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	var patience <-chan time.Time
 	for {
-		now, err := s.tell(ctx)
+		now, err := s.news(ctx)
 		if err != nil {
 			return err
 		}
@@ -103,9 +106,7 @@ func (s *stream) run(ctx context.Context) error {
 				return s.end(now)
 			}
 			if patience == nil {
-				timer := time.NewTimer(stragglers)
-				defer timer.Stop()
-				patience = timer.C
+				patience = time.After(stragglers)
 			}
 		}
 		select {
@@ -128,10 +129,11 @@ func (s *stream) run(ctx context.Context) error {
 }
 
 // watchJournal returns a channel that has a value when the journal has grown, and one for why it cannot be watched any more.
-func (s *stream) watchJournal(ctx context.Context) (changed <-chan struct{}, failed <-chan error) {
+func (s *stream) watchJournal(ctx context.Context, watching *sync.WaitGroup) (changed <-chan struct{}, failed <-chan error) {
 	news, broken := make(chan struct{}, 1), make(chan error, 1)
-	go func() {
-		err := s.o.engine.Watch(ctx, s.id, s.at.journal, func(skald.Event) error {
+	after := s.at.journal
+	watching.Go(func() {
+		err := s.o.engine.Watch(ctx, s.id, after, func(skald.Event) error {
 			select {
 			case news <- struct{}{}:
 			default: // one notice stands for all
@@ -141,19 +143,19 @@ func (s *stream) watchJournal(ctx context.Context) (changed <-chan struct{}, fai
 		if err != nil {
 			broken <- err
 		}
-	}()
+	})
 	return news, broken
 }
 
-// tell sends what is new.
-func (s *stream) tell(ctx context.Context) (seen, error) {
+// news sends what is new.
+func (s *stream) news(ctx context.Context) (seen, error) {
 	events, err := s.o.events.Of(ctx, s.id, s.at.log)
 	if err != nil {
 		return seen{}, err
 	}
 	for i := range events {
 		s.at.log = events[i].Seq
-		if err := s.event("published", publishedEvent(&events[i])); err != nil {
+		if err := tell(s, "published", publishedEvent(&events[i])); err != nil {
 			return seen{}, err
 		}
 	}
@@ -163,13 +165,13 @@ func (s *stream) tell(ctx context.Context) (seen, error) {
 	}
 	if now.seq > s.at.journal || s.at.journal == 0 {
 		s.at.journal = now.seq
-		return now, s.event("commande", now.order)
+		return now, tell(s, "commande", now.order)
 	}
 	return now, nil
 }
 
 func (s *stream) end(now seen) error {
-	return s.event("end", struct {
+	return tell(s, "end", struct {
 		State   SagaOrchesState `json:"state"`
 		Outcome skald.State     `json:"outcome"`
 	}{now.order.State, now.order.Outcome})
@@ -184,8 +186,8 @@ type published struct {
 
 func publishedEvent(e *eventlog.Event) published { return published{e.Name, e.Source, e.Time} }
 
-// event sends one server-sent event. JSON has no line breaks, so its data is one line.
-func (s *stream) event(name string, data any) error {
+// tell sends one server-sent event. JSON has no line breaks, so its data is one line.
+func tell[T any](s *stream, name string, data T) error {
 	line, err := json.Marshal(data)
 	if err != nil {
 		return err

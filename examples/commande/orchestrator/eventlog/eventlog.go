@@ -85,10 +85,10 @@ func (l *Log) Publish(ctx context.Context, messages []participant.Message) error
 	for i := range messages {
 		sagas = append(sagas, messages[i].Saga)
 	}
-	return l.do(ctx, sagas, func(tx *sql.Tx) error {
+	return l.do(ctx, sagas, func(ctx context.Context, tx *sql.Tx) error {
 		for i := range messages {
 			m := &messages[i]
-			if _, err := tx.Exec(`INSERT INTO published (source, id, saga, step, name, time_us) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			if _, err := tx.ExecContext(ctx, `INSERT INTO published (source, id, saga, step, name, time_us) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 				m.Source, m.ID, string(m.Saga), m.Step, m.Type, m.Time.UnixMicro()); err != nil {
 				return fmt.Errorf("keeping event %s: %w", m.ID, err)
 			}
@@ -122,16 +122,16 @@ func (l *Log) Of(ctx context.Context, order journal.SagaID, after int64) ([]Even
 
 // Follow remembers that an order has states to be announced, until Unfollow.
 func (l *Log) Follow(ctx context.Context, order journal.SagaID) error {
-	return l.do(ctx, nil, func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT INTO followed (saga) VALUES (?) ON CONFLICT DO NOTHING`, string(order))
+	return l.do(ctx, nil, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO followed (saga) VALUES (?) ON CONFLICT DO NOTHING`, string(order))
 		return err
 	})
 }
 
 // Unfollow forgets what Follow remembered.
 func (l *Log) Unfollow(ctx context.Context, order journal.SagaID) error {
-	return l.do(ctx, nil, func(tx *sql.Tx) error {
-		_, err := tx.Exec(`DELETE FROM followed WHERE saga = ?`, string(order))
+	return l.do(ctx, nil, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM followed WHERE saga = ?`, string(order))
 		return err
 	})
 }

@@ -17,13 +17,13 @@ const (
 
 // job is a change to be made durable.
 type job struct {
-	change func(tx *sql.Tx) error
+	change func(ctx context.Context, tx *sql.Tx) error
 	sagas  []journal.SagaID // whose watchers hear of it
 	done   chan error
 }
 
 // do hands a change to the writer and waits until it is durable.
-func (l *Log) do(ctx context.Context, sagas []journal.SagaID, change func(tx *sql.Tx) error) error {
+func (l *Log) do(ctx context.Context, sagas []journal.SagaID, change func(ctx context.Context, tx *sql.Tx) error) error {
 	j := job{change: change, sagas: sagas, done: make(chan error, 1)}
 	select {
 	case l.jobs <- j:
@@ -47,8 +47,8 @@ func (l *Log) write() {
 		case <-prune.C:
 			before := time.Now().Add(-l.retention)
 			done := make(chan error, 1) // one that fails is made good in an hour
-			l.commit([]job{{done: done, change: func(tx *sql.Tx) error {
-				_, err := tx.Exec(`DELETE FROM published WHERE time_us < ?`, before.UnixMicro())
+			l.commit([]job{{done: done, change: func(ctx context.Context, tx *sql.Tx) error {
+				_, err := tx.ExecContext(ctx, `DELETE FROM published WHERE time_us < ?`, before.UnixMicro())
 				return err
 			}}})
 			prune.Reset(pruneEvery)
@@ -85,13 +85,14 @@ func (l *Log) commit(jobs []job) {
 }
 
 func (l *Log) transact(jobs []job) error {
-	tx, err := l.db.BeginTx(context.Background(), nil)
+	ctx := context.Background() // everybody's transaction must not end with somebody's request
+	tx, err := l.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
 	for _, j := range jobs {
-		if err := j.change(tx); err != nil {
+		if err := j.change(ctx, tx); err != nil {
 			return err
 		}
 	}
