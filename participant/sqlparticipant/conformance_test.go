@@ -40,6 +40,12 @@ func onDatabase(t *testing.T, d sqlparticipant.Dialect, empty func(*testing.T) s
 		{"a relay sends its own messages only", relaySendsItsOwn},
 		{"messages that are never taken hold up their saga only", messagesThatAreNeverTakenHoldUpTheirSagaOnly},
 		{"prune forgets only what is old", pruneForgetsOnlyWhatIsOld},
+		{"what is taken is one transaction", whatIsTakenIsOneTransaction},
+		{"tokens are kept as they are", tokensAreKeptAsTheyAre},
+		{"what fails changes nothing and is planned again", whatFailsChangesNothingAndIsPlannedAgain},
+		{"an expired action never takes effect", anExpiredActionNeverTakesEffect},
+		{"joins are not missed", joinsAreNotMissed},
+		{"prune keeps tokens that are young or not told", pruneKeepsTokens},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, d, empty(t)) })
 	}

@@ -28,23 +28,34 @@ func (d Dialect) String() string {
 
 // statements are the texts that differ between dialects. A question mark stands for a parameter and becomes $n for PostgreSQL.
 type statements struct {
-	claim   string // insert a barrier row, unless there is one: a concurrent claim waits for the first
-	find    string // read and lock a barrier row
-	known   string // count the barrier's rows for a saga and step, without waiting for anybody
-	settle  string // say what came of a claim
-	undone  string
-	emit    string
-	unsent  string // the oldest messages, without those of the sagas in a JSON array
-	sent    string // the message with this number was sent; forget it
-	backlog string
-	prune   string
-	lead    string // be the only relay for as long as the transaction; empty where it is not needed
+	claim       string // insert a barrier row, unless there is one: a concurrent claim waits for the first
+	find        string // read and lock a barrier row
+	known       string // count the barrier's rows for a saga and step, without waiting for anybody
+	settle      string // say what came of a claim
+	undone      string
+	emit        string
+	unsent      string // the oldest messages, without those of the sagas in a JSON array
+	sent        string // the message with this number was sent; forget it
+	backlog     string
+	prune       string
+	turn        string // wait until no other transaction takes for the saga; empty where there is one writer
+	hear        string // write a token that was heard, unless it was heard before
+	tell        string // write a token to be told, unless there is one
+	tokens      string
+	untold      string
+	wait        string
+	waiting     string
+	waited      string // forget a step's waiting call
+	due         string
+	pruneTokens string
+	lead        string // be the only relay for as long as the transaction; empty where it is not needed
 }
 
 func (d Dialect) statements() statements {
-	lock, lead, elements := "", "", "json_each(?)"
+	lock, lead, turn, elements := "", "", "", "json_each(?)"
 	if d == PostgreSQL {
 		lock, elements = " FOR UPDATE", "jsonb_array_elements_text(CAST(? AS jsonb)) AS held(value)"
+		turn = `SELECT pg_advisory_xact_lock(hashtextextended('skald saga ' || coalesce(current_schema(), '') || ' ' || ? || ' ' || ?, 0))`
 		lead = `SELECT pg_try_advisory_xact_lock(hashtextextended('skald relay ' || coalesce(current_schema(), '') || ' ' || ?, 0))`
 	}
 	s := statements{
@@ -61,10 +72,26 @@ func (d Dialect) statements() statements {
 		backlog: `SELECT count(*), coalesce(min(time_us), 0) FROM skald_outbox WHERE source = ?`,
 		prune: `DELETE FROM skald_barrier WHERE (saga, step) IN
 			(SELECT saga, step FROM skald_barrier WHERE updated_us < ? ORDER BY updated_us LIMIT ?)`,
-		lead: lead,
+		turn: turn,
+		hear: `INSERT INTO skald_token (owner, saga, step, direction, heard, kind, payload, meta, updated_us) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?)
+			ON CONFLICT (owner, saga, step, direction) DO UPDATE SET heard = 1, kind = excluded.kind, payload = excluded.payload,
+			meta = excluded.meta, updated_us = excluded.updated_us WHERE skald_token.heard = 0`,
+		tell: `INSERT INTO skald_token (owner, saga, step, direction, heard, kind, payload, meta, updated_us) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)
+			ON CONFLICT (owner, saga, step, direction) DO NOTHING`,
+		tokens: `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND saga = ? ORDER BY seq`,
+		untold: `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND heard = 0 AND updated_us < ? ORDER BY updated_us, seq LIMIT ?`,
+		wait: `INSERT INTO skald_waiting (owner, saga, step, phase, attempt, since_us, due_us, reason, detail, input) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (owner, saga, step) DO UPDATE SET phase = excluded.phase, attempt = excluded.attempt, since_us = excluded.since_us,
+			due_us = excluded.due_us, reason = excluded.reason, detail = excluded.detail, input = excluded.input`,
+		waiting:     `SELECT saga, step, phase, attempt, since_us, due_us, reason, detail, input FROM skald_waiting WHERE owner = ? AND saga = ? ORDER BY step`,
+		waited:      `DELETE FROM skald_waiting WHERE owner = ? AND saga = ? AND step = ?`,
+		due:         `SELECT saga, step, phase, attempt, since_us, due_us, reason, detail, input FROM skald_waiting WHERE owner = ? ORDER BY due_us LIMIT ?`,
+		pruneTokens: `DELETE FROM skald_token WHERE seq IN (SELECT seq FROM skald_token WHERE updated_us < ? AND heard = 1 ORDER BY updated_us LIMIT ?)`,
+		lead:        lead,
 	}
 	if d == PostgreSQL {
-		for _, text := range []*string{&s.claim, &s.find, &s.known, &s.settle, &s.undone, &s.emit, &s.unsent, &s.sent, &s.backlog, &s.prune, &s.lead} {
+		for _, text := range []*string{&s.claim, &s.find, &s.known, &s.settle, &s.undone, &s.emit, &s.unsent, &s.sent, &s.backlog, &s.prune, &s.lead,
+			&s.turn, &s.hear, &s.tell, &s.tokens, &s.untold, &s.wait, &s.waiting, &s.waited, &s.due, &s.pruneTokens} {
 			*text = numbered(*text)
 		}
 	}

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Prune forgets at most limit barrier rows, tombstones among them, that nothing changed since before, and returns how many. Call it
+// Prune forgets at most limit barrier rows, tombstones among them, that nothing changed since before, and as many tokens that were heard before; it returns how
+// many of the more numerous. Call it
 // again while it returns limit. A row younger than Config.Retention is never forgotten: a later before is an error.
 //
 // A repetition of a forgotten action takes effect again, and a compensation of a forgotten action that does not know its result undoes nothing. So before must be older than any
@@ -21,10 +22,17 @@ func (p *Participant) Prune(ctx context.Context, before time.Time, limit int) (i
 		return 0, err
 	}
 	defer release()
-	res, err := p.db.ExecContext(ctx, p.sql.prune, before.UnixMicro(), limit)
-	if err != nil {
-		return 0, fmt.Errorf("sqlparticipant: pruning: %w", err)
+	most := int64(0)
+	for _, statement := range []string{p.sql.prune, p.sql.pruneTokens} {
+		res, err := p.db.ExecContext(ctx, statement, before.UnixMicro(), limit)
+		if err != nil {
+			return 0, fmt.Errorf("sqlparticipant: pruning: %w", err)
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return 0, err
+		}
+		most = max(most, n)
 	}
-	n, err := res.RowsAffected()
-	return int(n), err
+	return int(most), nil
 }

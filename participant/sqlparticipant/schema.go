@@ -7,10 +7,11 @@ import (
 )
 
 // SchemaVersion is the version of the tables that this package reads and writes.
-const SchemaVersion = 1
+const SchemaVersion = 2
 
 // Schema returns the statements that make the participant's tables, for teams that keep them in their own migrations (Config.KeepSchema).
-// Each can be run again without harm. The tables are skald_barrier, skald_outbox and skald_participant_schema.
+// Each can be run again without harm. The tables are skald_barrier, skald_outbox,
+// skald_token, skald_waiting and skald_participant_schema.
 func Schema(d Dialect) []string {
 	blob, serial := "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"
 	if d == PostgreSQL {
@@ -43,6 +44,35 @@ func Schema(d Dialect) []string {
 	data ` + blob + ` NOT NULL,
 	trace TEXT NOT NULL DEFAULT ''
 )`,
+		`CREATE TABLE IF NOT EXISTS skald_token (
+	seq ` + serial + `,
+	owner TEXT NOT NULL,
+	saga TEXT NOT NULL,
+	step TEXT NOT NULL,
+	direction TEXT NOT NULL,
+	heard SMALLINT NOT NULL,
+	kind TEXT NOT NULL,
+	payload ` + blob + `,
+	meta TEXT NOT NULL,
+	updated_us BIGINT NOT NULL,
+	UNIQUE (owner, saga, step, direction)
+)`,
+		`CREATE INDEX IF NOT EXISTS skald_token_untold ON skald_token (owner, updated_us) WHERE heard = 0`,
+		`CREATE INDEX IF NOT EXISTS skald_token_updated ON skald_token (updated_us)`,
+		`CREATE TABLE IF NOT EXISTS skald_waiting (
+	owner TEXT NOT NULL,
+	saga TEXT NOT NULL,
+	step TEXT NOT NULL,
+	phase TEXT NOT NULL,
+	attempt BIGINT NOT NULL,
+	since_us BIGINT NOT NULL,
+	due_us BIGINT NOT NULL,
+	reason TEXT NOT NULL DEFAULT '',
+	detail TEXT NOT NULL DEFAULT '',
+	input ` + blob + `,
+	PRIMARY KEY (owner, saga, step)
+)`,
+		`CREATE INDEX IF NOT EXISTS skald_waiting_due ON skald_waiting (owner, due_us)`,
 		fmt.Sprintf(`INSERT INTO skald_participant_schema (version) VALUES (%d) ON CONFLICT (version) DO NOTHING`, SchemaVersion),
 	}
 }

@@ -1,0 +1,295 @@
+package choreographer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/internal/machine"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+// AgentConfig says what an agent works with. The zero value of a field means its default, where one is given.
+type AgentConfig struct {
+	Broker broker.Broker
+	Desk   participant.Desk
+	Name   string       // the participant's: "inventaire" of "inventaire.reserve"
+	Plans  []*plan.Plan // definitions, also several versions of one; those without a step of this participant are left out
+	Topic  string       // DefaultTopic
+
+	Parallel int           // sagas worked on at a time; 64
+	Poll     time.Duration // how often it looks for what a crash or another process left; 2 s
+	Now      func() time.Time
+	Jitter   func() float64 // from -1 to 1
+	Logger   *slog.Logger   // none
+}
+
+func (c *AgentConfig) defaults() {
+	if c.Topic == "" {
+		c.Topic = DefaultTopic
+	}
+	if c.Parallel == 0 {
+		c.Parallel = 64
+	}
+	if c.Poll == 0 {
+		c.Poll = 2 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Jitter == nil {
+		c.Jitter = func() float64 { return 2*rand.Float64() - 1 }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Agent is a participant's part in choreographed sagas. One runs in each process of the service; they share the service's database and the
+// subscription.
+type Agent struct {
+	AgentConfig
+	scores scores
+	own    map[*machine.Machine]plan.Set // the participant's steps
+	near   map[*machine.Machine]plan.Set // the steps whose tokens its moves depend on
+	turns  turns
+	wake   chan struct{} // something became due
+}
+
+// NewAgent makes an agent. The error lists everything that is wrong with the configuration.
+func NewAgent(c AgentConfig) (*Agent, error) {
+	c.defaults()
+	a := &Agent{AgentConfig: c, own: make(map[*machine.Machine]plan.Set), near: make(map[*machine.Machine]plan.Set), wake: make(chan struct{}, 1)}
+	var plans []*plan.Plan
+	for _, p := range c.Plans {
+		if stepsOf(p, c.Name) != 0 {
+			plans = append(plans, p)
+		}
+	}
+	var faults []plan.Fault
+	a.scores, faults = newScores(plans)
+	if c.Broker == nil || c.Desk == nil {
+		faults = append(faults, plan.Fault{Problem: "participant " + c.Name + " has no broker or no desk", Mend: "give a broker, and a participant such as one of sqlparticipant, whose database is the desk"})
+	}
+	if len(plans) == 0 {
+		faults = append(faults, plan.Fault{Problem: "no definition has a step of participant " + c.Name, Mend: "give the definitions that its operations stand in"})
+	}
+	if len(faults) > 0 {
+		return nil, &plan.Faults{Definition: "participant " + c.Name, List: faults}
+	}
+	for _, versions := range a.scores {
+		for _, m := range versions {
+			a.own[m] = stepsOf(m.Plan, c.Name)
+			a.near[m] = neighbours(m.Plan, a.own[m])
+		}
+	}
+	return a, nil
+}
+
+// stepsOf is the set of steps whose operations a participant owns.
+func stepsOf(p *plan.Plan, name string) (own plan.Set) {
+	for i := range p.Steps {
+		if plan.Owner(p.Steps[i].Action) == name {
+			own |= plan.One(i)
+		}
+	}
+	return own
+}
+
+// neighbours is the set of steps whose tokens decide what is to be done for some: they themselves, what they follow or read, and what follows them.
+func neighbours(p *plan.Plan, own plan.Set) plan.Set {
+	near := own
+	for i := range own.All {
+		near |= p.Succs[i] | p.Preds[i]
+		for _, j := range p.Steps[i].After {
+			near |= plan.One(j)
+		}
+		for _, j := range p.Steps[i].Reads {
+			near |= plan.One(j)
+		}
+	}
+	return near
+}
+
+// subscription is the name of the agent's subscription: the same in every process of the service.
+func (a *Agent) subscription() string { return subscriptionName("agent", a.Name) }
+
+// subscriptionName makes a subscription's name, which takes no capitals, dots and underscores, of any durable name.
+func subscriptionName(role, name string) string {
+	var b strings.Builder
+	b.WriteString(role + "-")
+	for _, c := range []byte(name) {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "-%x-", c)
+		}
+	}
+	return b.String()
+}
+
+// patient is the number of times that a token is handed out: without end for all that matters. A token is never given up because a database is down.
+const patient = 1 << 30
+
+// subscribe declares the topic with one subscription.
+func subscribe(ctx context.Context, b broker.Broker, topic, name string, definitions []string) error {
+	err := b.Declare(ctx, broker.Topic{Name: topic, Kept: true, Subscriptions: []broker.Subscription{
+		{Name: name, Filters: filters(definitions), MaxDeliveries: patient},
+	}})
+	if err != nil {
+		return fmt.Errorf("declaring subscription %s of %s: %w", name, topic, err)
+	}
+	return nil
+}
+
+// Declare makes the agent's subscription, so that it misses no saga that is started from then on. Run does it, too.
+func (a *Agent) Declare(ctx context.Context) error {
+	return subscribe(ctx, a.Broker, a.Topic, a.subscription(), a.scores.names())
+}
+
+// Run hears tokens and works until the context ends, and returns what kept it from working, or nil. Work that is under way is waited for.
+func (a *Agent) Run(ctx context.Context) error {
+	if err := a.Declare(ctx); err != nil {
+		return err
+	}
+	var loops sync.WaitGroup
+	defer loops.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	loops.Go(func() { a.relay(ctx) })
+	loops.Go(func() { a.alarm(ctx) })
+	return broker.Consume(ctx, a.Broker, broker.ConsumerConfig{
+		Topic: a.Topic, Subscription: a.subscription(), Parallel: a.Parallel, Backoff: backoff, Log: a.Logger,
+	}, a.deliver)
+}
+
+// backoff is the pause after a delivery that failed: a database or a broker is away. It is short, since sagas wait.
+func backoff(count int) time.Duration {
+	d := min(50*time.Millisecond<<min(count, 10), 10*time.Second)
+	return d - rand.N(d/2) //nolint:gosec // only spreads load
+}
+
+// deliver takes a token in. When it returns nil, everything that follows from the token is durable here: the acknowledgement that follows carries no meaning.
+func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
+	t, err := decode(&d.Message)
+	if err != nil {
+		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
+	}
+	if a.scores[t.Definition] == nil {
+		return nil // the start of a saga that this participant has no part in
+	}
+	if a.scores.of(&t) == nil {
+		return unregistered(&t, d.Count)
+	}
+	return a.Hear(ctx, t)
+}
+
+// unregisteredTries is how often a token of an unknown version is handed out, in case another process of the service knows it.
+const unregisteredTries = 5
+
+// unregistered sets a token aside whose definition this program does not have. The saga shows an incident; replay it when the version is registered.
+func unregistered(t *participant.Token, count int) error {
+	p := broker.Problem{Reason: ReasonDefinition, Description: fmt.Sprintf("definition %s version %s is not registered; register it, also beside a newer one, and replay this", t.Definition, t.Version)}
+	if count < unregisteredTries {
+		return &broker.Retry{Problem: p, After: 200 * time.Millisecond}
+	}
+	return &broker.Rejection{Problem: p}
+}
+
+// ReasonDefinition is given to what belongs to a definition that no program has registered.
+const ReasonDefinition = "skald.definition_missing"
+
+// Hear takes one token in and does what follows from it. It may be heard any number of times, in any order.
+func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
+	m := a.scores.of(&t)
+	if m == nil || !a.concerns(m, &t) {
+		return nil
+	}
+	return a.work(ctx, t.Saga, []participant.Token{t})
+}
+
+// concerns says whether the participant's moves depend on a token.
+func (a *Agent) concerns(m *machine.Machine, t *participant.Token) bool {
+	switch t.Step {
+	case participant.StepStart:
+		return t.Kind != participant.TokenUndone
+	case participant.StepEnd:
+		for i := range a.own[m].All {
+			if m.Plan.Succs[i] == 0 {
+				return true
+			}
+		}
+		return false
+	}
+	i, ok := m.Plan.Index(t.Step)
+	return ok && a.near[m].Has(i)
+}
+
+// work does everything that a saga needs of this participant now.
+func (a *Agent) work(ctx context.Context, saga journal.SagaID, hear []participant.Token) error {
+	leave, err := a.turns.enter(ctx, saga)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for {
+		taken, err := a.Desk.Take(ctx, saga, hear, a.next)
+		if err != nil {
+			return err
+		}
+		hear = nil
+		if !taken.Worked {
+			return nil
+		}
+		if taken.Wait != nil {
+			a.rouse()
+		}
+		for i := range taken.Tell {
+			decided, err := a.tell(ctx, &taken.Tell[i])
+			switch {
+			case err != nil: // it is in the desk, and the relay tells it
+				a.Logger.WarnContext(ctx, "token not told yet; the relay goes on", "token", taken.Tell[i].ID, "error", err)
+			case decided.ID != taken.Tell[i].ID:
+				hear = append(hear, decided)
+			}
+		}
+	}
+}
+
+// next finds the saga's next piece of work in its ledger.
+func (a *Agent) next(l participant.Ledger) (participant.Work, bool) {
+	if len(l.Heard) == 0 {
+		return participant.Work{}, false
+	}
+	m := a.scores.of(&l.Heard[0])
+	if m == nil {
+		return participant.Work{}, false
+	}
+	p := part{name: a.Name, own: a.own[m], now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}
+	return p.next()
+}
+
+// tell publishes a token and returns the one that decided.
+func (a *Agent) tell(ctx context.Context, t *participant.Token) (participant.Token, error) {
+	return decide(ctx, a.Broker, a.Topic, t)
+}
+
+// decide publishes a token unless there is one, and returns the one there is.
+func decide(ctx context.Context, b broker.Broker, topic string, t *participant.Token) (participant.Token, error) {
+	d, err := b.Decide(ctx, topic, encode(t))
+	if err != nil {
+		return participant.Token{}, fmt.Errorf("telling %s: %w", t.ID, err)
+	}
+	decided, err := decode(&d.Message)
+	if err != nil {
+		return decided, fmt.Errorf("reading what was told before %s: %w", t.ID, err)
+	}
+	return decided, nil
+}

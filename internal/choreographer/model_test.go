@@ -1,0 +1,319 @@
+package choreographer_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+// service is a participant in memory: its database, which is a desk and a barrier, and its handlers, which a test scripts. It also answers calls, so that an
+// orchestrator can drive it.
+type service struct {
+	name    string
+	handler func(ctx context.Context, c participant.Call) participant.Answer // what an operation does, when the barrier lets it
+	kinds   map[string]participant.Kind                                      // of operations; compensatable unless said
+
+	mu sync.Mutex
+	database
+	lose   func(point string) bool // whether the process dies at a point of a Take
+	broken breakage
+}
+
+// database is what survives the service's process.
+type database struct {
+	rows    []row
+	waiting []participant.Waiting
+	barrier []barrierRow
+	log     []string // effects in the order in which they were made and undone
+}
+
+type row struct {
+	token participant.Token
+	heard bool
+}
+
+type barrierRow struct {
+	saga   journal.SagaID
+	step   string
+	status string // acted, declined, undone, tombstone
+	answer participant.Answer
+}
+
+func (d *database) clone() database {
+	return database{slices.Clone(d.rows), slices.Clone(d.waiting), slices.Clone(d.barrier), slices.Clone(d.log)}
+}
+
+// breakage is a deliberate fault of the protocol, which the tests must find.
+type breakage int
+
+const (
+	sound breakage = iota
+	noCompareAndSet
+	ackBeforeCommit
+	undoBeforeAllSuccessors
+	noTombstone
+	joinInMemory
+)
+
+var errDied = errors.New("the process died (injected)")
+
+func (s *service) died(point string) bool { return s.lose != nil && s.lose(point) }
+
+// Take implements participant.Desk.
+func (s *service) Take(ctx context.Context, saga journal.SagaID, heard []participant.Token, next func(participant.Ledger) (participant.Work, bool)) (participant.Taken, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.died("before take") {
+		return participant.Taken{}, errDied
+	}
+	before := s.clone()
+	for _, t := range heard {
+		s.hear(t)
+	}
+	w, ok := next(s.ledger(saga))
+	if !ok {
+		return participant.Taken{}, s.commit(before)
+	}
+	var a participant.Answer
+	switch {
+	case w.Call.Operation != "" && w.Expire:
+		a = s.expire(w.Call)
+	case w.Call.Operation != "":
+		a = s.answer(ctx, w.Call)
+	}
+	entry := w.Then(a)
+	for _, t := range entry.Tell {
+		s.tell(t)
+	}
+	if entry.Wait != nil {
+		s.forget(saga, entry.Wait.Step)
+		s.waiting = append(s.waiting, *entry.Wait)
+	}
+	if err := s.commit(before); err != nil {
+		return participant.Taken{}, err
+	}
+	return participant.Taken{Worked: true, Step: w.Call.Step, Entry: entry}, nil
+}
+
+// commit ends a transaction, unless the process dies before. It may also die after.
+func (s *service) commit(before database) error {
+	if s.died("before commit") {
+		s.database = before
+		return errDied
+	}
+	if s.died("after commit") {
+		return errDied
+	}
+	return nil
+}
+
+func (s *service) find(t *participant.Token) *row {
+	for i := range s.rows {
+		if r := &s.rows[i]; r.token.Saga == t.Saga && r.token.Step == t.Step && r.token.Direction() == t.Direction() {
+			return r
+		}
+	}
+	return nil
+}
+
+func (s *service) hear(t participant.Token) {
+	switch r := s.find(&t); {
+	case r == nil:
+		s.rows = append(s.rows, row{t, true})
+	case !r.heard:
+		*r = row{t, true}
+	}
+}
+
+func (s *service) tell(t participant.Token) {
+	if s.find(&t) == nil {
+		s.rows = append(s.rows, row{t, false})
+	}
+	s.forget(t.Saga, t.Step)
+}
+
+func (s *service) forget(saga journal.SagaID, step string) {
+	s.waiting = slices.DeleteFunc(slices.Clone(s.waiting), func(w participant.Waiting) bool { return w.Saga == saga && w.Step == step })
+}
+
+func (s *service) ledger(saga journal.SagaID) (l participant.Ledger) {
+	for _, r := range s.rows {
+		switch {
+		case r.token.Saga != saga:
+		case r.heard:
+			l.Heard = append(l.Heard, r.token)
+		default:
+			l.Told = append(l.Told, r.token)
+		}
+	}
+	for _, w := range s.waiting {
+		if w.Saga == saga {
+			l.Waiting = append(l.Waiting, w)
+		}
+	}
+	return l
+}
+
+// Untold implements participant.Desk.
+func (s *service) Untold(context.Context, time.Time, int) (all []participant.Token, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.rows {
+		if !r.heard {
+			all = append(all, r.token)
+		}
+	}
+	return all, nil
+}
+
+// Due implements participant.Desk.
+func (s *service) Due(context.Context, int) ([]participant.Waiting, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Clone(s.waiting)
+	slices.SortFunc(all, func(a, b participant.Waiting) int { return a.At.Compare(b.At) })
+	return all, nil
+}
+
+// Invoke implements participant.Invoker: what an orchestrator drives.
+func (s *service) Invoke(ctx context.Context, c participant.Call) participant.Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answer(ctx, c)
+}
+
+func (s *service) barrierOf(c participant.Call) *barrierRow {
+	for i := range s.barrier {
+		if r := &s.barrier[i]; r.saga == c.Saga && r.step == c.Step {
+			return r
+		}
+	}
+	return nil
+}
+
+// answer is the barrier, as package sqlparticipant describes it.
+func (s *service) answer(ctx context.Context, c participant.Call) participant.Answer {
+	r := s.barrierOf(c)
+	if c.Phase == participant.Compensation {
+		return s.compensate(ctx, c, r)
+	}
+	if r != nil && (r.status == "undone" || r.status == "tombstone") {
+		return participant.Answer{Class: participant.Refused, Reason: participant.ReasonCompensated}
+	}
+	if r != nil {
+		return r.answer
+	}
+	a := participant.Answer{Class: participant.Done, Result: []byte(`"` + c.Step + `"`)}
+	if s.handler != nil {
+		a = s.handler(ctx, c)
+	}
+	kind := s.kinds[c.Operation]
+	switch {
+	case a.Class == participant.Done && kind != participant.ReadOnly:
+		s.barrier = append(s.barrier, barrierRow{c.Saga, c.Step, "acted", a})
+		s.log = append(s.log, "+"+c.Step)
+	case a.Class == participant.Refused && (kind == participant.Pivot || kind == participant.Compensatable || kind == 0):
+		s.barrier = append(s.barrier, barrierRow{c.Saga, c.Step, "declined", a})
+	}
+	return a
+}
+
+func (s *service) compensate(ctx context.Context, c participant.Call, r *barrierRow) participant.Answer {
+	done := participant.Answer{Class: participant.Done}
+	switch {
+	case r == nil:
+		if s.broken != noTombstone {
+			s.barrier = append(s.barrier, barrierRow{c.Saga, c.Step, "tombstone", done})
+		}
+		return done
+	case r.status != "acted":
+		return done
+	}
+	if s.handler != nil {
+		if a := s.handler(ctx, c); a.Class != participant.Done {
+			return a
+		}
+	}
+	r = s.barrierOf(c)
+	r.status = "undone"
+	s.log = append(s.log, "-"+c.Step)
+	return done
+}
+
+// expire leaves a tombstone unless the action was answered.
+func (s *service) expire(c participant.Call) participant.Answer {
+	if r := s.barrierOf(c); r != nil {
+		return r.answer
+	}
+	a := participant.Answer{Class: participant.Refused, Reason: participant.ReasonCompensated}
+	s.barrier = append(s.barrier, barrierRow{c.Saga, c.Step, "tombstone", a})
+	return a
+}
+
+// effects are the steps whose effects exist.
+func (s *service) effects() (steps []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.barrier {
+		if r.status == "acted" {
+			steps = append(steps, r.step)
+		}
+	}
+	return steps
+}
+
+// order is the definition of the stories, with a participant for each step:
+//
+//	create -> (reserve, charge) -> issue (pivot) -> (confirm, send)
+func order(t testing.TB, change ...func(*plan.Draft)) *plan.Plan {
+	t.Helper()
+	d := plan.Draft{Name: "order", IncidentAfter: 30 * time.Second, Deadline: time.Hour}
+	add := func(name string, kind participant.Kind, after ...string) {
+		d.Steps = append(d.Steps, step(name, kind, after...))
+	}
+	add("create", participant.Compensatable)
+	add("reserve", participant.Compensatable, "create")
+	add("charge", participant.Compensatable, "create")
+	add("issue", participant.Pivot, "reserve", "charge")
+	add("confirm", participant.Retriable, "issue")
+	add("send", participant.Retriable, "issue")
+	for _, f := range change {
+		f(&d)
+	}
+	p, err := plan.Build(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func step(name string, kind participant.Kind, after ...string) plan.DraftStep {
+	s := plan.DraftStep{Follows: after, Step: plan.Step{
+		Name: name, Kind: kind, Action: name + "s.do", Timeout: 10 * time.Second,
+		Map: func(input []byte, results [][]byte) ([]byte, error) {
+			all := []json.RawMessage{input}
+			for _, r := range results {
+				all = append(all, r)
+			}
+			return json.Marshal(all)
+		},
+	}}
+	s.ReadsOf = after
+	s.Retry = plan.Retry{Initial: 100 * time.Millisecond, Factor: 2, Cap: plan.MaxBackoff}
+	s.Undo = s.Retry
+	if kind == participant.Compensatable || kind == participant.ReadOnly {
+		s.Retry.Attempts = 3
+	}
+	if kind == participant.Compensatable {
+		s.Compensation = name + "s.undo"
+	}
+	return s
+}

@@ -1,0 +1,135 @@
+package choreographer
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/skaldhq/skald/internal/machine"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+// scores are the definitions that somebody takes part in, by name and version.
+type scores map[string]map[string]*machine.Machine
+
+// newScores prepares definitions. It returns the faults of those that cannot be choreographed.
+func newScores(plans []*plan.Plan) (scores, []plan.Fault) {
+	all := make(scores, len(plans))
+	var faults []plan.Fault
+	for _, p := range plans {
+		if strings.HasPrefix(p.Name, reserved) {
+			faults = append(faults, plan.Fault{Problem: "the name of definition " + p.Name + " begins with " + reserved + ", which is reserved", Mend: "name it otherwise"})
+		}
+		levels := make([]participant.Level, len(p.Steps))
+		for i := range p.Steps {
+			levels[i] = participant.L2
+			if strings.HasPrefix(p.Steps[i].Name, reserved) {
+				faults = append(faults, plan.Fault{Step: p.Steps[i].Name, Problem: "its name begins with " + reserved + ", which is reserved", Mend: "give it another with Named"})
+			}
+		}
+		if all[p.Name] == nil {
+			all[p.Name] = make(map[string]*machine.Machine)
+		}
+		all[p.Name][p.Version] = machine.New(p, levels)
+	}
+	return all, faults
+}
+
+// reserved begins the names that Skald keeps for itself.
+const reserved = "skald."
+
+func (s scores) of(t *participant.Token) *machine.Machine { return s[t.Definition][t.Version] }
+
+// names are the definitions' names.
+func (s scores) names() []string {
+	all := make([]string, 0, len(s))
+	for name := range s {
+		all = append(all, name)
+	}
+	return all
+}
+
+// heard is what somebody knows of one saga, joined from its tokens.
+type heard struct {
+	m       *machine.Machine
+	tokens  machine.Tokens
+	start   *participant.Token
+	results [][]byte
+}
+
+// join brings tokens together. Their order does not matter. Those of steps that the definition does not have are left out.
+func join(m *machine.Machine, all []participant.Token) *heard {
+	h := &heard{m: m, results: make([][]byte, len(m.Plan.Steps))}
+	for i := range all {
+		h.hear(&all[i])
+	}
+	return h
+}
+
+func (h *heard) hear(t *participant.Token) {
+	switch t.Step {
+	case participant.StepStart:
+		if t.Kind == participant.TokenUndone {
+			h.tokens.Compensated = true
+		} else {
+			h.tokens.Started, h.start = true, t
+		}
+		return
+	case participant.StepEnd:
+		h.tokens.End = forward(t.Kind)
+		return
+	}
+	i, ok := h.m.Plan.Index(t.Step)
+	if !ok {
+		return
+	}
+	if t.Kind == participant.TokenUndone {
+		h.tokens.Undone |= plan.One(i)
+		return
+	}
+	h.tokens.Hear(i, forward(t.Kind))
+	if t.Kind == participant.TokenDone {
+		h.results[i] = t.Payload
+	}
+}
+
+func forward(k participant.TokenKind) machine.Forward {
+	switch k {
+	case participant.TokenDone:
+		return machine.ToldDone
+	case participant.TokenRefused:
+		return machine.ToldRefused
+	case participant.TokenFailed:
+		return machine.ToldFailed
+	case participant.TokenSkipped:
+		return machine.ToldSkipped
+	case participant.TokenUndone:
+	}
+	return machine.Untold
+}
+
+// turning says whether something was heard that turns the saga back.
+func (h *heard) turning() bool { return h.tokens.Refused|h.tokens.Failed|h.tokens.Skipped != 0 }
+
+// input makes a step's input from what was heard.
+func (h *heard) input(i int) (input []byte, err error) {
+	step := &h.m.Plan.Steps[i]
+	results := make([][]byte, len(step.Reads))
+	for k, j := range step.Reads {
+		results[k] = h.results[j]
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			input, err = nil, fmt.Errorf("the mapping of its input panicked: %v", p)
+		}
+	}()
+	input, err = step.Map(h.start.Payload, results)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("its input cannot be made: %w", err)
+	case len(input) > journal.MaxPayload:
+		return nil, fmt.Errorf("its input has %d bytes; %d are allowed", len(input), journal.MaxPayload)
+	}
+	return input, nil
+}

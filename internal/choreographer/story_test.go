@@ -1,0 +1,397 @@
+package choreographer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/broker/membroker"
+	"github.com/skaldhq/skald/internal/choreographer"
+	"github.com/skaldhq/skald/internal/machine"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+// scene is a choreographed system in virtual time: a service with an agent for each step of a definition, and an initiator. Services survive; agents are started and
+// stopped.
+type scene struct {
+	t         *testing.T
+	p         *plan.Plan
+	broker    broker.Broker
+	services  map[string]*service // by step
+	initiator *choreographer.Initiator
+
+	mu      sync.Mutex
+	script  map[string][]func(context.Context) participant.Answer // by operation; done when there is none left
+	calls   []string
+	running map[string]func() // by step: stops its agent
+}
+
+func play(t *testing.T, p func(testing.TB) *plan.Plan, story func(s *scene)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &scene{
+			t: t, p: p(t), broker: membroker.New(membroker.Config{}), services: make(map[string]*service),
+			script: make(map[string][]func(context.Context) participant.Answer), running: make(map[string]func()),
+		}
+		for i := range s.p.Steps {
+			x := &s.p.Steps[i]
+			s.services[x.Name] = &service{name: plan.Owner(x.Action), kinds: map[string]participant.Kind{x.Action: x.Kind}, handler: s.answer}
+		}
+		var err error
+		s.initiator, err = choreographer.NewInitiator(choreographer.InitiatorConfig{Broker: s.broker, Name: "shop", Plans: []*plan.Plan{s.p}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range s.p.Steps {
+			s.up(s.p.Steps[i].Name)
+		}
+		s.run("initiator", s.initiator.Run)
+		synctest.Wait()
+		story(s)
+		for name := range s.running {
+			s.down(name)
+		}
+	})
+}
+
+// up starts the agent of a step's service.
+func (s *scene) up(step string) {
+	s.t.Helper()
+	a, err := choreographer.NewAgent(choreographer.AgentConfig{
+		Broker: s.broker, Desk: s.services[step], Name: s.services[step].name, Plans: []*plan.Plan{s.p}, Jitter: func() float64 { return 0 },
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.run(step, a.Run)
+	synctest.Wait()
+}
+
+func (s *scene) run(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := run(ctx); err != nil {
+			s.t.Errorf("%s: %v", name, err)
+		}
+	}()
+	s.running[name] = func() { cancel(); <-done }
+}
+
+func (s *scene) down(name string) {
+	s.running[name]()
+	delete(s.running, name)
+}
+
+func (s *scene) answer(ctx context.Context, c participant.Call) participant.Answer {
+	s.mu.Lock()
+	s.calls = append(s.calls, fmt.Sprintf("%s#%d", c.Operation, c.Attempt))
+	var answer func(context.Context) participant.Answer
+	if n := s.script[c.Operation]; len(n) > 0 {
+		answer, s.script[c.Operation] = n[0], n[1:]
+	}
+	s.mu.Unlock()
+	if answer == nil {
+		return participant.Answer{Class: participant.Done, Result: []byte(`"` + c.Step + `"`)}
+	}
+	return answer(ctx)
+}
+
+// says scripts what an operation answers, in order.
+func (s *scene) says(operation string, answers ...func(context.Context) participant.Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.script[operation] = append(s.script[operation], answers...)
+}
+
+func refuses(reason string) func(context.Context) participant.Answer {
+	return func(context.Context) participant.Answer {
+		return participant.Answer{Class: participant.Refused, Reason: reason, Detail: "in words"}
+	}
+}
+
+func unknown(context.Context) participant.Answer { return participant.Answer{Detail: "it broke"} }
+
+func (s *scene) start(id journal.SagaID) {
+	s.t.Helper()
+	if _, _, err := s.initiator.Start(s.t.Context(), choreographer.Request{ID: id, Definition: s.p.Name, Input: []byte(`{"n":1}`)}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// pass lets time pass, and everything that happens in it.
+func (s *scene) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// tokens is what the broker has decided of a saga: step and kind, sorted.
+func (s *scene) tokens(id journal.SagaID) string {
+	s.t.Helper()
+	messages, err := s.broker.Read(s.t.Context(), choreographer.DefaultTopic, broker.Filter(s.p.Name+"/"+string(id)+"/**"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var all []string
+	for _, m := range messages {
+		all = append(all, m.Step+":"+strings.TrimPrefix(m.Type, "skald.token."))
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+func (s *scene) want(id journal.SagaID, tokens string) {
+	s.t.Helper()
+	want := strings.Fields(tokens)
+	slices.Sort(want)
+	if diff := cmp.Diff(strings.Join(want, " "), s.tokens(id)); diff != "" {
+		s.t.Errorf("tokens (-want +got):\n%s", diff)
+	}
+}
+
+func (s *scene) wantEffects(steps string) {
+	s.t.Helper()
+	var got []string
+	for i := range s.p.Steps {
+		got = append(got, s.services[s.p.Steps[i].Name].effects()...)
+	}
+	if strings.Join(got, " ") != steps {
+		s.t.Errorf("effects are %q, want %q", strings.Join(got, " "), steps)
+	}
+}
+
+func plainOrder(t testing.TB) *plan.Plan { return order(t) }
+
+const (
+	allDone    = "create:done reserve:done charge:done issue:done confirm:done send:done skald.end:done"
+	allEffects = "create reserve charge issue confirm send"
+)
+
+func TestASagaCompletesWithNobodyInTheMiddle(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.start("s-1")
+		s.pass(time.Millisecond)
+		s.want("s-1", allDone)
+		s.wantEffects(allEffects)
+	})
+}
+
+func TestARefusalIsUndoneInReverse(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.says("issues.do", refuses("NoPaper"))
+		s.start("s-1")
+		s.pass(time.Millisecond)
+		s.want("s-1", `create:done reserve:done charge:done issue:refused confirm:skipped send:skipped skald.end:skipped
+			reserve:undone charge:undone create:undone skald.start:undone`)
+		s.wantEffects("")
+	})
+}
+
+func TestABranchIsRefusedWhileItsSiblingIsAway(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.down("charge")
+		s.says("reserves.do", refuses("OutOfStock"))
+		s.start("s-1")
+		s.pass(time.Minute)
+		s.want("s-1", "create:done reserve:refused issue:skipped confirm:skipped send:skipped skald.end:skipped")
+		s.wantEffects("create") // charge may yet take effect
+		s.up("charge")
+		s.pass(time.Millisecond)
+		s.want("s-1", `create:done reserve:refused charge:done issue:skipped confirm:skipped send:skipped skald.end:skipped
+			charge:undone create:undone skald.start:undone`)
+		s.wantEffects("")
+	})
+}
+
+func TestWhatFailsIsTriedAgainAndThenGivenUp(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.says("reserves.do", unknown, unknown, unknown)
+		s.start("s-1")
+		s.pass(time.Second)
+		s.want("s-1", `create:done reserve:failed charge:done issue:skipped confirm:skipped send:skipped skald.end:skipped
+			reserve:undone charge:undone create:undone skald.start:undone`)
+		s.wantEffects("")
+		if got := s.count("reserves.do"); got != 3 {
+			t.Errorf("reserve was tried %d times, want 3", got)
+		}
+	})
+}
+
+func (s *scene) count(operation string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		if strings.HasPrefix(c, operation+"#") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestWhatMustSucceedIsTriedUntilItDoes(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.says("sends.do", slices.Repeat([]func(context.Context) participant.Answer{unknown}, 9)...)
+		s.start("s-1")
+		s.pass(30 * time.Second)
+		s.want("s-1", "create:done reserve:done charge:done issue:done confirm:done")
+		s.pass(time.Minute)
+		s.want("s-1", allDone)
+		s.wantEffects(allEffects)
+	})
+}
+
+func TestACompensationIsTriedUntilItSucceeds(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.says("issues.do", refuses("NoPaper"))
+		s.says("charges.undo", slices.Repeat([]func(context.Context) participant.Answer{unknown}, 12)...)
+		s.start("s-1")
+		s.pass(time.Minute)
+		s.wantEffects("create charge")
+		s.pass(20 * time.Minute)
+		s.wantEffects("")
+		if !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
+			t.Errorf("it is not compensated: %s", s.tokens("s-1"))
+		}
+	})
+}
+
+func TestAServiceThatWasAwayGoesOn(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.down("reserve")
+		s.down("initiator")
+		s.start("s-1")
+		s.pass(10 * time.Minute)
+		s.want("s-1", "create:done charge:done")
+		s.up("reserve")
+		s.pass(time.Millisecond)
+		s.want("s-1", strings.TrimSuffix(allDone, " skald.end:done"))
+		s.run("initiator", s.initiator.Run)
+		s.pass(time.Millisecond)
+		s.want("s-1", allDone)
+	})
+}
+
+// A crash at each point of a transaction, in each service, is the same as no crash.
+func TestACrashAtAnyPointIsHarmless(t *testing.T) {
+	for _, point := range []string{"before take", "before commit", "after commit"} {
+		for _, refusal := range []string{"", "issues.do"} {
+			t.Run(point+" "+refusal, func(t *testing.T) {
+				play(t, plainOrder, func(s *scene) {
+					if refusal != "" {
+						s.says(refusal, refuses("NoPaper"))
+					}
+					died := 0
+					for _, x := range s.services {
+						left := 3
+						x.lose = func(p string) bool {
+							if p != point || left == 0 {
+								return false
+							}
+							left--
+							died++
+							return true
+						}
+					}
+					s.start("s-1")
+					s.pass(time.Minute)
+					if refusal == "" {
+						s.want("s-1", allDone)
+						s.wantEffects(allEffects)
+					} else {
+						s.wantEffects("")
+						if !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
+							t.Errorf("it is not compensated: %s", s.tokens("s-1"))
+						}
+					}
+					if died < 3*len(s.services) {
+						t.Errorf("only %d crashes happened", died)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestACancelTurnsASagaBackUntilThePivot(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.down("charge")
+		s.start("s-1")
+		s.pass(time.Millisecond)
+		if err := s.initiator.Cancel(t.Context(), "s-1", "ann", "changed her mind"); err != nil {
+			t.Fatal(err)
+		}
+		s.pass(time.Millisecond)
+		s.want("s-1", `create:done reserve:done charge:failed issue:skipped confirm:skipped send:skipped skald.end:skipped reserve:undone`)
+		s.up("charge") // it acts, as it has heard of nothing else yet, loses, and cleans up after itself
+		s.pass(time.Millisecond)
+		s.wantEffects("")
+		if !strings.Contains(s.tokens("s-1"), "charge:undone") || !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
+			t.Errorf("tokens are %s", s.tokens("s-1"))
+		}
+		if err := s.initiator.Cancel(t.Context(), "s-1", "ann", "again"); !errors.Is(err, machine.ErrEnded) {
+			t.Errorf("a cancel after the end gives %v", err)
+		}
+
+		s.down("issue")
+		s.start("s-2")
+		s.pass(time.Millisecond)
+		if err := s.initiator.Cancel(t.Context(), "s-2", "ann", "too late"); !errors.Is(err, machine.ErrPassed) {
+			t.Errorf("a cancel when the pivot is next gives %v", err)
+		}
+		s.up("issue")
+		s.pass(time.Millisecond)
+		s.want("s-2", allDone)
+		if err := s.initiator.Cancel(t.Context(), "s-2", "ann", "too late"); !errors.Is(err, machine.ErrEnded) {
+			t.Errorf("a cancel after the end gives %v", err)
+		}
+	})
+}
+
+func TestStartingTwiceIsOneSaga(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		q := choreographer.Request{ID: "s-1", Definition: "order", Input: []byte(`{"n":1}`)}
+		for i, want := range []bool{false, true} {
+			_, existed, err := s.initiator.Start(t.Context(), q)
+			if err != nil || existed != want {
+				t.Errorf("start %d: existed %t, %v", i, existed, err)
+			}
+		}
+		q.Input = []byte(`{"n":2}`)
+		if _, _, err := s.initiator.Start(t.Context(), q); !errors.Is(err, choreographer.ErrConflict) {
+			t.Errorf("another input gives %v", err)
+		}
+		s.pass(time.Millisecond)
+		s.want("s-1", allDone)
+	})
+}
+
+// A service that comes back after the saga's deadline does not act: not even the pivot, which only it may expire.
+func TestWhatComesTooLateIsNotDone(t *testing.T) {
+	for _, late := range []string{"reserve", "issue"} {
+		t.Run(late, func(t *testing.T) {
+			play(t, plainOrder, func(s *scene) {
+				s.down(late)
+				s.start("s-1")
+				s.pass(2 * time.Hour)
+				s.up(late)
+				s.pass(time.Millisecond)
+				s.wantEffects("")
+				if s.count(late+"s.do") != 0 || !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
+					t.Errorf("%s was called %d times; tokens are %s", late, s.count(late+"s.do"), s.tokens("s-1"))
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,116 @@
+package choreographer
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+// DefaultTopic is the kept topic that tokens lie on.
+const DefaultTopic = "skald-tokens"
+
+// starts is the first element of the keys of start tokens. A saga's start lies apart from its other tokens, without the definition's name, so that an id
+// belongs to one saga whatever its definition.
+const starts = "skald.start"
+
+// keyOf is a token's place: there is one token under each key, ever.
+func keyOf(t *participant.Token) broker.Key {
+	if t.Step == participant.StepStart && t.Kind != participant.TokenUndone {
+		return startKey(t.Saga)
+	}
+	return broker.NewKey(t.Definition, string(t.Saga), t.Step, string(t.Direction()))
+}
+
+func startKey(id journal.SagaID) broker.Key { return broker.NewKey(starts, string(id)) }
+
+// ofSaga selects all tokens of a saga but its start.
+func ofSaga(definition string, id journal.SagaID) broker.Filter {
+	return broker.Filter(broker.NewKey(definition, string(id))) + "/**"
+}
+
+// filters selects the tokens of definitions, and all starts.
+func filters(definitions []string) []broker.Filter {
+	all := []broker.Filter{starts + "/*"}
+	for _, d := range definitions {
+		all = append(all, broker.Filter(d)+"/*/*/*")
+	}
+	return all
+}
+
+// The headers that carry what a token says beyond the attributes of its event.
+const (
+	headerDefinition = "ce-skalddefinition"
+	headerVersion    = "ce-skaldversion"
+	headerReason     = "ce-skaldreason"
+	headerDetail     = "ce-skalddetail"
+	headerBy         = "ce-skaldby"
+	headerKey        = "ce-skaldkey"
+	headerDeadline   = "ce-skalddeadline"
+	typePrefix       = "skald.token."
+)
+
+// encode makes a message of a token. Words are percent-encoded: headers are ASCII.
+func encode(t *participant.Token) broker.Message {
+	m := broker.Message{
+		ID: t.ID, Type: typePrefix + string(t.Kind), Source: t.Source, Saga: t.Saga, Step: t.Step, Time: t.Time, Cause: t.Cause, Trace: t.Trace,
+		Key: keyOf(t), Data: t.Payload, Headers: map[string]string{headerDefinition: t.Definition, headerVersion: t.Version},
+	}
+	for name, value := range map[string]string{headerReason: t.Reason, headerDetail: cut(t.Detail), headerBy: t.By, headerKey: t.Key} {
+		if value != "" {
+			m.Headers[name] = url.PathEscape(value)
+		}
+	}
+	if !t.Deadline.IsZero() {
+		m.Headers[headerDeadline] = strconv.FormatInt(t.Deadline.UnixMicro(), 10)
+	}
+	return m
+}
+
+// cut shortens words to what a journal keeps.
+func cut(s string) string {
+	if len(s) <= journal.MaxDetail {
+		return s
+	}
+	return s[:journal.MaxDetail]
+}
+
+// decode reads a token. The error lists what is missing or wrong: such a message is poison.
+func decode(m *broker.Message) (participant.Token, error) {
+	t := participant.Token{
+		ID: m.ID, Saga: m.Saga, Step: m.Step, Source: m.Source, Time: m.Time, Cause: m.Cause, Trace: m.Trace, Payload: m.Data,
+		Definition: m.Headers[headerDefinition], Version: m.Headers[headerVersion],
+	}
+	var faults []error
+	if len(m.Type) > len(typePrefix) && m.Type[:len(typePrefix)] == typePrefix {
+		t.Kind = participant.TokenKind(m.Type[len(typePrefix):])
+	}
+	if !t.Kind.Valid() {
+		faults = append(faults, fmt.Errorf("type %.100q is no kind of token", m.Type))
+	}
+	if t.Definition == "" || t.Version == "" || t.Step == "" {
+		faults = append(faults, errors.New("definition, version or step is missing"))
+	}
+	for name, into := range map[string]*string{headerReason: &t.Reason, headerDetail: &t.Detail, headerBy: &t.By, headerKey: &t.Key} {
+		var err error
+		if *into, err = url.PathUnescape(m.Headers[name]); err != nil {
+			faults = append(faults, fmt.Errorf("header %s: %w", name, err))
+		}
+	}
+	if d := m.Headers[headerDeadline]; d != "" {
+		micros, err := strconv.ParseInt(d, 10, 64)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("header %s: %w", headerDeadline, err))
+		}
+		t.Deadline = time.UnixMicro(micros).UTC()
+	}
+	if len(faults) == 0 && keyOf(&t) != m.Key {
+		faults = append(faults, fmt.Errorf("it lies under %s and belongs under %s", m.Key, keyOf(&t)))
+	}
+	return t, errors.Join(faults...)
+}

@@ -1,0 +1,221 @@
+package sqlparticipant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+var _ participant.Desk = (*Participant)(nil)
+
+// takes bounds how often one Take begins anew: for what had to be done outside its transaction, and for transactions that others got in the way of.
+const takes = 10
+
+// Take implements participant.Desk: what was heard, the barrier, the handler's change, its events and the tokens that follow are one transaction.
+func (p *Participant) Take(ctx context.Context, saga journal.SagaID, heard []participant.Token, next func(participant.Ledger) (participant.Work, bool)) (participant.Taken, error) {
+	t := taking{p: p, saga: saga, heard: heard, next: next}
+	defer t.end()
+	wait := tryAfter
+	for range takes {
+		taken, err := t.once(ctx)
+		var outside needsOutside
+		switch {
+		case err == nil:
+			return taken, nil
+		case errors.As(err, &outside):
+			t.outside(ctx, outside)
+		case !passing(err):
+			return participant.Taken{}, fmt.Errorf("sqlparticipant: saga %s: %w", saga, err)
+		default:
+			pause(ctx, wait)
+			wait *= 2
+		}
+		if ctx.Err() != nil {
+			return participant.Taken{}, fmt.Errorf("sqlparticipant: saga %s: %w", saga, context.Cause(ctx))
+		}
+	}
+	return participant.Taken{}, fmt.Errorf("sqlparticipant: saga %s changed while its work was prepared, %d times in a row; take again", saga, takes)
+}
+
+// taking is one Take.
+type taking struct {
+	p     *Participant
+	saga  journal.SagaID
+	heard []participant.Token
+	next  func(participant.Ledger) (participant.Work, bool)
+	ready *ready
+
+	cancels []context.CancelFunc
+}
+
+// ready is what was done outside the transaction for a call.
+type ready struct {
+	key    string
+	ctx    context.Context // of Do, after Prepare
+	answer *participant.Answer
+}
+
+// needsOutside ends a transaction because something has to be done outside it first.
+type needsOutside struct {
+	work participant.Work
+	err  error // of a handler; nil if it has not been asked
+}
+
+func (needsOutside) Error() string { return "something has to be done outside the transaction first" }
+
+func (t *taking) end() {
+	for _, cancel := range t.cancels {
+		cancel()
+	}
+}
+
+// once takes in one transaction.
+func (t *taking) once(ctx context.Context) (participant.Taken, error) {
+	p := t.p
+	release, err := p.alone(ctx)
+	if err != nil {
+		return participant.Taken{}, err
+	}
+	defer release()
+	tx, err := p.db.BeginTx(ctx, p.writes())
+	if err != nil {
+		return participant.Taken{}, fmt.Errorf("beginning a transaction: %w", err)
+	}
+	defer rollback(tx)
+	l := ledger{p: p, tx: tx, now: p.now()}
+	wrote, err := l.hear(ctx, t.saga, t.heard)
+	if err != nil {
+		return participant.Taken{}, err
+	}
+	known, err := l.read(ctx, t.saga)
+	if err != nil {
+		return participant.Taken{}, err
+	}
+	work, ok := t.next(known)
+	var taken participant.Taken
+	var emitted bool
+	switch {
+	case ok:
+		if taken, emitted, err = t.work(ctx, &l, work); err != nil {
+			return taken, err
+		}
+	case !wrote:
+		return participant.Taken{}, nil
+	}
+	if err := tx.Commit(); err != nil {
+		return participant.Taken{}, fmt.Errorf("committing: %w", err)
+	}
+	if emitted {
+		p.wake()
+	}
+	return taken, nil
+}
+
+// work carries a piece of work out and writes what comes of it.
+func (t *taking) work(ctx context.Context, l *ledger, w participant.Work) (taken participant.Taken, emitted bool, err error) {
+	var answer participant.Answer
+	if w.Call.Operation != "" {
+		if answer, emitted, err = t.answer(ctx, l, w); err != nil {
+			return taken, false, err
+		}
+	}
+	taken = participant.Taken{Worked: true, Step: w.Call.Step, Entry: w.Then(answer)}
+	return taken, emitted, l.write(ctx, t.saga, &taken.Entry)
+}
+
+// answer makes the call in the transaction. It returns needsOutside if that cannot be.
+func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (participant.Answer, bool, error) {
+	c := w.Call
+	c.Input, c.Result = orNull(c.Input), orNull(c.Result)
+	if t.ready != nil && t.ready.key != c.Key() {
+		t.ready = nil
+	}
+	if t.ready != nil && t.ready.answer != nil {
+		return *t.ready.answer, false, nil
+	}
+	op, err := t.p.operation(c)
+	if err != nil {
+		return participant.Answer{}, false, needsOutside{w, err}
+	}
+	if outside := op.Kind == participant.ReadOnly && !op.Stored || op.Prepare != nil && op.phase == participant.Action; outside && t.ready == nil && !w.Expire {
+		return participant.Answer{}, false, needsOutside{work: w}
+	}
+	if t.ready == nil {
+		t.prepared(ctx, c)
+	}
+	if _, err := l.tx.ExecContext(ctx, `SAVEPOINT skald_call`); err != nil {
+		return participant.Answer{}, false, err
+	}
+	b := barrier{p: t.p, tx: l.tx, op: op, call: c, now: l.now}
+	var answer participant.Answer
+	if w.Expire {
+		answer, err = b.expire(t.ready.ctx)
+	} else {
+		answer, err = b.answer(t.ready.ctx)
+	}
+	var un notKept
+	switch {
+	case err == nil:
+		return answer, b.emitted, nil
+	case errors.As(err, &un):
+		_, err := l.tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT skald_call`)
+		return un.answer, false, err
+	case passing(err):
+		return answer, false, err
+	}
+	return answer, false, needsOutside{w, err}
+}
+
+// prepared begins the time that a call has.
+func (t *taking) prepared(ctx context.Context, c participant.Call) {
+	t.ready = &ready{key: c.Key(), ctx: participant.WithCall(ctx, c)}
+	if !c.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		t.ready.ctx, cancel = context.WithDeadline(t.ready.ctx, c.Deadline)
+		t.cancels = append(t.cancels, cancel)
+	}
+}
+
+// outside does what a call needs outside the transaction: what its handler prepares or reads, or the note that it failed.
+func (t *taking) outside(ctx context.Context, need needsOutside) {
+	c := need.work.Call
+	c.Input, c.Result = orNull(c.Input), orNull(c.Result)
+	t.prepared(ctx, c)
+	op, err := t.p.operation(c)
+	switch {
+	case err != nil:
+	case need.err != nil:
+		err = need.err
+	case op.Kind == participant.ReadOnly && !op.Stored:
+		t.ready.ctx, err = t.p.prepare(t.ready.ctx, op, c)
+		if err == nil {
+			var answer participant.Answer
+			answer, err = t.p.read(t.ready.ctx, op, c)
+			t.ready.answer = &answer
+		}
+	default:
+		t.ready.ctx, err = t.p.prepare(t.ready.ctx, op, c)
+	}
+	if err == nil {
+		return
+	}
+	t.p.log.WarnContext(ctx, "call without a known result", "saga", c.Saga, "step", c.Step, "operation", c.Operation,
+		"phase", c.Phase, "attempt", c.Attempt, "error", err)
+	answer := unknown(c.Operation + ": " + err.Error())
+	t.ready.answer = &answer
+}
+
+// expire makes sure that an action never takes effect, unless it has been answered already.
+func (b *barrier) expire(ctx context.Context) (participant.Answer, error) {
+	r, err := b.claim(ctx, tombstone)
+	switch {
+	case err != nil:
+		return participant.Answer{}, fmt.Errorf("barrier: %w", err)
+	case r == nil:
+		return refused(participant.Refusal{Reason: participant.ReasonCompensated, Detail: "its time had passed before it was asked"}), nil
+	}
+	return participant.Answer{}, notKept{b.repeat(r)}
+}
