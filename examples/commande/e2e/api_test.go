@@ -27,7 +27,7 @@ func TestEveryFaultOfAnOrderIsListed(t *testing.T) {
 		"everything wrong":    {`{"client":" ","email":"ada","card":"4242424242424241","items":[{"sku":"","quantity":0},{"sku":"A","quantity":1.5},{"sku":"A","quantity":1}]}`, 422, []string{"card", "client", "email", "items[0].quantity", "items[0].sku", "items[1].quantity", "items[2].sku"}},
 		"wrong types":         {`{"client":1,"email":[],"card":4242424242424242,"items":{}}`, 422, []string{"card", "client", "email", "items"}},
 		"empty basket":        {`{"client":"Ada","email":"ada@example.com","card":"4242424242424242","items":[]}`, 422, []string{"items"}},
-		"too many":            {`{"client":"Ada","email":"ada@example.com","card":"4242424242424242","items":[{"sku":"CAF-001","quantity":1000001}]}`, 422, []string{"items[0].quantity"}},
+		"too many":            {`{"client":"Ada","email":"ada@example.com","card":"4242424242424242","items":[{"sku":"CAF-001","quantity":100001}]}`, 422, []string{"items[0].quantity"}},
 		"line break":          {`{"client":"Ada\nBcc: x","email":"ada@example.com","card":"4242424242424242","items":[{"sku":"CAF-001","quantity":1}]}`, 422, []string{"client"}},
 		"unknown members too": {`{"client":"Ada","mail":"x","email":"","card":"4242424242424242","items":[{"sku":"CAF-001","quantity":1,"price":1}]}`, 400, []string{"email", "items[0].price", "mail"}},
 		"no object":           {`[1]`, 400, []string{""}},

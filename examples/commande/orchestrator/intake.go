@@ -21,12 +21,12 @@ import (
 
 // Bounds of an order.
 const (
-	maxBody     = 64 << 10  // bytes
-	maxClient   = 200       // characters
-	maxEmail    = 254       // bytes, as SMTP's path allows
-	maxItems    = 100       // positions of a basket
-	maxSKU      = 64        // bytes
-	maxQuantity = 1_000_000 // far above any stock, and far below where totals overflow
+	maxBody     = 64 << 10 // bytes
+	maxClient   = 200      // characters
+	maxEmail    = 254      // bytes, as SMTP's path allows
+	maxItems    = 100      // positions of a basket
+	maxSKU      = 64       // bytes
+	maxQuantity = 100_000  // as the services; far above any stock
 )
 
 // purchase is what a customer's click sends.
