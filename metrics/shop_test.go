@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,8 +72,9 @@ type models struct {
 	blocked    chan struct{} // one is sent when a call blocks
 	release    chan struct{} // closed to let it go
 
-	mu    sync.Mutex
-	calls map[string]int // by key
+	mu     sync.Mutex
+	calls  map[string]int    // by key
+	stored map[string][]byte // the input of each action, by saga and step: a compensation at level L2 comes without it
 }
 
 func newModels(r prometheus.Registerer) *models {
@@ -83,7 +85,7 @@ func newModels(r prometheus.Registerer) *models {
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "skald_participant_operation_seconds", Help: "Time that a participant took for an operation.",
 		}, []string{"operation"}),
-		blocked: make(chan struct{}), release: make(chan struct{}), calls: map[string]int{},
+		blocked: make(chan struct{}), release: make(chan struct{}), calls: map[string]int{}, stored: map[string][]byte{},
 	}
 	waiting := prometheus.NewGauge(prometheus.GaugeOpts{Name: "skald_participant_outbox_messages", Help: "Events that wait to be sent."})
 	age := prometheus.NewGauge(prometheus.GaugeOpts{Name: "skald_participant_outbox_age_seconds", Help: "Age of the oldest event that waits to be sent."})
@@ -106,14 +108,11 @@ func (m *models) Invoke(ctx context.Context, c participant.Call) participant.Ans
 }
 
 func (m *models) answer(ctx context.Context, c participant.Call) participant.Answer {
+	input, nth := m.meet(c)
 	var in order
-	if err := json.Unmarshal(c.Input, &in); err != nil {
+	if err := json.Unmarshal(input, &in); err != nil {
 		return participant.Answer{Class: participant.Refused, Reason: skald.ReasonMalformed, Detail: err.Error()}
 	}
-	m.mu.Lock()
-	m.calls[c.Key()]++
-	nth := m.calls[c.Key()]
-	m.mu.Unlock()
 	var what, code string
 	var n int
 	if _, err := fmt.Sscanf(in.Script[c.Operation], "refuse %s", &code); err == nil {
@@ -137,6 +136,18 @@ func (m *models) answer(ctx context.Context, c participant.Call) participant.Ans
 		}
 	}
 	return participant.Answer{Class: participant.Done, Result: []byte("{}")}
+}
+
+// meet counts a call and returns the input of its action, as a barrier knows it, and how often the call has come.
+func (m *models) meet(c participant.Call) (input []byte, nth int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	step := string(c.Saga) + "/" + c.Step
+	if c.Phase == participant.Action {
+		m.stored[step] = bytes.Clone(c.Input)
+	}
+	m.calls[c.Key()]++
+	return m.stored[step], m.calls[c.Key()]
 }
 
 // run starts a saga and returns it without waiting.
