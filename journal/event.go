@@ -25,7 +25,7 @@ const (
 	SagaCompensating Kind = 5
 	// SagaCompleted is an outcome: every step took effect.
 	SagaCompleted Kind = 6
-	// SagaCompensated is an outcome: no effect is left.
+	// SagaCompensated is an outcome: nothing of it is left, except what an operator left as it was (CompensationDone with VerbSkip).
 	SagaCompensated Kind = 7
 
 	// StepAsked is the intent to call a step's action for the first time.
@@ -38,7 +38,8 @@ const (
 	StepRefused Kind = 19
 	// StepFailed ends the asking with the effect unknown: the step is compensated like one that took effect.
 	StepFailed Kind = 20
-	// StepSkipped says that the step never ran and never will.
+	// StepSkipped says that the step is not asked (any more). Without a Verb it never ran and never will. With VerbSkip an operator (By) gave
+	// it up, Detail says why, and what it may have done stays.
 	StepSkipped Kind = 21
 	// StepAnsweredLate keeps an answer that came after the step was decided, as evidence. It changes nothing.
 	StepAnsweredLate Kind = 22
@@ -47,12 +48,13 @@ const (
 	CompensationAsked Kind = 32
 	// CompensationRetrying says that an attempt to compensate had an unknown result; the next one is made at At.
 	CompensationRetrying Kind = 33
-	// CompensationDone says that nothing of the step's effect is left.
+	// CompensationDone says that the compensation is not asked any more. Without a Verb, and with VerbDone (undone by hand), nothing of the step's effect
+	// is left. With VerbSkip an operator (By) gave it up, Detail says why, and what exists of the effect stays.
 	CompensationDone Kind = 34
 
 	// IncidentOpened says that the saga, or one Step, makes no progress without help.
 	IncidentOpened Kind = 48
-	// IncidentResolved is an operator's act: Verb, By and Reason say what, who and why; Payload is a replaced input.
+	// IncidentResolved is an operator's act: Verb and By say what and who, Detail says why in the operator's words; Payload is a replaced input.
 	IncidentResolved Kind = 49
 	// IncidentClosed says that the incident's cause went away by itself.
 	IncidentClosed Kind = 50
@@ -101,7 +103,7 @@ type Event struct {
 	Mode       Mode
 	Key        string // business key, for searching
 
-	// Of CancelRequested and IncidentResolved.
+	// Of CancelRequested, IncidentResolved, and the StepDone, StepSkipped or CompensationDone with which an operator ended a step.
 	Verb Verb
 	By   string
 

@@ -16,6 +16,7 @@ const (
 	StepStateSkipped   StepState = "skipped"  // will never run, or given up by an operator
 	StepStateUndoing   StepState = "undoing"  // its compensation is asked for
 	StepStateUndone    StepState = "undone"   // nothing of its effect is left
+	StepStateLeft      StepState = "left"     // an operator gave its compensation up: what exists of its effect stays
 	StepStateUndoRetry StepState = "undo retrying"
 )
 
@@ -46,13 +47,14 @@ type StepView struct {
 	State   StepState
 	Attempt uint32 // attempts made or under way, of the action or, undoing, of the compensation
 	Reason  string // of a refusal, a failure or the last unknown result
-	Detail  string
+	Detail  string // words for a person; why, if an operator ended it
 	Result  []byte
 	Asked   time.Time // first
 	Settled time.Time // of the action
-	Undone  time.Time
+	Undone  time.Time // zero if it was left
 	Next    time.Time // of the next attempt, while retrying
 	ByHand  bool      // an operator ended it
+	By      string    // who that was
 }
 
 // Incident is something that needs help.
@@ -135,12 +137,23 @@ func (s *StepView) apply(e *Event) {
 	case CompensationRetrying:
 		s.State, s.Attempt, s.Next, s.Reason, s.Detail = StepStateUndoRetry, e.Attempt, e.At, e.Reason, e.Detail
 	case CompensationDone:
-		s.State, s.Undone, s.Next, s.ByHand = StepStateUndone, e.Time, time.Time{}, e.By != ""
+		s.end(e)
 	default:
 	}
 }
 
 func (s *StepView) settle(state StepState, e *Event) {
-	s.State, s.Settled, s.Next, s.ByHand = state, e.Time, time.Time{}, e.By != ""
+	s.State, s.Settled, s.Next, s.ByHand, s.By = state, e.Time, time.Time{}, e.By != "", e.By
 	s.Reason, s.Detail = e.Reason, e.Detail
+}
+
+// end takes in that nothing more is asked of a step's compensation. Why the step itself ended stays, unless an operator's words take its place.
+func (s *StepView) end(e *Event) {
+	s.State, s.Undone, s.Next, s.ByHand, s.By = StepStateUndone, e.Time, time.Time{}, e.By != "", e.By
+	if e.Verb == VerbSkip {
+		s.State, s.Undone = StepStateLeft, time.Time{}
+	}
+	if s.ByHand {
+		s.Reason, s.Detail = e.Reason, e.Detail
+	}
 }
