@@ -23,7 +23,8 @@ type Config struct {
 	Plans        []*plan.Plan           // of one name, the last is what Start takes when no version is asked for
 	Participants map[string]Participant // by the owner's name in operations: "inventaire" of "inventaire.reserve"
 
-	MaxInFlight int           // sagas that are neither ended nor sleeping until starts are refused; 20,000
+	MaxInFlight int           // sagas with a call under way or waiting until starts are refused; 20,000
+	MaxOpen     int           // sagas without an outcome until starts are refused; 200,000
 	Linger      time.Duration // how long a record that nothing waits for may wait for company; 5 ms
 	Retention   time.Duration // ended sagas are pruned after this; 30 days; negative: never
 	Clock       Clock         // the system's
@@ -37,13 +38,15 @@ type Config struct {
 type Participant struct {
 	Invoker participant.Invoker
 	Level   participant.Level
-	// MaxCalls bounds concurrent actions; 256. Compensations have a lane of their own of the same width.
+	// MaxCalls bounds concurrent actions; 256. Compensations have a lane of their own of the same width. While eight times as many actions wait,
+	// starts are refused.
 	MaxCalls int
 	Breaker  Breaker
 }
 
 // Clock tells the time and sets timers. Simulations bring their own.
 type Clock interface {
+	// Now never jumps while the process lives, whoever sets the computer's clock: it is read when the process starts, and counted on from there.
 	Now() time.Time
 	// AfterFunc calls f once after d, in a goroutine of its own; stop keeps it from starting if it has not yet.
 	AfterFunc(d time.Duration, f func()) (stop func() bool)
@@ -51,15 +54,16 @@ type Clock interface {
 
 // Observer sees what happens, for metrics. It is called from several goroutines, must not block and keeps no pointer.
 type Observer interface {
-	// Recorded sees each event as it is applied; it may not be durable yet. s is the saga after it.
+	// Recorded sees each event as it is applied; it may not be durable yet. s is the saga after it, or after a later event for the first events of a
+	// saga, which are seen once its start is durable.
 	Recorded(s *store.Summary, e *journal.Event)
 	// Committed sees each group commit: how many sagas it carried and how long it took.
 	Committed(appends int, took time.Duration)
 }
 
-type systemClock struct{}
+type systemClock struct{ began time.Time }
 
-func (systemClock) Now() time.Time { return time.Now() }
+func (c systemClock) Now() time.Time { return c.began.Add(time.Since(c.began)) } // since is monotonic
 func (systemClock) AfterFunc(d time.Duration, f func()) func() bool {
 	return time.AfterFunc(d, f).Stop
 }
@@ -73,6 +77,9 @@ func (c *Config) defaults() {
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = 20_000
 	}
+	if c.MaxOpen == 0 {
+		c.MaxOpen = 200_000
+	}
 	if c.Linger == 0 {
 		c.Linger = 5 * time.Millisecond
 	}
@@ -80,7 +87,7 @@ func (c *Config) defaults() {
 		c.Retention = 30 * 24 * time.Hour
 	}
 	if c.Clock == nil {
-		c.Clock = systemClock{}
+		c.Clock = systemClock{time.Now()}
 	}
 	if c.Threads == nil {
 		c.Threads = systemThreads{}

@@ -15,14 +15,23 @@ type lane struct {
 	breaker *breaker
 
 	mu    sync.Mutex
+	width int
 	free  int
 	queue []call
 }
 
-// call is one call and what takes its answer.
+// call is a call that is to be made.
 type call struct {
-	participant.Call
-	answer func(participant.Answer)
+	// prepare says the call when it is its turn, with the time that it has from then on; false if it is needed no more.
+	prepare func() (participant.Call, bool)
+	answer  func(reply)
+}
+
+// reply is what came of a call. A call that was not made has no answer.
+type reply struct {
+	participant.Answer
+	notAsked bool
+	unmapped bool // its input could not be made
 }
 
 // lanes are the two lanes of a participant: a flood of actions never holds compensations up.
@@ -35,8 +44,8 @@ func newLanes(o *Orchestrator, p Participant) *lanes {
 	}
 	b := newBreaker(p.Breaker, o.Clock)
 	return &lanes{
-		actions:       lane{o: o, to: p.Invoker, breaker: b, free: width},
-		compensations: lane{o: o, to: p.Invoker, breaker: b, free: width},
+		actions:       lane{o: o, to: p.Invoker, breaker: b, width: width, free: width},
+		compensations: lane{o: o, to: p.Invoker, breaker: b, width: width, free: width},
 	}
 }
 
@@ -64,7 +73,7 @@ func (l *lane) submit(c call) {
 // serve makes calls until none waits.
 func (l *lane) serve(c call) {
 	for {
-		c.answer(l.invoke(c.Call))
+		c.answer(l.invoke(c))
 		l.mu.Lock()
 		if len(l.queue) == 0 || l.o.stopping() {
 			l.free++
@@ -80,18 +89,31 @@ func (l *lane) serve(c call) {
 	}
 }
 
-func (l *lane) invoke(c participant.Call) participant.Answer {
-	if wait := l.breaker.admit(); wait > 0 {
-		return participant.Answer{
+// invoke makes a call, unless it is needed no more or the participant is left alone.
+func (l *lane) invoke(c call) reply {
+	pc, needed := c.prepare()
+	if !needed {
+		return reply{notAsked: true}
+	}
+	wait, probe := l.breaker.admit()
+	if wait > 0 {
+		return reply{notAsked: true, Answer: participant.Answer{
 			Detail:     "not asked: the participant has failed repeatedly and is left alone for a moment",
 			RetryAfter: wait,
-		}
+		}}
 	}
-	ctx, cancel := context.WithDeadline(l.o.ctx, c.Deadline)
+	ctx, cancel := context.WithDeadline(l.o.ctx, pc.Deadline)
 	defer cancel()
-	a := l.to.Invoke(ctx, c)
-	l.breaker.report(a.Class != participant.Unknown)
-	return a
+	a := l.to.Invoke(ctx, pc)
+	l.breaker.report(a.Class != participant.Unknown || a.Working, probe)
+	return reply{Answer: a}
+}
+
+// crowded says whether so many calls wait that more would wait too long: eight times as many as are made at a time.
+func (l *lane) crowded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue) >= 8*l.width
 }
 
 // waiting counts the calls that wait for room.
@@ -128,27 +150,32 @@ func newBreaker(b Breaker, clock Clock) *breaker {
 	return &breaker{Breaker: b, clock: clock}
 }
 
-// admit returns how long to leave the participant alone, or 0 to call it.
-func (b *breaker) admit() time.Duration {
+// admit returns how long to leave the participant alone, or 0 to call it; probe says that this call tries whether it is back.
+func (b *breaker) admit() (wait time.Duration, probe bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.until.IsZero() {
-		return 0
+		return 0, false
 	}
 	if left := b.until.Sub(b.clock.Now()); left > 0 {
-		return left
+		return left, false
 	}
 	if b.probing {
-		return b.Pause
+		return b.Pause, false
 	}
 	b.probing = true
-	return 0
+	return 0, true
 }
 
-func (b *breaker) report(ok bool) {
+// report takes in how a call went. While the participant is left alone only the probe counts: other answers are from before.
+func (b *breaker) report(ok, probe bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.probing = false
+	if probe {
+		b.probing = false
+	} else if !b.until.IsZero() {
+		return
+	}
 	if ok {
 		b.failures, b.until = 0, time.Time{}
 		return
@@ -163,5 +190,5 @@ func (b *breaker) report(ok bool) {
 func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.until.IsZero()
+	return b.probing || b.until.After(b.clock.Now())
 }

@@ -26,6 +26,8 @@ var (
 	ErrInput = errors.New("the input is not JSON")
 	// ErrTooLarge says that an input is larger than a journal takes.
 	ErrTooLarge = errors.New("the input is too large")
+	// ErrText says that a business key, a traceparent or a name cannot be kept.
+	ErrText = errors.New("unusable text")
 )
 
 // OverloadError refuses a start because too much is under way, or because the store has no room. Nothing was kept.
@@ -53,6 +55,7 @@ type Orchestrator struct {
 	hardStop context.CancelFunc
 	halt     chan struct{} // closed when the soft stop begins
 	full     atomic.Bool   // the store has no room
+	damaged  idSet         // sagas whose journals cannot be read
 	active   atomic.Int64  // sagas with a call under way
 
 	life     sync.RWMutex // taken for reading to begin work, for writing to stop
@@ -215,11 +218,13 @@ type Health struct {
 	Waiting  int      // calls that wait for room in a lane
 	Open     []string // participants that are left alone by their breaker
 	Full     bool     // the store has no room
+	// Damaged are unended sagas whose journals are damaged: they are left as they are. Restore them from a backup.
+	Damaged []journal.SagaID
 }
 
 // Health looks at everything once; it costs a little, so it is for scrapes and pages.
 func (o *Orchestrator) Health() Health {
-	h := Health{InFlight: o.runs.size(), Active: int(o.active.Load()), Backlog: o.committer.backlog(), Full: o.full.Load()}
+	h := Health{InFlight: o.runs.size(), Active: int(o.active.Load()), Backlog: o.committer.backlog(), Full: o.full.Load(), Damaged: o.damaged.list()}
 	for name, l := range o.lanes {
 		h.Waiting += l.actions.waiting() + l.compensations.waiting()
 		if l.actions.breaker.open() {

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -36,7 +37,10 @@ func (o *Orchestrator) Events(ctx context.Context, id journal.SagaID, after uint
 
 // Wait returns when the saga has its outcome, or with ctx's error. The saga goes on either way.
 func (o *Orchestrator) Wait(ctx context.Context, id journal.SagaID) error {
-	r := o.runs.get(id)
+	r, err := o.begun(ctx, id)
+	if err != nil {
+		return err
+	}
 	if r == nil {
 		return o.waitStored(ctx, id)
 	}
@@ -50,6 +54,25 @@ func (o *Orchestrator) Wait(ctx context.Context, id journal.SagaID) error {
 		return fmt.Errorf("%w: %w", ErrStopped, o.failed())
 	}
 	return ErrStopped
+}
+
+// begun returns the run of a saga that is under way, or nil. It waits for a start to be decided: one that turns out to be a repeated
+// one has another run, or none.
+func (o *Orchestrator) begun(ctx context.Context, id journal.SagaID) (*run, error) {
+	r := o.runs.get(id)
+	if r == nil {
+		return nil, nil
+	}
+	o.Threads.Await(r.begun, ctx.Done(), o.dead, nil)
+	switch {
+	case closed(r.begun) && r.startErr != nil:
+		return nil, nil
+	case closed(r.begun):
+		return r, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	return nil, fmt.Errorf("%w: %w", ErrStopped, o.failed())
 }
 
 // waitStored waits for a saga that is not in memory: it has ended, is not picked up yet, or nobody can go on with it.
@@ -114,10 +137,12 @@ func (o *Orchestrator) Watch(ctx context.Context, id journal.SagaID, after uint6
 
 // news waits until a watcher is told of something new.
 func (o *Orchestrator) news(ctx context.Context, w <-chan struct{}) error {
-	o.Threads.Await(w, ctx.Done(), o.halt, nil)
+	o.Threads.Await(w, ctx.Done(), o.halt, o.dead)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case closed(o.dead):
+		return fmt.Errorf("%w: %w", ErrStopped, o.failed())
 	case o.stopping():
 		return ErrStopped
 	}
@@ -127,6 +152,9 @@ func (o *Orchestrator) news(ctx context.Context, w <-chan struct{}) error {
 // Cancel asks for a saga to be turned back and returns when that is durable. It is an error once the saga has passed its pivot's
 // intent or has ended; a saga that turns back already is left as it is.
 func (o *Orchestrator) Cancel(ctx context.Context, id journal.SagaID, by, reason string) error {
+	if err := errors.Join(checkText("name of who cancels", by), checkReason(reason)); err != nil {
+		return err
+	}
 	return o.act(ctx, id, func(r *run) (journal.Event, bool, error) {
 		e := journal.Event{Kind: journal.CancelRequested, By: by, Detail: reason, Reason: machine.ReasonCancelled}
 		return e, r.s.Phase != machine.Running || r.s.Turning(), r.m.Cancellable(&r.s)
@@ -144,10 +172,24 @@ type Resolution struct {
 
 // Resolve applies an operator's decision and returns when it is durable, which is before anything follows from it.
 func (o *Orchestrator) Resolve(ctx context.Context, id journal.SagaID, x Resolution) error {
+	if err := errors.Join(checkText("name of who decides", x.By), checkReason(x.Reason)); err != nil {
+		return err
+	}
+	if len(x.Payload) > journal.MaxPayload {
+		return fmt.Errorf("%w: %d bytes, %d are allowed", ErrTooLarge, len(x.Payload), journal.MaxPayload)
+	}
 	return o.act(ctx, id, func(r *run) (journal.Event, bool, error) {
 		e := journal.Event{Kind: journal.IncidentResolved, Step: x.Step, Verb: x.Verb, By: x.By, Detail: x.Reason, Payload: x.Payload}
 		return e, false, r.m.Resolvable(&r.s, x.Verb, x.Step, x.Payload)
 	})
+}
+
+// checkReason says whether a reason in words can be kept whole.
+func checkReason(reason string) error {
+	if len(reason) > journal.MaxDetail {
+		return fmt.Errorf("%w: the reason has %d bytes; %d are allowed", ErrText, len(reason), journal.MaxDetail)
+	}
+	return nil
 }
 
 // act records what somebody decides about a saga that is under way.
@@ -164,9 +206,14 @@ func (o *Orchestrator) act(ctx context.Context, id journal.SagaID, decide func(*
 	var outcome error // set before told is closed
 	r.mu.Lock()
 	e, nothing, err := decide(r)
-	if err != nil || nothing {
+	if err != nil {
 		r.mu.Unlock()
 		return err
+	}
+	if nothing { // what makes it needless may not be durable yet
+		known := r.settled()
+		r.mu.Unlock()
+		return o.durable(ctx, known)
 	}
 	r.advance([]machine.Command{{Do: machine.Record, Event: e}}, func(err error) {
 		outcome = err
@@ -179,10 +226,22 @@ func (o *Orchestrator) act(ctx context.Context, id journal.SagaID, decide func(*
 	return outcome
 }
 
+// durable waits until what the channel stands for is durable.
+func (o *Orchestrator) durable(ctx context.Context, known <-chan struct{}) error {
+	o.Threads.Await(known, ctx.Done(), o.dead, nil)
+	switch {
+	case closed(known):
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w: %w", ErrStopped, o.failed())
+}
+
 // driven returns the run of a saga, picking it up if recovery has not come to it yet.
 func (o *Orchestrator) driven(ctx context.Context, id journal.SagaID) (*run, error) {
-	if r := o.runs.get(id); r != nil {
-		return r, nil
+	if r, err := o.begun(ctx, id); r != nil || err != nil {
+		return r, err
 	}
 	s, err := o.summary(ctx, id)
 	if err != nil {

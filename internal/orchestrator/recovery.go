@@ -1,8 +1,11 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/journal"
@@ -15,9 +18,10 @@ const ReasonDefinition = "skald.definition_missing"
 // recoverPage is how many sagas are picked up at a time.
 const recoverPage = 500
 
-// recoverAll goes on with every unended saga of the store, oldest first.
+// recoverAll goes on with every unended saga of the store, oldest first. What cannot be read now is tried again.
 func (o *Orchestrator) recoverAll() {
 	f := store.Filter{Unended: true, Oldest: true, Limit: recoverPage}
+	var again []store.Summary
 	for !o.stopping() {
 		page, err := o.Store.List(o.ctx, f)
 		if err != nil {
@@ -26,25 +30,43 @@ func (o *Orchestrator) recoverAll() {
 			}
 			return
 		}
-		for i := range page.Sagas {
-			if o.stopping() {
-				return
-			}
-			s := &page.Sagas[i]
-			if err := o.recover(o.ctx, s); err != nil && !o.stopping() {
-				o.Logger.Error("a saga is not gone on with", "saga", s.ID, "error", err)
-			}
-		}
+		again = append(again, o.recoverEach(page.Sagas)...)
 		if page.Next == "" {
-			return
+			break
 		}
 		f.Cursor = page.Next
 	}
+	for pause := time.Second; len(again) > 0 && !o.stopping(); pause = min(2*pause, 30*time.Second) {
+		o.pause(pause)
+		again = o.recoverEach(again)
+	}
 }
 
-// recover goes on with one saga, unless it is under way already or has ended. One that cannot be gone on with is left as it is and named; the others go on.
+// recoverEach goes on with sagas and returns those that could not be read, which may pass.
+func (o *Orchestrator) recoverEach(sagas []store.Summary) (again []store.Summary) {
+	for i := range sagas {
+		if o.stopping() {
+			return nil
+		}
+		s := &sagas[i]
+		err := o.recover(o.ctx, s)
+		switch {
+		case err == nil || o.stopping() || errors.Is(err, ErrDefinition) || errors.Is(err, store.ErrNotFound):
+			continue
+		case errors.Is(err, journal.ErrCorrupt):
+			o.damaged.add(s.ID)
+		default:
+			again = append(again, *s)
+		}
+		o.Logger.Error("a saga is not gone on with", "saga", s.ID, "error", err)
+	}
+	return again
+}
+
+// recover goes on with one saga, unless it is under way already or has ended. Its id is taken before its journal is read, so that nobody else picks it
+// up meanwhile; whoever finds it waits until begun is closed.
 func (o *Orchestrator) recover(ctx context.Context, s *store.Summary) error {
-	if s.Mode != journal.Orchestrated || o.runs.get(s.ID) != nil {
+	if s.Mode != journal.Orchestrated {
 		return nil
 	}
 	m, ok := o.machines[versioned(s.Definition, s.Version)]
@@ -52,15 +74,18 @@ func (o *Orchestrator) recover(ctx context.Context, s *store.Summary) error {
 		o.orphan(s)
 		return fmt.Errorf("%w: %s; register it, also beside a newer one", ErrDefinition, versioned(s.Definition, s.Version))
 	}
-	r := &run{o: o, m: m, done: make(chan struct{}), begun: make(chan struct{})}
-	close(r.begun)
-	if err := r.replay(ctx, s.ID); err != nil {
-		return err
+	r := &run{o: o, m: m, done: make(chan struct{}), begun: make(chan struct{}), summary: store.Summary{ID: s.ID}}
+	if o.runs.add(r) != nil {
+		return nil
 	}
+	defer close(r.begun)
+	err := r.replay(ctx, s.ID)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.s.Phase.Ended() || o.runs.add(r) != nil {
-		return nil
+	if err != nil || r.s.Phase.Ended() {
+		r.startErr = cmp.Or(err, machine.ErrEnded)
+		o.runs.remove(s.ID)
+		return err
 	}
 	var cmds []machine.Command
 	if r.s.Stuck == ReasonDefinition {
@@ -77,10 +102,17 @@ func (r *run) replay(ctx context.Context, id journal.SagaID) error {
 	s, err := r.o.read(ctx, id, func(e journal.Event) error {
 		var err error
 		unused, err = r.m.Apply(&r.s, &e, unused[:0])
+		if e.Kind == journal.SagaStarted {
+			r.trace = e.Trace
+		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
 	r.summary, r.durable, r.committed = s, s.Seq, s.Seq
-	return err
+	r.ahead = max(s.Updated.Sub(r.o.now()), 0)
+	return nil
 }
 
 // orphan opens the incident of a saga whose definition is missing.

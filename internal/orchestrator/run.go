@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,13 +22,15 @@ type run struct {
 	mu      sync.Mutex
 	s       machine.State
 	summary store.Summary
-	durable uint64 // last durable sequence number
-	at      int64  // when the timer fires: microseconds; 0 without one
+	durable uint64        // last durable sequence number
+	ahead   time.Duration // of the coordinator's clock, see now
+	at      int64         // when the timer fires: microseconds; 0 without one
 	stop    func() bool
 	trace   string
 	done    chan struct{} // closed when the outcome is durable
 
 	waiting   []machine.Command // not before more is durable
+	askers    []asker           // who wants to know that more is durable
 	active    bool              // counted as active
 	fresh     bool              // the store does not know the saga yet
 	committed uint64            // last sequence number given to the committer
@@ -40,12 +43,22 @@ type run struct {
 	rejected error    // the start was not written; used by the committing goroutine only
 }
 
+// asker wants to know that everything up to seq is durable.
+type asker struct {
+	seq   uint64
+	known chan struct{}
+}
+
+// now is the saga's time: the coordinator's, or, if that has been set back since the journal was written, a time that goes on from there.
+// Every time in the journal is on this one line, so that no retry and no deadline waits for a clock to catch up.
+func (r *run) now() time.Time { return r.o.now().Add(r.ahead) }
+
 // advance applies the commands that ask for records, and what follows from them, as one append, and carries out the others as soon as they may
 // be. told, if not nil, is called when the records, of which there must be some, are durable. The lock is held.
 func (r *run) advance(cmds []machine.Command, told func(error)) {
 	var records []byte
 	var effects []machine.Command
-	now := r.o.now()
+	now := r.now()
 	for i := 0; i < len(cmds); i++ {
 		if cmds[i].Do != machine.Record {
 			effects = append(effects, cmds[i])
@@ -87,6 +100,15 @@ func (r *run) show(e *journal.Event) {
 		return
 	}
 	r.o.Observer.Recorded(&r.summary, e)
+	switch e.Kind {
+	case journal.IncidentOpened:
+		r.o.Logger.Warn("incident opened", "saga", r.summary.ID, "step", e.Step, "reason", e.Reason, "detail", e.Detail)
+	case journal.IncidentClosed:
+		r.o.Logger.Info("incident closed", "saga", r.summary.ID, "step", e.Step)
+	case journal.IncidentResolved:
+		r.o.Logger.Info("incident resolved", "saga", r.summary.ID, "step", e.Step, "verb", e.Verb, "by", e.By)
+	default:
+	}
 }
 
 // count keeps the number of sagas that are at work, which admission looks at.
@@ -139,6 +161,24 @@ func (r *run) committedTo(seq uint64) {
 			r.waiting = append(r.waiting, c)
 		}
 	}
+	r.askers = slices.DeleteFunc(r.askers, func(a asker) bool {
+		if a.seq <= r.durable {
+			close(a.known)
+		}
+		return a.seq <= r.durable
+	})
+}
+
+// settled is closed once everything that is known of the saga now is durable. The lock is held.
+func (r *run) settled() <-chan struct{} {
+	a := asker{r.s.Seq, make(chan struct{})}
+	if a.seq <= r.durable {
+		close(a.known)
+		return a.known
+	}
+	r.askers = append(r.askers, a)
+	r.o.committer.hurry()
+	return a.known
 }
 
 // carryOut does what a command asks. The lock is held.
@@ -153,20 +193,19 @@ func (r *run) carryOut(c machine.Command) {
 	}
 }
 
-// call makes the step's call, or answers in the participant's place when its input cannot be made.
+// call makes the step's call when it is its turn, or answers in the participant's place when its input cannot be made.
 func (r *run) call(c machine.Command) {
 	step := &r.m.Plan.Steps[c.Step]
 	comp := c.Do == machine.Compensate
-	answer := func(a participant.Answer) { r.answered(c.Step, comp, a) }
+	answer := func(a reply) { r.answered(c.Step, comp, a) }
 	input, err := r.input(c.Step)
 	if err != nil && !comp {
-		refusal := participant.Answer{Class: participant.Refused, Reason: machine.ReasonMapping, Detail: err.Error()}
-		r.o.spawn(func() { answer(refusal) })
+		r.o.spawn(func() { answer(reply{unmapped: true, Answer: participant.Answer{Detail: err.Error()}}) })
 		return
 	}
 	pc := participant.Call{
 		Saga: r.summary.ID, Step: step.Name, Phase: participant.Action, Operation: step.Action,
-		Attempt: c.Attempt, Epoch: r.o.epoch, Deadline: r.m.CallDeadline(&r.s, c.Step, r.o.now()), Input: input, Trace: r.trace,
+		Attempt: c.Attempt, Epoch: r.o.epoch, Input: input, Trace: r.trace,
 	}
 	if comp {
 		pc.Phase, pc.Operation, pc.Result = participant.Compensation, step.Compensation, r.s.Results[c.Step]
@@ -174,7 +213,19 @@ func (r *run) call(c machine.Command) {
 			pc.Input = nil // it has the input that it acted on; one that is sent is an operator's
 		}
 	}
-	r.o.lanes[plan.Owner(pc.Operation)].of(pc.Phase).submit(call{pc, answer})
+	prepare := func() (participant.Call, bool) { return r.prepare(pc, c.Step) }
+	r.o.lanes[plan.Owner(pc.Operation)].of(pc.Phase).submit(call{prepare, answer})
+}
+
+// prepare gives a call its time when it is its turn. An action is needed no more when its saga turned back meanwhile, or its time is over.
+func (r *run) prepare(c participant.Call, step int) (participant.Call, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	deadline := r.m.CallDeadline(&r.s, step, now)
+	c.Deadline = deadline.Add(-r.ahead)
+	needed := c.Phase == participant.Compensation || !r.s.Turning() && deadline.After(now)
+	return c, needed
 }
 
 // input makes a step's input. Of a compensation it is the action's, as far as it can still be made.
@@ -206,15 +257,15 @@ func (r *run) input(i int) (input []byte, err error) {
 }
 
 // answered takes in what came of a call.
-func (r *run) answered(step int, comp bool, a participant.Answer) {
-	a = checked(a)
+func (r *run) answered(step int, comp bool, a reply) {
+	a.Answer = checked(a.Answer)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.o.failed() != nil || a.Class == participant.Unknown && r.o.ctx.Err() != nil {
 		return // a hard stop ended the call: it is made again after the restart
 	}
 	r.advance(r.m.Answered(&r.s, machine.Answer{
-		Step: step, Compensation: comp, Answer: a, Now: r.o.now(), Jitter: r.o.Jitter(),
+		Step: step, Compensation: comp, Answer: a.Answer, NotAsked: a.notAsked, Unmapped: a.unmapped, Now: r.now(), Jitter: r.o.Jitter(),
 	}, nil), nil)
 }
 
@@ -264,5 +315,5 @@ func (r *run) due() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.at, r.stop = 0, nil
-	r.advance(r.m.Due(&r.s, r.o.now(), nil), nil)
+	r.advance(r.m.Due(&r.s, r.now(), nil), nil)
 }

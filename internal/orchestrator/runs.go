@@ -1,6 +1,8 @@
 package orchestrator
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/skaldhq/skald/journal"
@@ -62,4 +64,25 @@ func (o *Orchestrator) forget(r *run) {
 		r.stop()
 	}
 	o.runs.remove(r.summary.ID)
+}
+
+// idSet is a set of sagas.
+type idSet struct {
+	mu  sync.Mutex
+	all map[journal.SagaID]struct{}
+}
+
+func (x *idSet) add(id journal.SagaID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.all == nil {
+		x.all = make(map[journal.SagaID]struct{})
+	}
+	x.all[id] = struct{}{}
+}
+
+func (x *idSet) list() []journal.SagaID {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Sorted(maps.Keys(x.all))
 }

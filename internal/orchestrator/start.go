@@ -6,11 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/skaldhq/skald/internal/machine"
+	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/store"
 )
@@ -69,6 +73,9 @@ func (r *run) began(err error) {
 	if r.startErr = err; err != nil {
 		r.count(false)
 		r.o.forget(r)
+		if errors.Is(err, store.ErrExists) {
+			r.o.spawn(func() { r.o.passedOver(r.summary.ID) })
+		}
 	} else {
 		for i := range r.unseen {
 			r.o.Observer.Recorded(&r.summary, &r.unseen[i])
@@ -91,7 +98,7 @@ func (r *run) sameAs(q Request) error {
 func started(m *machine.Machine, q Request, epoch uint64, now time.Time) machine.Command {
 	e := journal.Event{
 		Kind: journal.SagaStarted, Definition: m.Plan.Name, Version: m.Plan.Version, Mode: journal.Orchestrated,
-		Key: q.Key, Payload: q.Input, Epoch: epoch,
+		Key: q.Key, Payload: q.Input, Epoch: epoch, Trace: q.Trace,
 	}
 	if m.Plan.Deadline > 0 {
 		e.At = now.Add(m.Plan.Deadline)
@@ -109,10 +116,13 @@ func (o *Orchestrator) accept(q *Request) (*machine.Machine, error) {
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("%w: %s", ErrDefinition, name)
-	case !json.Valid(q.Input):
-		return nil, ErrInput
 	case len(q.Input) > journal.MaxPayload:
 		return nil, fmt.Errorf("%w: %d bytes, %d are allowed; keep large data elsewhere and pass a reference", ErrTooLarge, len(q.Input), journal.MaxPayload)
+	case !json.Valid(q.Input):
+		return nil, ErrInput
+	}
+	if err := errors.Join(checkText("business key", q.Key), checkText("traceparent", q.Trace)); err != nil {
+		return nil, err
 	}
 	if q.ID == "" {
 		id, err := uuid.NewV7()
@@ -123,11 +133,25 @@ func (o *Orchestrator) accept(q *Request) (*machine.Machine, error) {
 	} else if err := journal.CheckID(q.ID); err != nil {
 		return nil, err
 	}
-	return m, o.admit()
+	return m, o.admit(m)
+}
+
+// maxText is the longest business key, traceparent or name of an operator, in bytes.
+const maxText = 256
+
+// checkText says whether a short text can be kept and sent on in headers.
+func checkText(what, text string) error {
+	if len(text) > maxText {
+		return fmt.Errorf("%w: the %s has %d bytes; %d are allowed", ErrText, what, len(text), maxText)
+	}
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return fmt.Errorf("%w: the %s has characters that are no text", ErrText, what)
+	}
+	return nil
 }
 
 // admit refuses starts while more is under way than can be carried, so that what was accepted goes on.
-func (o *Orchestrator) admit() error {
+func (o *Orchestrator) admit(m *machine.Machine) error {
 	if err := o.failed(); err != nil {
 		return fmt.Errorf("%w: %w", ErrStopped, err)
 	}
@@ -137,20 +161,38 @@ func (o *Orchestrator) admit() error {
 	if n := int(o.active.Load()); n >= o.MaxInFlight {
 		return &OverloadError{Why: fmt.Sprintf("%d sagas are under way", n), RetryAfter: time.Second}
 	}
+	if n := o.runs.size(); n >= o.MaxOpen {
+		return &OverloadError{Why: fmt.Sprintf("%d sagas have no outcome yet", n), RetryAfter: 30 * time.Second}
+	}
+	for i := range m.Plan.Steps {
+		owner := plan.Owner(m.Plan.Steps[i].Action)
+		if o.lanes[owner].actions.crowded() {
+			return &OverloadError{Why: "too many calls wait for participant " + owner, RetryAfter: 2 * time.Second}
+		}
+	}
 	return nil
 }
 
-// sameAsStored answers a start whose saga the store knows. Recovery may have passed it over while the start was under way.
+// passedOver goes on with a saga that recovery may have passed over because a repeated start of it was under way. That must not hang on
+// whether the caller of the start is still there, or on what it asked for.
+func (o *Orchestrator) passedOver(id journal.SagaID) {
+	s, err := o.summary(o.ctx, id)
+	if err == nil && !s.State.Ended() {
+		err = o.recover(o.ctx, &s)
+	}
+	if err != nil && !o.stopping() {
+		o.Logger.Error("a saga is not gone on with", "saga", id, "error", err)
+	}
+}
+
+// sameAsStored answers a start whose saga the store knows.
 func (o *Orchestrator) sameAsStored(ctx context.Context, q Request) error {
-	s, v, err := o.find(ctx, q.ID)
+	_, v, err := o.find(ctx, q.ID)
 	if err != nil {
 		return err
 	}
 	if v.Definition != q.Definition || !bytes.Equal(v.Input, q.Input) {
 		return ErrConflict
 	}
-	if s.State.Ended() {
-		return nil
-	}
-	return o.recover(ctx, &s)
+	return nil
 }
