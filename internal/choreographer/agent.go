@@ -23,6 +23,7 @@ type AgentConfig struct {
 	Name   string       // the participant's: "inventaire" of "inventaire.reserve"
 	Plans  []*plan.Plan // definitions, also several versions of one; those without a step of this participant are left out
 	Topic  string       // DefaultTopic
+	Notes  string       // DefaultNotes
 
 	Parallel int           // sagas worked on at a time; 64
 	Poll     time.Duration // how often it looks for what a crash or another process left; 2 s
@@ -34,6 +35,9 @@ type AgentConfig struct {
 func (c *AgentConfig) defaults() {
 	if c.Topic == "" {
 		c.Topic = DefaultTopic
+	}
+	if c.Notes == "" {
+		c.Notes = DefaultNotes
 	}
 	if c.Parallel == 0 {
 		c.Parallel = 64
@@ -151,6 +155,9 @@ func subscribe(ctx context.Context, b broker.Broker, topic, name string, definit
 
 // Declare makes the agent's subscription, so that it misses no saga that is started from then on. Run does it, too.
 func (a *Agent) Declare(ctx context.Context) error {
+	if err := a.Broker.Declare(ctx, broker.Topic{Name: a.Notes}); err != nil {
+		return fmt.Errorf("declaring topic %s: %w", a.Notes, err)
+	}
 	return subscribe(ctx, a.Broker, a.Topic, a.subscription(), a.scores.names())
 }
 
@@ -239,8 +246,15 @@ func (a *Agent) work(ctx context.Context, saga journal.SagaID, hear []participan
 		return err
 	}
 	defer leave()
+	var from participant.Token
+	next := func(l participant.Ledger) (participant.Work, bool) {
+		if len(l.Heard) > 0 {
+			from = l.Heard[0]
+		}
+		return a.next(l)
+	}
 	for {
-		taken, err := a.Desk.Take(ctx, saga, hear, a.next)
+		taken, err := a.Desk.Take(ctx, saga, hear, next)
 		if err != nil {
 			return err
 		}
@@ -250,6 +264,7 @@ func (a *Agent) work(ctx context.Context, saga journal.SagaID, hear []participan
 		}
 		if taken.Wait != nil {
 			a.rouse()
+			a.report(ctx, taken.Wait, &from)
 		}
 		for i := range taken.Tell {
 			decided, err := a.tell(ctx, &taken.Tell[i])

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,7 +52,7 @@ func play(t *testing.T, p func(testing.TB) *plan.Plan, story func(s *scene)) {
 		var err error
 		s.initiator, err = choreographer.NewInitiator(choreographer.InitiatorConfig{Broker: s.broker, Name: "shop", Plans: []*plan.Plan{s.p}})
 		if err != nil {
-			t.Fatal(err)
+			s.t.Fatal(err)
 		}
 		for i := range s.p.Steps {
 			s.up(s.p.Steps[i].Name)
@@ -224,7 +225,7 @@ func TestWhatFailsIsTriedAgainAndThenGivenUp(t *testing.T) {
 			reserve:undone charge:undone create:undone skald.start:undone`)
 		s.wantEffects("")
 		if got := s.count("reserves.do"); got != 3 {
-			t.Errorf("reserve was tried %d times, want 3", got)
+			s.t.Errorf("reserve was tried %d times, want 3", got)
 		}
 	})
 }
@@ -262,7 +263,7 @@ func TestACompensationIsTriedUntilItSucceeds(t *testing.T) {
 		s.pass(20 * time.Minute)
 		s.wantEffects("")
 		if !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
-			t.Errorf("it is not compensated: %s", s.tokens("s-1"))
+			s.t.Errorf("it is not compensated: %s", s.tokens("s-1"))
 		}
 	})
 }
@@ -292,17 +293,19 @@ func TestACrashAtAnyPointIsHarmless(t *testing.T) {
 					if refusal != "" {
 						s.says(refusal, refuses("NoPaper"))
 					}
-					died := 0
+					var died atomic.Int32
 					for _, x := range s.services {
 						left := 3
+						x.mu.Lock()
 						x.lose = func(p string) bool {
 							if p != point || left == 0 {
 								return false
 							}
 							left--
-							died++
+							died.Add(1)
 							return true
 						}
+						x.mu.Unlock()
 					}
 					s.start("s-1")
 					s.pass(time.Minute)
@@ -312,11 +315,11 @@ func TestACrashAtAnyPointIsHarmless(t *testing.T) {
 					} else {
 						s.wantEffects("")
 						if !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
-							t.Errorf("it is not compensated: %s", s.tokens("s-1"))
+							s.t.Errorf("it is not compensated: %s", s.tokens("s-1"))
 						}
 					}
-					if died < 3*len(s.services) {
-						t.Errorf("only %d crashes happened", died)
+					if int(died.Load()) < 3*len(s.services) {
+						s.t.Errorf("only %d crashes happened", died.Load())
 					}
 				})
 			})
@@ -329,8 +332,8 @@ func TestACancelTurnsASagaBackUntilThePivot(t *testing.T) {
 		s.down("charge")
 		s.start("s-1")
 		s.pass(time.Millisecond)
-		if err := s.initiator.Cancel(t.Context(), "s-1", "ann", "changed her mind"); err != nil {
-			t.Fatal(err)
+		if err := s.initiator.Cancel(s.t.Context(), "s-1", "ann", "changed her mind"); err != nil {
+			s.t.Fatal(err)
 		}
 		s.pass(time.Millisecond)
 		s.want("s-1", `create:done reserve:done charge:failed issue:skipped confirm:skipped send:skipped skald.end:skipped reserve:undone`)
@@ -338,23 +341,23 @@ func TestACancelTurnsASagaBackUntilThePivot(t *testing.T) {
 		s.pass(time.Millisecond)
 		s.wantEffects("")
 		if !strings.Contains(s.tokens("s-1"), "charge:undone") || !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
-			t.Errorf("tokens are %s", s.tokens("s-1"))
+			s.t.Errorf("tokens are %s", s.tokens("s-1"))
 		}
-		if err := s.initiator.Cancel(t.Context(), "s-1", "ann", "again"); !errors.Is(err, machine.ErrEnded) {
-			t.Errorf("a cancel after the end gives %v", err)
+		if err := s.initiator.Cancel(s.t.Context(), "s-1", "ann", "again"); !errors.Is(err, machine.ErrEnded) {
+			s.t.Errorf("a cancel after the end gives %v", err)
 		}
 
 		s.down("issue")
 		s.start("s-2")
 		s.pass(time.Millisecond)
-		if err := s.initiator.Cancel(t.Context(), "s-2", "ann", "too late"); !errors.Is(err, machine.ErrPassed) {
-			t.Errorf("a cancel when the pivot is next gives %v", err)
+		if err := s.initiator.Cancel(s.t.Context(), "s-2", "ann", "too late"); !errors.Is(err, machine.ErrPassed) {
+			s.t.Errorf("a cancel when the pivot is next gives %v", err)
 		}
 		s.up("issue")
 		s.pass(time.Millisecond)
 		s.want("s-2", allDone)
-		if err := s.initiator.Cancel(t.Context(), "s-2", "ann", "too late"); !errors.Is(err, machine.ErrEnded) {
-			t.Errorf("a cancel after the end gives %v", err)
+		if err := s.initiator.Cancel(s.t.Context(), "s-2", "ann", "too late"); !errors.Is(err, machine.ErrEnded) {
+			s.t.Errorf("a cancel after the end gives %v", err)
 		}
 	})
 }
@@ -363,14 +366,14 @@ func TestStartingTwiceIsOneSaga(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
 		q := choreographer.Request{ID: "s-1", Definition: "order", Input: []byte(`{"n":1}`)}
 		for i, want := range []bool{false, true} {
-			_, existed, err := s.initiator.Start(t.Context(), q)
+			_, existed, err := s.initiator.Start(s.t.Context(), q)
 			if err != nil || existed != want {
-				t.Errorf("start %d: existed %t, %v", i, existed, err)
+				s.t.Errorf("start %d: existed %t, %v", i, existed, err)
 			}
 		}
 		q.Input = []byte(`{"n":2}`)
-		if _, _, err := s.initiator.Start(t.Context(), q); !errors.Is(err, choreographer.ErrConflict) {
-			t.Errorf("another input gives %v", err)
+		if _, _, err := s.initiator.Start(s.t.Context(), q); !errors.Is(err, choreographer.ErrConflict) {
+			s.t.Errorf("another input gives %v", err)
 		}
 		s.pass(time.Millisecond)
 		s.want("s-1", allDone)
@@ -389,7 +392,7 @@ func TestWhatComesTooLateIsNotDone(t *testing.T) {
 				s.pass(time.Millisecond)
 				s.wantEffects("")
 				if s.count(late+"s.do") != 0 || !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
-					t.Errorf("%s was called %d times; tokens are %s", late, s.count(late+"s.do"), s.tokens("s-1"))
+					s.t.Errorf("%s was called %d times; tokens are %s", late, s.count(late+"s.do"), s.tokens("s-1"))
 				}
 			})
 		})

@@ -1,0 +1,179 @@
+package choreographer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/store"
+)
+
+// ErrStopped says that the tracker has stopped: nothing new is read.
+var ErrStopped = errors.New("the tracker has stopped")
+
+// Saga is a saga as it was read.
+type Saga struct {
+	store.Summary
+	View journal.View
+}
+
+// Get reads a saga. One that was started a moment ago is found, too.
+func (x *Tracker) Get(ctx context.Context, id journal.SagaID) (Saga, error) {
+	var v journal.View
+	s, err := x.read(ctx, id, func(e journal.Event) error {
+		v.Apply(&e)
+		return nil
+	})
+	return Saga{s, v}, err
+}
+
+// read reads a saga's journal. If the store has none yet, it hears the saga's start first.
+func (x *Tracker) read(ctx context.Context, id journal.SagaID, yield func(journal.Event) error) (store.Summary, error) {
+	s, err := readJournal(ctx, x.Store, id, yield)
+	if !errors.Is(err, store.ErrNotFound) {
+		return s, err
+	}
+	begun := x.change(ctx, id, true, func(*track) error { return nil })
+	if errors.Is(begun, ErrUnknown) {
+		return s, err
+	}
+	if begun != nil {
+		return s, begun
+	}
+	return readJournal(ctx, x.Store, id, yield)
+}
+
+// Events returns a saga's events from after a sequence number.
+func (x *Tracker) Events(ctx context.Context, id journal.SagaID, after uint64) ([]journal.Event, error) {
+	var events []journal.Event
+	_, err := x.read(ctx, id, func(e journal.Event) error {
+		if e.Seq > after {
+			events = append(events, e)
+		}
+		return nil
+	})
+	return events, err
+}
+
+// List lists sagas from the store.
+func (x *Tracker) List(ctx context.Context, f store.Filter) (store.Page, error) {
+	return x.Store.List(ctx, f)
+}
+
+// Watch hands the saga's events to yield, from after the given sequence number, as they become durable, until the outcome, ctx's end or an error of yield. A slow
+// receiver holds nobody up.
+func (x *Tracker) Watch(ctx context.Context, id journal.SagaID, after uint64, yield func(journal.Event) error) error {
+	w := x.watchers.add(id)
+	defer x.watchers.remove(id, w)
+	for {
+		var events []journal.Event
+		s, err := x.read(ctx, id, func(e journal.Event) error {
+			if e.Seq > after {
+				events = append(events, e)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if err := yield(e); err != nil {
+				return err
+			}
+			after = e.Seq
+		}
+		if s.State.Ended() {
+			return nil
+		}
+		if err := x.news(ctx, w); err != nil {
+			return err
+		}
+	}
+}
+
+// news waits until a watcher is told of something new.
+func (x *Tracker) news(ctx context.Context, w <-chan struct{}) error {
+	select {
+	case <-w:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-x.stopped:
+		return ErrStopped
+	}
+}
+
+// Wait returns when the saga has its outcome, or with ctx's error. The saga goes on either way.
+func (x *Tracker) Wait(ctx context.Context, id journal.SagaID) error {
+	w := x.watchers.add(id)
+	defer x.watchers.remove(id, w)
+	for {
+		s, err := x.Summary(ctx, id)
+		if err != nil || s.State.Ended() {
+			return err
+		}
+		if err := x.news(ctx, w); err != nil {
+			return err
+		}
+	}
+}
+
+// Summary reads a saga's summary only.
+func (x *Tracker) Summary(ctx context.Context, id journal.SagaID) (store.Summary, error) {
+	for tries := 0; ; tries++ {
+		page, err := x.Store.List(ctx, store.Filter{ID: id, Limit: 1})
+		switch {
+		case err != nil:
+			return store.Summary{}, err
+		case len(page.Sagas) > 0:
+			return page.Sagas[0], nil
+		case tries > 0:
+			return store.Summary{}, fmt.Errorf("saga %s: %w", id, store.ErrNotFound)
+		}
+		if _, err := x.read(ctx, id, func(journal.Event) error { return nil }); err != nil {
+			return store.Summary{}, err
+		}
+	}
+}
+
+// watchers tells those who watch a saga that something new is durable. A notice that finds one pending is dropped: the watcher reads everything that is new.
+type watchers struct {
+	mu  sync.Mutex
+	all map[journal.SagaID]map[chan struct{}]struct{}
+}
+
+func (x *watchers) add(id journal.SagaID) chan struct{} {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.all == nil {
+		x.all = make(map[journal.SagaID]map[chan struct{}]struct{})
+	}
+	if x.all[id] == nil {
+		x.all[id] = make(map[chan struct{}]struct{})
+	}
+	w := make(chan struct{}, 1)
+	x.all[id][w] = struct{}{}
+	return w
+}
+
+func (x *watchers) remove(id journal.SagaID, w chan struct{}) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.all[id], w)
+	if len(x.all[id]) == 0 {
+		delete(x.all, id)
+	}
+}
+
+func (x *watchers) notify(id journal.SagaID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for w := range x.all[id] {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,335 @@
+package choreographer
+
+import (
+	"time"
+
+	"github.com/skaldhq/skald/internal/machine"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store"
+)
+
+// track is what a tracker knows of one saga: its tokens, joined, and what of that is in the journal. It is made of the journal's events alone, so that a restart loses
+// nothing.
+type track struct {
+	*heard
+	summary          store.Summary
+	deadline         time.Time
+	asked, undoAsked plan.Set
+	since            []time.Time       // when each step, or its compensation, was asked
+	attempts         []uint32          // of the last retry in the journal
+	incidents        map[string]string // open ones: reason by step, the saga's own under ""
+	decided          plan.Set          // steps whose forward token is in the journal
+	expired          plan.Set          // steps whose deadline passed
+	late             bool              // the saga's deadline passed
+	cancelled        bool
+	records          []byte // to be committed
+	first            uint64 // sequence number of the first of them
+	fresh            bool   // the store does not have the saga
+	pending          []journal.Event
+}
+
+func newTrack(m *machine.Machine, id journal.SagaID) *track {
+	n := len(m.Plan.Steps)
+	return &track{
+		heard: join(m, nil), since: make([]time.Time, n), attempts: make([]uint32, n), incidents: make(map[string]string),
+		summary: store.Summary{ID: id, Chain: journal.FirstChain(id)},
+	}
+}
+
+// begin starts the journal from the start token.
+func (x *track) begin(t *participant.Token) {
+	x.fresh = true
+	x.summary.Definition, x.summary.Version, x.summary.Mode, x.summary.Key = t.Definition, t.Version, journal.Choreographed, t.Key
+	x.summary.State, x.summary.Started = store.Running, t.Time
+	e := journal.Event{Kind: journal.SagaStarted, Definition: t.Definition, Version: t.Version, Mode: journal.Choreographed, Key: t.Key, Payload: t.Payload, At: t.Deadline}
+	x.record(e, t.Time)
+	x.follow(t.Time)
+}
+
+// take writes what a token says, if it is new.
+func (x *track) take(t *participant.Token) {
+	if x.summary.State.Ended() {
+		return
+	}
+	switch {
+	case t.Step == participant.StepEnd && t.Kind == participant.TokenDone:
+		x.record(journal.Event{Kind: journal.SagaCompleted}, t.Time)
+		return
+	case t.Step == participant.StepStart && t.Kind == participant.TokenUndone:
+		x.record(journal.Event{Kind: journal.SagaCompensated}, t.Time)
+		return
+	case t.Step == participant.StepEnd:
+		x.heard.hear(t)
+		x.follow(t.Time)
+		return
+	}
+	i, ok := x.m.Plan.Index(t.Step)
+	if !ok {
+		return
+	}
+	if t.Kind == participant.TokenUndone {
+		x.undone(i, t)
+	} else {
+		x.settled(i, t)
+	}
+	x.follow(t.Time)
+}
+
+// settled writes a forward token.
+func (x *track) settled(i int, t *participant.Token) {
+	if x.decided.Has(i) {
+		return
+	}
+	if t.By != "" && !x.cancelled {
+		x.record(journal.Event{Kind: journal.CancelRequested, By: t.By, Detail: t.Detail, Reason: machine.ReasonCancelled}, t.Time)
+	}
+	e := journal.Event{Step: t.Step, Reason: t.Reason, Detail: t.Detail}
+	switch t.Kind {
+	case participant.TokenDone:
+		e.Kind, e.Payload = journal.StepDone, t.Payload
+	case participant.TokenRefused:
+		e.Kind = journal.StepRefused
+	case participant.TokenFailed:
+		e.Kind = journal.StepFailed
+	case participant.TokenSkipped:
+		e.Kind = journal.StepSkipped
+	case participant.TokenUndone:
+	}
+	if !x.asked.Has(i) && e.Kind != journal.StepSkipped && t.By == "" && t.Reason != machine.ReasonDeadline {
+		x.record(journal.Event{Kind: journal.StepAsked, Step: t.Step}, t.Time) // heard out of order
+	}
+	x.record(e, t.Time)
+	x.quiet(t.Step, t.Time)
+	if x.summary.State == store.Running && (t.Kind == participant.TokenRefused || t.Kind == participant.TokenFailed) {
+		x.record(journal.Event{Kind: journal.SagaCompensating, Step: t.Step, Reason: t.Reason}, t.Time)
+	}
+}
+
+func (x *track) undone(i int, t *participant.Token) {
+	if x.tokens.Undone.Has(i) {
+		return
+	}
+	if x.m.Plan.Steps[i].Kind == participant.ReadOnly { // there was nothing to undo
+		x.heard.hear(t)
+		return
+	}
+	if !x.undoAsked.Has(i) {
+		x.record(journal.Event{Kind: journal.CompensationAsked, Step: t.Step}, t.Time)
+	}
+	x.record(journal.Event{Kind: journal.CompensationDone, Step: t.Step, By: t.By, Reason: t.Reason, Detail: t.Detail}, t.Time)
+	x.quiet(t.Step, t.Time)
+}
+
+// quiet closes a step's incident.
+func (x *track) quiet(step string, at time.Time) {
+	if x.incidents[step] != "" {
+		x.record(journal.Event{Kind: journal.IncidentClosed, Step: step}, at)
+	}
+}
+
+// follow writes which participants are asked now, by what was heard.
+func (x *track) follow(at time.Time) {
+	for i := range x.m.Plan.Steps {
+		name := x.m.Plan.Steps[i].Name
+		switch x.m.Move(&x.tokens, i) {
+		case machine.Act:
+			if !x.asked.Has(i) {
+				x.record(journal.Event{Kind: journal.StepAsked, Step: name}, at)
+			}
+		case machine.Undo:
+			if !x.undoAsked.Has(i) && x.m.Plan.Steps[i].Kind == participant.Compensatable {
+				x.record(journal.Event{Kind: journal.CompensationAsked, Step: name}, at)
+			}
+		case machine.Rest, machine.Skip:
+		}
+	}
+}
+
+// retrying writes what a participant reports of an attempt. It is false if what led to the attempt has not been heard yet.
+func (x *track) retrying(n *note) bool {
+	i, ok := x.m.Plan.Index(n.step)
+	if !ok || x.summary.State.Ended() {
+		return true
+	}
+	kind, asked, answered := journal.StepRetrying, x.asked, x.decided
+	if n.phase == participant.Compensation {
+		kind, asked, answered = journal.CompensationRetrying, x.undoAsked, x.tokens.Undone
+	}
+	switch {
+	case answered.Has(i):
+		return true
+	case !asked.Has(i):
+		return false
+	case n.attempt <= x.attempts[i], n.attempt > thinAfter && n.attempt%10 != 0:
+		return true
+	}
+	x.record(journal.Event{Kind: kind, Step: n.step, Attempt: n.attempt, Reason: n.reason, Detail: n.detail, At: n.next}, n.at)
+	if n.refused && x.incidents[n.step] != n.reason {
+		x.record(journal.Event{Kind: journal.IncidentOpened, Step: n.step, Reason: n.reason, Detail: n.detail}, n.at)
+	}
+	return true
+}
+
+// thinAfter is the number of attempts after which only every tenth is recorded, as in orchestrated mode.
+const thinAfter = 100
+
+// record adds an event to the journal and takes it in.
+func (x *track) record(e journal.Event, at time.Time) {
+	e.Seq, e.Time = x.summary.Seq+1, at.UTC().Truncate(time.Microsecond)
+	if e.Time.Before(x.summary.Updated) { // a journal's times do not go backwards
+		e.Time = x.summary.Updated
+	}
+	if x.first == 0 {
+		x.first = e.Seq
+	}
+	x.records, x.summary.Chain = journal.Append(x.records, x.summary.Chain, &e)
+	x.apply(&e)
+	x.pending = append(x.pending, e)
+}
+
+// apply takes an event in, new or from the journal.
+func (x *track) apply(e *journal.Event) {
+	s := &x.summary
+	s.Seq, s.Updated = e.Seq, e.Time
+	i, known := x.m.Plan.Index(e.Step)
+	if !known {
+		i = -1
+	}
+	x.phase(e)
+	switch e.Kind {
+	case journal.IncidentOpened:
+		x.incidents[e.Step] = e.Reason
+	case journal.IncidentClosed, journal.IncidentResolved:
+		delete(x.incidents, e.Step)
+	case journal.CancelRequested:
+		x.cancelled = true
+	case journal.DeadlineExpired:
+		if i >= 0 {
+			x.expired |= plan.One(i)
+		} else {
+			x.late = true
+		}
+	default:
+		if i >= 0 {
+			x.step(i, e)
+		}
+	}
+	s.Incident = x.incidents[""]
+	for k := range x.m.Plan.Steps {
+		if s.Incident == "" {
+			s.Incident = x.incidents[x.m.Plan.Steps[k].Name]
+		}
+	}
+}
+
+// phase takes in how far the saga as a whole is.
+func (x *track) phase(e *journal.Event) {
+	s := &x.summary
+	switch e.Kind {
+	case journal.SagaStarted:
+		start := participant.Token{
+			Definition: e.Definition, Version: e.Version, Saga: s.ID, Step: participant.StepStart, Kind: participant.TokenDone, Payload: e.Payload,
+			Time: e.Time, Key: e.Key, Deadline: e.At, ID: string(s.ID) + "/" + participant.StepStart,
+		}
+		x.heard.hear(&start)
+		x.deadline = e.At
+	case journal.SagaCompensating:
+		s.State, s.Step, s.Reason = store.Compensating, e.Step, e.Reason
+	case journal.SagaCompleted:
+		s.State, s.Ended, s.Step = store.Completed, e.Time, ""
+	case journal.SagaCompensated:
+		s.State, s.Ended = store.Compensated, e.Time
+	case journal.StepAsked:
+		if s.State == store.Running {
+			s.Step = e.Step
+		}
+	default:
+	}
+}
+
+// step takes in an event of a step.
+func (x *track) step(i int, e *journal.Event) {
+	b := plan.One(i)
+	forward := machine.Untold
+	switch e.Kind {
+	case journal.StepAsked:
+		x.asked |= b
+		x.since[i] = e.Time
+	case journal.CompensationAsked:
+		x.undoAsked |= b
+		x.since[i], x.attempts[i] = e.Time, 0
+	case journal.StepRetrying, journal.CompensationRetrying:
+		x.attempts[i] = e.Attempt
+	case journal.CompensationDone:
+		x.tokens.Undone |= b
+	case journal.StepDone:
+		forward, x.results[i] = machine.ToldDone, e.Payload
+	case journal.StepRefused:
+		forward = machine.ToldRefused
+	case journal.StepFailed:
+		forward = machine.ToldFailed
+	case journal.StepSkipped:
+		forward = machine.ToldSkipped
+	default:
+	}
+	if forward != machine.Untold {
+		x.tokens.Hear(i, forward)
+		x.decided |= b
+	}
+}
+
+// follows says whether everything is in the journal that a token follows from, so that the journal tells causes before what came of them.
+func (x *track) follows(t *participant.Token) bool {
+	switch {
+	case t.Step == participant.StepEnd && t.Kind == participant.TokenDone:
+		return x.tokens.Done == x.m.Plan.All()
+	case t.Step == participant.StepStart && t.Kind == participant.TokenUndone:
+		effects := (x.tokens.Done | x.tokens.Failed) & x.m.Plan.Of(participant.Compensatable)
+		return x.decided == x.m.Plan.All() && effects&^x.tokens.Undone == 0
+	}
+	i, ok := x.m.Plan.Index(t.Step)
+	switch {
+	case !ok || x.summary.State.Ended():
+		return true
+	case t.Kind == participant.TokenUndone:
+		return x.tokens.Failed.Has(i) || x.tokens.Done.Has(i) && x.m.Plan.Succs[i]&^x.decided == 0
+	case t.Kind == participant.TokenSkipped:
+		return x.m.Plan.Preds[i]&x.bad() != 0
+	case t.Kind == participant.TokenFailed || t.Reason == machine.ReasonDeadline || t.By != "":
+		return true // decided by somebody else, perhaps before its turn
+	}
+	return x.m.Plan.Preds[i]&^x.decided == 0
+}
+
+func (x *track) bad() plan.Set { return x.tokens.Refused | x.tokens.Failed | x.tokens.Skipped }
+
+// fill writes all that the broker has of the saga, causes first.
+func (x *track) fill(all []participant.Token) {
+	byStep := make(map[string]*participant.Token, len(all))
+	for i := range all {
+		byStep[all[i].Step+"/"+string(all[i].Direction())] = &all[i]
+	}
+	take := func(i int, d participant.Direction) {
+		if t := byStep[x.m.Plan.Steps[i].Name+"/"+string(d)]; t != nil {
+			x.take(t)
+		}
+	}
+	for i := range x.m.Plan.Steps {
+		take(i, participant.Forward)
+	}
+	for i := len(x.m.Plan.Steps) - 1; i >= 0; i-- {
+		take(i, participant.Backward)
+	}
+}
+
+// append is what is to be committed.
+func (x *track) append() store.Append {
+	return store.Append{New: x.fresh, From: x.first, Records: x.records, Summary: x.summary}
+}
+
+// committed takes in that it was.
+func (x *track) committed() {
+	x.records, x.first, x.fresh, x.pending = nil, 0, false, nil
+}

@@ -1,0 +1,370 @@
+package choreographer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store"
+)
+
+// Observer sees what happens, for metrics. It is called from several goroutines, must not block and keeps no pointer.
+type Observer interface {
+	// Recorded sees each event once it is durable. s is the saga after it, and after what was committed with it.
+	Recorded(s *store.Summary, e *journal.Event)
+	// Committed sees each group commit: how many sagas it carried and how long it took.
+	Committed(appends int, took time.Duration)
+}
+
+type noObserver struct{}
+
+func (noObserver) Recorded(*store.Summary, *journal.Event) {}
+func (noObserver) Committed(int, time.Duration)            {}
+
+// TrackerConfig says what a tracker works with. The zero value of a field means its default, where one is given.
+type TrackerConfig struct {
+	Broker broker.Broker
+	Store  store.Store // its own: nobody else writes to it
+	Name   string
+	Plans  []*plan.Plan
+	Topic  string // DefaultTopic
+	Notes  string // DefaultNotes
+	Purges string // DefaultPurges
+
+	Parallel  int           // tokens taken in at a time; 256
+	Retention time.Duration // ended sagas are pruned after this; 30 days; negative: never
+	// Purge is how long the tokens of an ended saga stay after its journal is durable. It must be longer than any token can be redelivered or told late. 10 min; negative: never.
+	Purge    time.Duration
+	Now      func() time.Time
+	Observer Observer
+	Logger   *slog.Logger // none
+}
+
+func (c *TrackerConfig) defaults() {
+	if c.Topic == "" {
+		c.Topic = DefaultTopic
+	}
+	if c.Notes == "" {
+		c.Notes = DefaultNotes
+	}
+	if c.Purges == "" {
+		c.Purges = DefaultPurges
+	}
+	if c.Parallel == 0 {
+		c.Parallel = 256
+	}
+	if c.Retention == 0 {
+		c.Retention = 30 * 24 * time.Hour
+	}
+	if c.Purge == 0 {
+		c.Purge = 10 * time.Minute
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Observer == nil {
+		c.Observer = noObserver{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Tracker writes the journals of choreographed sagas from the tokens that it hears, so that they can be read, and notices silence. No saga waits
+// for it. One tracker at a time writes to a store.
+type Tracker struct {
+	TrackerConfig
+	scores   scores
+	epoch    uint64
+	writer   *writer
+	turns    turns
+	watchers watchers
+	alarms   alarms
+	purger   *purger
+	began    time.Time
+	stopped  chan struct{} // closed when Run returns
+
+	mu     sync.Mutex
+	tracks map[journal.SagaID]*track // of unended sagas that something was heard of
+}
+
+// OpenTracker acquires the store. The error lists everything that is wrong with the configuration.
+func OpenTracker(ctx context.Context, c TrackerConfig) (*Tracker, error) {
+	c.defaults()
+	x := &Tracker{TrackerConfig: c, tracks: make(map[journal.SagaID]*track), stopped: make(chan struct{}), began: c.Now()}
+	var faults []plan.Fault
+	x.scores, faults = newScores(c.Plans)
+	if c.Broker == nil || c.Store == nil {
+		faults = append(faults, plan.Fault{Problem: "the tracker has no broker or no store", Mend: "give both; the store is the tracker's own"})
+	}
+	if len(faults) > 0 {
+		return nil, &plan.Faults{Definition: "tracker " + c.Name, List: faults}
+	}
+	for _, p := range c.Plans {
+		if err := c.Store.SaveDefinition(ctx, store.Definition{Name: p.Name, Version: p.Version, Canonical: p.Canonical}); err != nil {
+			return nil, fmt.Errorf("save definition %s: %w", p.Name, err)
+		}
+	}
+	var err error
+	if x.epoch, err = c.Store.Acquire(ctx); err != nil {
+		return nil, fmt.Errorf("acquire the store: %w", err)
+	}
+	x.writer, x.purger = newWriter(x), newPurger(x)
+	return x, nil
+}
+
+// Declare makes the tracker's subscriptions, so that it misses no saga that is started from then on. Run does it, too.
+func (x *Tracker) Declare(ctx context.Context) error {
+	name := subscriptionName("tracker", x.Name)
+	if err := x.Broker.Declare(ctx, broker.Topic{Name: x.Notes, Subscriptions: []broker.Subscription{{Name: name}}}); err != nil {
+		return fmt.Errorf("declaring subscription %s of %s: %w", name, x.Notes, err)
+	}
+	if err := x.Broker.Declare(ctx, broker.Topic{Name: x.Purges, Subscriptions: []broker.Subscription{{Name: name, MaxDeliveries: patient}}}); err != nil {
+		return fmt.Errorf("declaring subscription %s of %s: %w", name, x.Purges, err)
+	}
+	return subscribe(ctx, x.Broker, x.Topic, name, x.scores.names())
+}
+
+// Run writes journals until the context ends, and returns nil then, or what kept it from going on: after an error of the store only a new Tracker, which reads what
+// is durable, can go on.
+func (x *Tracker) Run(ctx context.Context) error {
+	defer close(x.stopped)
+	if err := x.Declare(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var loops sync.WaitGroup
+	loop := func(f func(context.Context) error) {
+		loops.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				cancel(err)
+			}
+		})
+	}
+	name := subscriptionName("tracker", x.Name)
+	loop(x.writer.run)
+	loop(x.purger.run)
+	loop(x.watch)
+	loop(x.clear)
+	loop(func(ctx context.Context) error {
+		return broker.Consume(ctx, x.Broker, broker.ConsumerConfig{Topic: x.Purges, Subscription: name, Backoff: backoff, Log: x.Logger}, x.purger.deliver)
+	})
+	loop(func(ctx context.Context) error {
+		return broker.Consume(ctx, x.Broker, broker.ConsumerConfig{Topic: x.Notes, Subscription: name, Backoff: backoff, Log: x.Logger}, x.deliverNote)
+	})
+	loop(func(ctx context.Context) error {
+		return broker.Consume(ctx, x.Broker, broker.ConsumerConfig{Topic: x.Topic, Subscription: name, Parallel: x.Parallel, Backoff: backoff, Log: x.Logger}, x.deliver)
+	})
+	loops.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+func (x *Tracker) deliver(ctx context.Context, d *broker.Delivery) error {
+	t, err := decode(&d.Message)
+	if err != nil {
+		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
+	}
+	if x.scores[t.Definition] == nil {
+		return nil
+	}
+	if x.scores.of(&t) == nil {
+		return unregistered(&t, d.Count)
+	}
+	return x.Hear(ctx, t)
+}
+
+func (x *Tracker) deliverNote(ctx context.Context, d *broker.Delivery) error {
+	n, err := decodeNote(&d.Message)
+	if err != nil {
+		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
+	}
+	if x.scores[n.definition][n.version] == nil {
+		return nil
+	}
+	early := false
+	err = x.change(ctx, n.saga, true, func(tr *track) error {
+		early = !tr.retrying(n)
+		return nil
+	})
+	if errors.Is(err, ErrUnknown) {
+		return nil // it ended long ago
+	}
+	if err == nil && early && d.Count < noteTries {
+		return &broker.Retry{Problem: broker.Problem{Reason: broker.ReasonFailed, Description: errEarly.Error()}, After: backoff(d.Count)}
+	}
+	return err
+}
+
+// noteTries is how often a report is handed out that came before what led to it.
+const noteTries = 6
+
+// errEarly says that something was heard before what led to it.
+var errEarly = errors.New("it was heard before what led to it; it comes again")
+
+// Hear takes one token in and returns when what it says is durable. It may be heard any number of times, in any order.
+func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
+	over := t.Step == participant.StepEnd && t.Kind == participant.TokenDone || t.Step == participant.StepStart && t.Kind == participant.TokenUndone
+	err := x.change(ctx, t.Saga, true, func(tr *track) error {
+		if !tr.summary.State.Ended() && !tr.follows(&t) {
+			all, err := readSaga(ctx, x.Broker, x.Topic, t.Definition, t.Saga)
+			if err != nil {
+				return err
+			}
+			if tr.fill(all); !tr.follows(&t) {
+				return errEarly
+			}
+		}
+		if t.Step != participant.StepStart || t.Kind == participant.TokenUndone {
+			tr.take(&t)
+		}
+		return nil
+	})
+	if err != nil || !over || x.Purge < 0 {
+		return err
+	}
+	return x.purger.plan(ctx, ended{t.Definition, t.Saga}) // also when it was planned before: that is harmless
+}
+
+// change lets f change a saga's track and returns when that is durable. A saga that is heard of for the first time begins with its start; if begin is
+// false and the store does not have it, nothing is done.
+func (x *Tracker) change(ctx context.Context, id journal.SagaID, begin bool, f func(*track) error) error {
+	leave, err := x.turns.enter(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	tr, err := x.track(ctx, id, begin)
+	if err != nil || tr == nil {
+		return err
+	}
+	if err := f(tr); err != nil {
+		x.drop(id) // it may be changed by half; the store has what is true
+		return err
+	}
+	if len(tr.records) > 0 {
+		if err := x.writer.write(ctx, tr.append()); err != nil {
+			x.drop(id)
+			return err
+		}
+		for i := range tr.pending {
+			x.Observer.Recorded(&tr.summary, &tr.pending[i])
+		}
+		tr.committed()
+		x.watchers.notify(id)
+	}
+	if tr.summary.State.Ended() {
+		x.drop(id)
+	}
+	x.alarms.set(id, x.wake(tr))
+	return nil
+}
+
+func (x *Tracker) drop(id journal.SagaID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.tracks, id)
+}
+
+// track returns a saga's track: from memory, from the store, or begun by its start. It returns nil for one that has ended, or is not to be begun.
+func (x *Tracker) track(ctx context.Context, id journal.SagaID, begin bool) (*track, error) {
+	x.mu.Lock()
+	tr := x.tracks[id]
+	x.mu.Unlock()
+	if tr != nil {
+		return tr, nil
+	}
+	tr, err := x.load(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		if !begin {
+			return nil, nil
+		}
+		tr, err = x.begin(ctx, id)
+	}
+	if err != nil || tr == nil || tr.summary.State.Ended() {
+		return nil, err
+	}
+	x.mu.Lock()
+	x.tracks[id] = tr
+	x.mu.Unlock()
+	return tr, nil
+}
+
+// begin begins a saga's journal with its start, which lies on the broker before anything else of it.
+func (x *Tracker) begin(ctx context.Context, id journal.SagaID) (*track, error) {
+	start, err := findStart(ctx, x.Broker, x.Topic, id)
+	if err != nil {
+		return nil, err
+	}
+	m := x.scores.of(&start)
+	if m == nil {
+		return nil, fmt.Errorf("%w: %s %s", ErrDefinition, start.Definition, start.Version)
+	}
+	tr := newTrack(m, id)
+	tr.begin(&start)
+	return tr, nil
+}
+
+// load makes a saga's track of its journal.
+func (x *Tracker) load(ctx context.Context, id journal.SagaID) (*track, error) {
+	var tr *track
+	summary, err := readJournal(ctx, x.Store, id, func(e journal.Event) error {
+		if tr == nil {
+			m := x.scores[e.Definition][e.Version]
+			if m == nil {
+				return fmt.Errorf("%w: %s %s", ErrDefinition, e.Definition, e.Version)
+			}
+			tr = newTrack(m, id)
+			tr.summary.Definition, tr.summary.Version, tr.summary.Mode, tr.summary.Key = e.Definition, e.Version, e.Mode, e.Key
+			tr.summary.State, tr.summary.Started = store.Running, e.Time
+		}
+		tr.apply(&e)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	tr.summary = summary
+	return tr, nil
+}
+
+// readJournal hands a saga's events to yield, checked against the summary.
+func readJournal(ctx context.Context, st store.Store, id journal.SagaID, yield func(journal.Event) error) (store.Summary, error) {
+	s, data, err := st.Journal(ctx, id)
+	if err != nil {
+		return s, err
+	}
+	chain, seq, err := journal.Decode(data, journal.FirstChain(id), 0, yield)
+	if err == nil && (seq != s.Seq || chain != s.Chain) {
+		err = fmt.Errorf("%w: it ends at event %d, its summary at %d", journal.ErrCorrupt, seq, s.Seq)
+	}
+	if err != nil {
+		return s, fmt.Errorf("saga %s: %w", id, err)
+	}
+	return s, nil
+}
+
+// clear prunes ended sagas until the context ends.
+func (x *Tracker) clear(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if x.Retention > 0 {
+			if _, err := x.Store.Prune(ctx, x.Now().Add(-x.Retention), pruneBatch); err != nil && ctx.Err() == nil {
+				x.Logger.WarnContext(ctx, "ended sagas could not be pruned; trying again in a minute", "error", err)
+			}
+		}
+		sleep(ctx, time.Minute, nil)
+	}
+	return nil
+}
+
+const pruneBatch = 500

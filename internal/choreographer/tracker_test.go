@@ -1,0 +1,390 @@
+package choreographer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/skaldhq/skald/internal/choreographer"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store"
+	"github.com/skaldhq/skald/store/memstore"
+)
+
+// track starts a tracker on a disk.
+func (s *scene) track(disk *memstore.Disk) *choreographer.Tracker {
+	s.t.Helper()
+	x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{Broker: s.broker, Store: memstore.Open(disk), Name: "tracker", Plans: []*plan.Plan{s.p}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.run("tracker", x.Run)
+	synctest.Wait()
+	return x
+}
+
+// tale is a saga's journal in short.
+func (s *scene) tale(x *choreographer.Tracker, id journal.SagaID) (lines []string) {
+	s.t.Helper()
+	events, err := x.Events(s.t.Context(), id, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, e := range events {
+		line := e.Kind.String()
+		for _, word := range []string{e.Step, e.Reason, e.By} {
+			if word != "" {
+				line += " " + word
+			}
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func (s *scene) wantTale(x *choreographer.Tracker, id journal.SagaID, want ...string) {
+	s.t.Helper()
+	if diff := cmp.Diff(want, s.tale(x, id)); diff != "" {
+		s.t.Errorf("journal of %s (-want +got):\n%s", id, diff)
+	}
+}
+
+func TestTheTrackerWritesTheJournal(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.start("s-1")
+		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+			s.t.Fatal(err)
+		}
+		got := s.tale(x, "s-1")
+		slices.Sort(got[5:7]) // of two branches either may come first
+		want := []string{
+			"saga started", "step asked create", "step done create", "step asked reserve", "step asked charge", "step done charge", "step done reserve",
+			"step asked issue", "step done issue", "step asked confirm", "step asked send", "step done confirm", "step done send", "saga completed",
+		}
+		slices.Sort(got[9:13])
+		slices.Sort(want[9:13])
+		if diff := cmp.Diff(want, got); diff != "" {
+			s.t.Errorf("journal (-want +got):\n%s", diff)
+		}
+		saga, err := x.Get(s.t.Context(), "s-1")
+		if err != nil || saga.State != store.Completed || saga.Mode != journal.Choreographed || string(saga.View.Step("charge").Result) != `"charge"` || saga.View.Deadline.IsZero() {
+			s.t.Errorf("saga is %+v, %v", saga, err)
+		}
+	})
+}
+
+func chain(t testing.TB) *plan.Plan {
+	return order(t, func(d *plan.Draft) {
+		d.Steps = []plan.DraftStep{step("create", participant.Compensatable), step("look", participant.ReadOnly, "create"), step("issue", participant.Pivot, "look")}
+	})
+}
+
+func TestTheJournalOfACompensatedSaga(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.says("issues.do", refuses("NoPaper"))
+		s.says("creates.undo", unknown)
+		s.start("s-1")
+		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+			s.t.Fatal(err)
+		}
+		s.wantTale(x, "s-1", "saga started", "step asked create", "step done create", "step asked look", "step done look", "step asked issue", "step refused issue NoPaper",
+			"saga compensating issue NoPaper", "compensation asked create", "compensation retrying create", "compensation done create", "saga compensated")
+	})
+}
+
+func TestACancelIsInTheJournal(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("look")
+		s.start("s-1")
+		s.pass(time.Second)
+		if err := s.initiator.Cancel(s.t.Context(), "s-1", "ann", "changed her mind"); err != nil {
+			s.t.Fatal(err)
+		}
+		s.pass(time.Second)
+		got := s.tale(x, "s-1")
+		if k := slices.Index(got, "step skipped issue"); k > 6 { // what is skipped and what is undone do not wait for each other
+			got = append(slices.Delete(got, k, k+1), "step skipped issue")
+		}
+		want := []string{"saga started", "step asked create", "step done create", "step asked look", "cancel requested skald.cancelled ann", "step refused look skald.cancelled",
+			"saga compensating look skald.cancelled", "compensation asked create", "compensation done create", "saga compensated", "step skipped issue"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			s.t.Errorf("journal (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// F33: silence is an incident within 60 s, and closes by itself.
+func TestSilenceIsAnIncident(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("issue")
+		s.start("s-1")
+		s.pass(29 * time.Second)
+		if open := s.incidents(x, "s-1"); open != "" {
+			s.t.Errorf("after 29 s the incidents are %q", open)
+		}
+		s.pass(2 * time.Second)
+		if open := s.incidents(x, "s-1"); open != "issue skald.no_progress" {
+			s.t.Errorf("after 31 s the incidents are %q", open)
+		}
+		s.up("issue")
+		s.pass(time.Second)
+		if open := s.incidents(x, "s-1"); open != "" {
+			s.t.Errorf("after the end the incidents are %q", open)
+		}
+		s.want("s-1", "create:done look:done issue:done skald.end:done")
+	})
+}
+
+func (s *scene) incidents(x *choreographer.Tracker, id journal.SagaID) string {
+	s.t.Helper()
+	saga, err := x.Get(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var open []string
+	for _, i := range saga.View.Incidents {
+		open = append(open, strings.TrimSpace(i.Step+" "+i.Reason))
+	}
+	if (saga.Incident != "") != (len(open) > 0) {
+		s.t.Errorf("the summary's incident is %q, the view's are %q", saga.Incident, open)
+	}
+	return strings.Join(open, ", ")
+}
+
+func TestTheSagasDeadlineTurnsItBack(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("look")
+		s.start("s-1")
+		s.pass(time.Hour + time.Second)
+		s.want("s-1", "create:done look:refused issue:skipped skald.end:skipped create:undone skald.start:undone")
+		saga, err := x.Get(s.t.Context(), "s-1")
+		if err != nil || saga.State != store.Compensated || saga.Reason != "skald.deadline" {
+			s.t.Errorf("saga is %+v, %v", saga.Summary, err)
+		}
+		s.down("issue")
+		s.up("look")
+		s.start("s-2")
+		s.pass(time.Hour + time.Second) // it is up to the pivot: nothing may expire it from outside
+		if open := s.incidents(x, "s-2"); open != "issue skald.no_progress, skald.deadline" {
+			s.t.Errorf("incidents are %q", open)
+		}
+	})
+}
+
+func TestAStepsDeadlineIsKept(t *testing.T) {
+	p := func(t testing.TB) *plan.Plan {
+		return order(t, func(d *plan.Draft) {
+			for i := range d.Steps {
+				d.Steps[i].Deadline = 20 * time.Second
+			}
+		})
+	}
+	play(t, p, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("charge")
+		s.start("s-1")
+		s.pass(21 * time.Second)
+		if !strings.Contains(s.tokens("s-1"), "charge:failed") {
+			s.t.Errorf("tokens are %s", s.tokens("s-1"))
+		}
+		s.up("charge")
+		s.down("send")
+		s.start("s-2")
+		s.pass(21 * time.Second)
+		if open := s.incidents(x, "s-2"); open != "send skald.deadline" {
+			s.t.Errorf("incidents are %q", open)
+		}
+		s.wantEffects(strings.TrimSuffix(allEffects, " send"))
+	})
+}
+
+// A compensation that is refused for a business reason shows at once, with the participant's reason (F11).
+func TestARefusedCompensationIsAnIncident(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.says("issues.do", refuses("NoPaper"))
+		s.says("creates.undo", refuses("Shipped"))
+		s.start("s-1")
+		s.pass(time.Second)
+		if open := s.incidents(x, "s-1"); open != "create Shipped" {
+			s.t.Errorf("incidents are %q", open)
+		}
+		s.pass(6 * time.Minute)
+		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != store.Compensated || len(saga.View.Incidents) > 0 {
+			s.t.Errorf("saga is %+v, %v", saga.Summary, err)
+		}
+	})
+}
+
+func TestATrackerThatWasAwayCatchesUp(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		disk := memstore.NewDisk()
+		s.track(disk)
+		for i := range 5 {
+			s.start(journal.SagaID(fmt.Sprintf("before-%d", i)))
+		}
+		s.down("send")
+		s.start("between")
+		s.pass(time.Second)
+		s.down("tracker") // no saga waits for it
+		for i := range 5 {
+			s.start(journal.SagaID(fmt.Sprintf("after-%d", i)))
+		}
+		s.up("send")
+		s.pass(time.Second)
+		s.want("after-0", allDone)
+		s.want("between", allDone)
+
+		x := s.track(disk)
+		s.pass(time.Second)
+		page, err := x.List(s.t.Context(), store.Filter{})
+		if err != nil || len(page.Sagas) != 11 {
+			s.t.Fatalf("%d sagas are listed, %v", len(page.Sagas), err)
+		}
+		for _, saga := range page.Sagas {
+			tale := s.tale(x, saga.ID)
+			if saga.State != store.Completed || tale[len(tale)-1] != "saga completed" || len(tale) != 14 {
+				s.t.Errorf("%s is %s: %q", saga.ID, saga.State, tale)
+			}
+		}
+	})
+}
+
+// Whatever the order in which a tracker hears the tokens, and however often, the journal is whole and ends with the outcome.
+func TestATrackerHearsInAnyOrder(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.says("issues.do", refuses("NoPaper"))
+		s.start("s-1")
+		s.pass(time.Second)
+		tokens := s.all("s-1")
+		for shift := range tokens {
+			x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{Broker: s.broker, Store: memstore.New(), Name: fmt.Sprintf("t%d", shift), Plans: []*plan.Plan{s.p}, Purge: -1})
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.run("tracker", x.Run) // it hears everything itself, too
+			for i := range tokens {
+				if err := x.Hear(s.t.Context(), tokens[(len(tokens)-i+shift)%len(tokens)]); err != nil {
+					s.t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			tale := s.tale(x, "s-1")
+			wantCausesFirst(s.t, s.p, tale)
+			if len(tale) != 19 || tale[0] != "saga started" || tale[len(tale)-1] != "saga compensated" {
+				s.t.Errorf("shifted by %d the journal has %d events: %q", shift, len(tale), tale)
+			}
+			s.down("tracker")
+		}
+	})
+}
+
+// wantCausesFirst checks that steps are done after those they follow, and undone before.
+func wantCausesFirst(t *testing.T, p *plan.Plan, tale []string) {
+	t.Helper()
+	for i := range p.Steps {
+		for j := range p.Succs[i].All {
+			before, after := p.Steps[i].Name, p.Steps[j].Name
+			done, next := slices.Index(tale, "step done "+before), slices.Index(tale, "step done "+after)
+			if next >= 0 && (done < 0 || done > next) {
+				t.Errorf("%s is done before %s: %q", after, before, tale)
+			}
+			undone, first := slices.Index(tale, "compensation done "+before), slices.Index(tale, "compensation done "+after)
+			if first >= 0 && undone >= 0 && undone < first {
+				t.Errorf("%s is undone before %s: %q", before, after, tale)
+			}
+		}
+		if undone := slices.Index(tale, "compensation done "+p.Steps[i].Name); undone >= 0 && undone < slices.Index(tale, "step done "+p.Steps[i].Name) {
+			t.Errorf("%s is undone before it is done: %q", p.Steps[i].Name, tale)
+		}
+	}
+}
+
+// all is what lies on the broker of a saga.
+func (s *scene) all(id journal.SagaID) (tokens []participant.Token) {
+	s.t.Helper()
+	start, err := s.initiator.Find(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return append(choreographer.ReadAll(s.t, s.broker, "order", id), start)
+}
+
+func TestTokensAreDeletedAfterTheEnd(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		disk := memstore.NewDisk()
+		s.track(disk)
+		s.down("issue")
+		s.start("open")
+		s.start("s-1")
+		s.up("issue")
+		s.down("send")
+		s.pass(time.Second)
+		s.up("send")
+		s.pass(9 * time.Minute)
+		s.want("s-1", allDone)
+		s.down("tracker") // it is forgotten by nobody
+		s.pass(2 * time.Minute)
+		s.track(disk)
+		s.pass(time.Second)
+		s.want("s-1", "")
+		if _, err := s.initiator.Find(s.t.Context(), "s-1"); !errors.Is(err, choreographer.ErrUnknown) {
+			s.t.Errorf("its start gives %v", err)
+		}
+	})
+}
+
+func TestASagaIsFoundAsSoonAsItIsStarted(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.start("s-1")
+		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.ID != "s-1" {
+			s.t.Errorf("saga is %+v, %v", saga, err)
+		}
+		if _, err := x.Get(s.t.Context(), "s-2"); !errors.Is(err, store.ErrNotFound) {
+			s.t.Errorf("a saga that was never started gives %v", err)
+		}
+	})
+}
+
+func TestWatchingEndsWithTheOutcome(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("issue")
+		s.start("s-1")
+		var seen []string
+		watched := make(chan error, 1)
+		go func() {
+			watched <- x.Watch(s.t.Context(), "s-1", 1, func(e journal.Event) error {
+				seen = append(seen, e.Kind.String())
+				return nil
+			})
+		}()
+		s.pass(time.Second)
+		s.up("issue")
+		if err := <-watched; err != nil || seen[0] != "step asked" || seen[len(seen)-1] != "saga completed" {
+			s.t.Errorf("seen are %q, %v", seen, err)
+		}
+		ctx, cancel := context.WithCancel(s.t.Context())
+		s.down("issue")
+		s.start("s-2")
+		time.AfterFunc(time.Second, cancel)
+		if err := x.Wait(ctx, "s-2"); !errors.Is(err, context.Canceled) {
+			s.t.Errorf("waiting gives %v", err)
+		}
+	})
+}
