@@ -171,8 +171,8 @@ func TestSystemSaysWhatRunsWhere(t *testing.T) {
 	if a := l.do(t, http.MethodDelete, "/api/produits", nil); a.problem(t).Status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET" {
 		t.Errorf("DELETE: %d, Allow %q", a.status, a.header.Get("Allow"))
 	}
-	if a := l.do(t, http.MethodPost, "/api/commandes", encode(t, purchaseOf(accepted)), "Sec-Fetch-Site", "cross-site"); a.status != http.StatusForbidden {
-		t.Errorf("another site's page may order: %d", a.status)
+	if p := l.do(t, http.MethodPost, "/api/commandes", encode(t, purchaseOf(accepted)), "Sec-Fetch-Site", "cross-site").problem(t); p.Status != http.StatusForbidden {
+		t.Errorf("another site's page may order: %+v", p)
 	}
 }
 
@@ -205,7 +205,10 @@ func TestListOfOrders(t *testing.T) {
 			t.Errorf("%s: %+v, want %d", state, p, want)
 		}
 	}
-	if p := l.do(t, http.MethodGet, "/api/commandes?state=lost&limit=0", nil).problem(t); len(p.Errors) != 2 || p.Status != 400 {
+	if p := l.do(t, http.MethodGet, "/api/commandes?state=lost&limit=0", nil).problem(t); len(p.Errors) != 2 || p.Status != 422 {
+		t.Errorf("%+v", p)
+	}
+	if p := l.do(t, http.MethodGet, "/api/commandes?incidents=true", nil).problem(t); len(p.Errors) != 1 || p.Status != 422 {
 		t.Errorf("%+v", p)
 	}
 	if p := l.do(t, http.MethodGet, "/api/commandes?cursor=abc", nil).problem(t); fmt.Sprint(p.Errors[0].Field) != "cursor" {

@@ -98,7 +98,7 @@ func (c *Client) Authorize(ctx context.Context, request Request) (authorization 
 	defer cancel()
 	status, header, body, err := c.post(ctx, request)
 	if err != nil {
-		return "", fmt.Errorf("authorise payment %q with card %s: %w", request.Key, request.Card, err)
+		return "", fmt.Errorf("authorise with card %s: %w", request.Card, bare(err))
 	}
 	var a answer
 	readable := json.Unmarshal(body, &a) == nil
@@ -113,6 +113,15 @@ func (c *Client) Authorize(ctx context.Context, request Request) (authorization 
 		return "", fmt.Errorf("authorise payment %q: the gateway's answer (status %d) cannot be read", request.Key, status)
 	}
 	return "", &StatusError{Status: status, RetryAfter: retryAfter(header)}
+}
+
+// bare is an error of a call without the method and the address, which say nothing new.
+func bare(err error) error {
+	var call *url.Error
+	if errors.As(err, &call) {
+		return call.Err
+	}
+	return err
 }
 
 func (c *Client) post(ctx context.Context, request Request) (int, http.Header, []byte, error) {

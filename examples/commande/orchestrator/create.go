@@ -18,12 +18,12 @@ const startTime = 10 * time.Second
 
 // create takes an order: POST /api/commandes.
 func (o *Orchestrator) create(w http.ResponseWriter, r *http.Request) {
-	body, ok := readBody(w, r)
+	body, ok := readBody(w, r, exampleOrder)
 	if !ok {
 		return
 	}
 	p, faults := readPurchase(body)
-	if faults.answer(w) {
+	if faults.answer(w, orders()) {
 		return
 	}
 	id, err := orderID(r.Header)
@@ -89,8 +89,8 @@ func (o *Orchestrator) answerCard(w http.ResponseWriter, err error) {
 	switch {
 	case said != nil && (said.status == http.StatusUnprocessableEntity || said.status == http.StatusBadRequest):
 		var f faults
-		f.add("card", "is not a card number that can be charged; check its digits")
-		f.answer(w)
+		f.add("card", "This is not a card number that can be charged: check its digits.")
+		f.answer(w, orders())
 	case said != nil && said.status == http.StatusConflict:
 		problem.New(http.StatusConflict, "This Idempotency-Key stands for an order with another card. Use a new key for a new order.").Write(w)
 	default:

@@ -24,12 +24,12 @@ type decision struct {
 
 // resolve carries a decision out: POST /api/commandes/{id}/incident with {"step","verb","email"?,"reason"?,"by"?}.
 func (o *Orchestrator) resolve(w http.ResponseWriter, r *http.Request) {
-	body, ok := readBody(w, r)
+	body, ok := readBody(w, r, exampleDecision)
 	if !ok {
 		return
 	}
 	d, f := readDecision(body)
-	if f.answer(w) {
+	if f.answer(w, decisions()) {
 		return
 	}
 	id := skald.SagaID(r.PathValue("id"))
@@ -50,7 +50,7 @@ func (o *Orchestrator) resolve(w http.ResponseWriter, r *http.Request) {
 	}
 	switch err := o.engine.Resolve(r.Context(), id, d.Resolution); {
 	case errors.Is(err, skald.ErrVerb), errors.Is(err, skald.ErrEnded), errors.Is(err, skald.ErrDefinition):
-		problem.New(http.StatusConflict, "That does not fit: "+err.Error()+".").Write(w)
+		problem.New(http.StatusConflict, "The decision does not fit the order as it is: "+err.Error()+".").Write(w)
 		return
 	case err != nil:
 		o.answerFailure(w, err)
@@ -65,20 +65,20 @@ func readDecision(body []byte) (d decision, f faults) {
 	if !ok {
 		return d, f
 	}
-	d.Step = f.text(members["step"], "step", "the step's name", 128)
-	d.Verb = skald.Verb(f.text(members["verb"], "verb", "retry, replace, skip or done", 20))
+	d.Step = f.text(members["step"], "step", "Name the step that has the incident.", 128)
+	d.Verb = skald.Verb(f.text(members["verb"], "verb", "Say what to do: retry, replace, skip or done.", 20))
 	d.By = "somebody at the API"
 	if given(members["by"]) {
-		d.By = f.text(members["by"], "by", "who decides", maxBy)
+		d.By = f.text(members["by"], "by", "Say who decides.", maxBy)
 	}
 	if given(members["reason"]) {
-		d.Reason = f.text(members["reason"], "reason", "why; it stays in the order's history", maxReason)
+		d.Reason = f.text(members["reason"], "reason", "Say why: it stays in the order's history.", maxReason)
 	}
 	switch d.Verb {
 	case skald.VerbRetry, "":
 	case skald.VerbReplace:
 		if d.Step != transaction.Send.Name() {
-			f.add("step", "only %s has something to mend: its address", transaction.Send.Name())
+			f.add("step", "Only %s has something to mend: its address.", transaction.Send.Name())
 		}
 		d.email = f.email(members["email"], "email")
 		if d.Reason == "" {
@@ -86,13 +86,13 @@ func readDecision(body []byte) (d decision, f faults) {
 		}
 	case skald.VerbSkip, skald.VerbDone:
 		if strings.TrimSpace(d.Reason) == "" && !given(members["reason"]) {
-			f.add("reason", "say why; it stays in the order's history")
+			f.add("reason", "Say why: it stays in the order's history.")
 		}
 		if d.Verb == skald.VerbDone && d.Step == transaction.Issue.Name() {
-			f.add("verb", "a receipt cannot be made by hand: its number is needed to send it. Retry it")
+			f.add("verb", "A receipt cannot be made by hand, because its number is needed to send it: retry it.")
 		}
 	default:
-		f.add("verb", "is none of retry, replace, skip, done")
+		f.add("verb", "This is none of retry, replace, skip and done.")
 	}
 	return d, f
 }

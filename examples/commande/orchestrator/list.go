@@ -2,9 +2,12 @@ package orchestrator
 
 import (
 	"errors"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -32,38 +35,20 @@ type page struct {
 	Next   string   `json:"next,omitempty"` // cursor of the next page
 }
 
-// list answers GET /api/commandes?state=&limit=&cursor=, newest first. state is an outcome (running, compensating, completed,
-// compensated) or one of the two final states.
+// lists are the words for a list that cannot be made.
+func lists() about { return about{content: "The list cannot be made: see errors."} }
+
+// list answers GET /api/commandes?state=&incident=&limit=&cursor=, newest first. state is an outcome (running, compensating, completed,
+// compensated) or one of the two final states; incident=true leaves the orders that wait for a person's decision.
 func (o *Orchestrator) list(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	filter := skald.Filter{Definition: placeorder.Name, Cursor: q.Get("cursor"), Limit: 20}
-	var f faults
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxPage {
-			f.add("limit", "give a number from 1 to %d", maxPage)
-		}
-		filter.Limit = n
-	}
-	switch state := q.Get("state"); state {
-	case "":
-	case string(CommandeConfirm):
-		filter.States = []skald.State{skald.Completed}
-	case string(CommandeCancel):
-		filter.States = []skald.State{skald.Compensated}
-	default:
-		filter.States = []skald.State{skald.State(state)}
-		if !slices.Contains([]skald.State{skald.Running, skald.Compensating, skald.Completed, skald.Compensated}, skald.State(state)) {
-			f.add("state", "give running, compensating, completed, compensated, CommandeConfirm or CommandeCancel")
-		}
-	}
-	if len(f.list) > 0 {
-		problem.New(http.StatusBadRequest, "The list cannot be made: see errors.", f.list...).Write(w)
+	filter, f := filterOf(r.URL.RawQuery)
+	if f.answer(w, lists()) {
 		return
 	}
 	found, err := o.engine.List(r.Context(), filter)
 	if errors.Is(err, store.ErrCursor) {
-		problem.New(http.StatusBadRequest, "The list cannot be made: see errors.", problem.Fault{Field: "cursor", Detail: "is not one of this list; begin again without it"}).Write(w)
+		f.add("cursor", "This is not a cursor of this list: begin again without it.")
+		f.answer(w, lists())
 		return
 	}
 	if err != nil {
@@ -81,4 +66,45 @@ func (o *Orchestrator) list(w http.ResponseWriter, r *http.Request) {
 		p.Orders = append(p.Orders, listed{s.ID, stateAfter(events[:min(uint64(len(events)), s.Seq)]), s.State, s.Reason, s.Incident, s.Started, s.Updated})
 	}
 	problem.JSON(w, http.StatusOK, "application/json", p)
+}
+
+// filterOf reads a list's parameters. Unknown ones are faults: a filter that is mistyped must not give a list of everything.
+func filterOf(query string) (filter skald.Filter, f faults) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		f.add("", "The address's query cannot be read: %v.", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if known := []string{"cursor", "incident", "limit", "state"}; !slices.Contains(known, name) {
+			f.add(shortened(name), "There is no such parameter. Known are %s.", strings.Join(known, ", "))
+		}
+	}
+	filter = skald.Filter{Definition: placeorder.Name, Cursor: q.Get("cursor"), Limit: 20}
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxPage {
+			f.add("limit", "Give a number from 1 to %d.", maxPage)
+		}
+		filter.Limit = n
+	}
+	switch q.Get("incident") {
+	case "":
+	case "true":
+		filter.Incident = true
+	default:
+		f.add("incident", "Give true, for the orders that wait for a decision, or leave it out.")
+	}
+	switch state := q.Get("state"); state {
+	case "":
+	case string(CommandeConfirm):
+		filter.States = []skald.State{skald.Completed}
+	case string(CommandeCancel):
+		filter.States = []skald.State{skald.Compensated}
+	default:
+		filter.States = []skald.State{skald.State(state)}
+		if !slices.Contains([]skald.State{skald.Running, skald.Compensating, skald.Completed, skald.Compensated}, skald.State(state)) {
+			f.add("state", "Give running, compensating, completed, compensated, CommandeConfirm or CommandeCancel.")
+		}
+	}
+	return filter, f
 }

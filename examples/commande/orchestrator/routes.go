@@ -54,7 +54,14 @@ func (o *Orchestrator) routes() (http.Handler, error) {
 	if o.config.Pages != nil {
 		mux.Handle("/", o.config.Pages)
 	}
-	return localOnly(http.NewCrossOriginProtection().Handler(mux)), nil
+	own := http.NewCrossOriginProtection()
+	own.SetDenyHandler(secured(http.HandlerFunc(foreign)))
+	return localOnly(own.Handler(mux)), nil
+}
+
+// foreign refuses what the page of another site sends.
+func foreign(w http.ResponseWriter, _ *http.Request) {
+	problem.New(http.StatusForbidden, "This comes from a page of another site. Only the shop's own pages, and programs that are no browsers, may change something here.").Write(w)
 }
 
 // live answers 200 while orders are taken.

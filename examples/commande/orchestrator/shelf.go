@@ -111,7 +111,7 @@ func (o *Orchestrator) away(failed []error) []string {
 
 // setSwitch answers PUT /api/switches/{operation}: the service that has the operation sets it and says what is wrong.
 func (o *Orchestrator) setSwitch(w http.ResponseWriter, r *http.Request) {
-	body, ok := readBody(w, r)
+	body, ok := readBody(w, r, exampleSwitch)
 	if !ok {
 		return
 	}

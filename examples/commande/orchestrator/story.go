@@ -20,15 +20,24 @@ type emits struct {
 	Undone  string `json:"undone"`
 }
 
-// contracts are the names of all steps' events, as the contracts say them.
-type contracts map[string]emits
+// contract is what the definition says of a step.
+type contract struct {
+	emits
+	tries int // how often its action is asked at most; 0: no limit
+}
 
-// contractsOf reads the names from the definition's canonical form, so that they are said in one place only.
+// contracts are those of all steps.
+type contracts map[string]contract
+
+// contractsOf reads them from the definition's canonical form, so that they are said in one place only.
 func contractsOf(canonical []byte) (contracts, error) {
 	var d struct {
 		Steps []struct {
 			Name   string `json:"name"`
 			Events emits  `json:"events"`
+			Retry  struct {
+				Attempts int `json:"attempts"`
+			} `json:"retry"`
 		} `json:"steps"`
 	}
 	if err := json.Unmarshal(canonical, &d); err != nil {
@@ -36,7 +45,7 @@ func contractsOf(canonical []byte) (contracts, error) {
 	}
 	c := make(contracts, len(d.Steps))
 	for _, s := range d.Steps {
-		c[s.Name] = s.Events
+		c[s.Name] = contract{s.Events, s.Retry.Attempts}
 	}
 	return c, nil
 }

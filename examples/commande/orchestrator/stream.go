@@ -49,6 +49,9 @@ type stream struct {
 	w   http.ResponseWriter
 	out *http.ResponseController
 	at  position
+
+	look    func(ctx context.Context) (seen, error)                          // reads the order as it is
+	arrived func(ctx context.Context, after int64) ([]eventlog.Event, error) // reads its published events after a position
 }
 
 func (o *Orchestrator) follow(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +62,11 @@ func (o *Orchestrator) follow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	longLived(w)
-	s := &stream{o: o, id: id, w: w, out: http.NewResponseController(w), at: positionOf(r.Header)}
+	s := &stream{
+		o: o, id: id, w: w, out: http.NewResponseController(w), at: positionOf(r.Header),
+		look:    func(ctx context.Context) (seen, error) { return o.look(ctx, id) },
+		arrived: func(ctx context.Context, after int64) ([]eventlog.Event, error) { return o.events.Of(ctx, id, after) },
+	}
 	if s.at.journal > first.seq { // of another order, or of a store that was restored
 		s.at = position{}
 	}
@@ -103,7 +110,7 @@ func (s *stream) run(ctx context.Context) error {
 		}
 		if now.order.ended() {
 			if now.story.complete() {
-				return s.end(now)
+				return s.end(ctx, now)
 			}
 			if patience == nil {
 				patience = time.After(stragglers)
@@ -116,7 +123,7 @@ func (s *stream) run(ctx context.Context) error {
 		case <-beat.C:
 			err = s.send(": still here\n\n")
 		case <-patience:
-			return s.end(now)
+			return s.end(ctx, now)
 		case <-s.o.closing:
 			return nil // the browser comes back after the restart
 		case <-ctx.Done():
@@ -147,20 +154,14 @@ func (s *stream) watchJournal(ctx context.Context, watching *sync.WaitGroup) (ch
 	return news, broken
 }
 
-// news sends what is new.
+// news sends what is new. It looks at the order first: whatever that look knows to have been published is then told, so that a story that is complete
+// was told completely.
 func (s *stream) news(ctx context.Context) (seen, error) {
-	events, err := s.o.events.Of(ctx, s.id, s.at.log)
+	now, err := s.look(ctx)
 	if err != nil {
 		return seen{}, err
 	}
-	for i := range events {
-		s.at.log = events[i].Seq
-		if err := tell(s, "published", publishedEvent(&events[i])); err != nil {
-			return seen{}, err
-		}
-	}
-	now, err := s.o.look(ctx, s.id)
-	if err != nil {
+	if err := s.tellPublished(ctx); err != nil {
 		return seen{}, err
 	}
 	if now.seq > s.at.journal || s.at.journal == 0 {
@@ -170,7 +171,26 @@ func (s *stream) news(ctx context.Context) (seen, error) {
 	return now, nil
 }
 
-func (s *stream) end(now seen) error {
+// tellPublished sends the published events that are new.
+func (s *stream) tellPublished(ctx context.Context) error {
+	events, err := s.arrived(ctx, s.at.log)
+	if err != nil {
+		return err
+	}
+	for i := range events {
+		s.at.log = events[i].Seq
+		if err := tell(s, "published", publishedEvent(&events[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end sends what came in the last moment, and that this is all.
+func (s *stream) end(ctx context.Context, now seen) error {
+	if err := s.tellPublished(ctx); err != nil {
+		return err
+	}
 	return tell(s, "end", struct {
 		State   SagaOrchesState `json:"state"`
 		Outcome skald.State     `json:"outcome"`

@@ -3,11 +3,14 @@ package orchestrator
 import (
 	"context"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/examples/commande/contract/paiement"
 	"github.com/skaldhq/skald/examples/commande/contract/produit"
 	"github.com/skaldhq/skald/examples/commande/contract/transaction"
+	"github.com/skaldhq/skald/examples/commande/problem"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/store"
 )
@@ -26,11 +29,14 @@ type order struct {
 }
 
 type step struct {
-	Name    string `json:"name"`
-	State   string `json:"state"`
-	Attempt uint32 `json:"attempt,omitempty"`
-	Reason  string `json:"reason,omitempty"`
-	Detail  string `json:"detail,omitempty"`
+	Name     string `json:"name"`
+	State    string `json:"state"`
+	Attempt  uint32 `json:"attempt,omitempty"`   // under way or last, of the action or, undoing, of the compensation
+	Tries    uint32 `json:"tries,omitempty"`     // how often the action was asked
+	MaxTries int    `json:"max_tries,omitempty"` // how often it is asked at most; none: until it answers
+	Reason   string `json:"reason,omitempty"`    // a code; with By, that person's words
+	Detail   string `json:"detail,omitempty"`    // a sentence for a customer
+	By       string `json:"by,omitempty"`        // who ended the step by hand
 }
 
 type incident struct {
@@ -74,10 +80,13 @@ func (o *Orchestrator) look(ctx context.Context, id skald.SagaID) (seen, error) 
 		Steps: make([]step, 0, len(status.Steps)), Incidents: make([]incident, 0, len(status.Incidents)),
 	}
 	for _, x := range status.Incidents {
-		v.Incidents = append(v.Incidents, incident{Step: x.Step, Reason: x.Reason, Detail: x.Detail, Since: x.Since})
+		v.Incidents = append(v.Incidents, incident{Step: x.Step, Reason: x.Reason, Detail: outside(x.Step, x.Reason, x.Detail), Since: x.Since})
 	}
+	tries := triesIn(events)
 	for i := range status.Steps {
-		v.Steps = append(v.Steps, stepOf(&status.Steps[i], v.Incidents))
+		s := stepOf(&status.Steps[i], v.Incidents)
+		s.Tries, s.MaxTries = tries[s.Name], o.contracts[s.Name].tries
+		v.Steps = append(v.Steps, s)
 	}
 	if known, ok, err := skald.ResultOf[produit.Checked](&status, produit.Check.Name()); err != nil {
 		return seen{}, err
@@ -97,7 +106,10 @@ func (o *Orchestrator) look(ctx context.Context, id skald.SagaID) (seen, error) 
 const stepIncident = "incident"
 
 func stepOf(s *skald.StepStatus, incidents []incident) step {
-	v := step{Name: s.Name, State: string(s.State), Attempt: s.Attempt, Reason: s.Reason, Detail: s.Detail}
+	v := step{Name: s.Name, State: string(s.State), Attempt: s.Attempt, Reason: s.Reason, Detail: outside(s.Name, s.Reason, s.Detail), By: s.By}
+	if s.ByHand {
+		v.Reason, v.Detail = s.Detail, ""
+	}
 	if s.State == journal.StepStateUndoRetry {
 		v.State = string(journal.StepStateUndoing) // the attempt says the rest
 	}
@@ -107,6 +119,39 @@ func stepOf(s *skald.StepStatus, incidents []incident) step {
 		}
 	}
 	return v
+}
+
+// triesIn counts how often each step's action was asked.
+func triesIn(events []skald.Event) map[string]uint32 {
+	tries := make(map[string]uint32)
+	for i := range events {
+		switch e := &events[i]; e.Kind {
+		case journal.StepAsked, journal.StepRetrying, journal.StepFailed:
+			tries[e.Step] = max(tries[e.Step], e.Attempt)
+		default:
+		}
+	}
+	return tries
+}
+
+// outside is a detail as a customer may read it. What a service says with a refusal is meant for people. What the way to a service says when there was no
+// clear answer holds addresses and the words of libraries: that stays in the journal and the log.
+func outside(step, reason, detail string) string {
+	if detail == "" {
+		return ""
+	}
+	switch reason {
+	case "", skald.ReasonExhausted, skald.ReasonDeadline, skald.ReasonAbandoned, skald.ReasonNoProgress, skald.ReasonUnknownResult:
+	default:
+		return problem.Sentence(detail)
+	}
+	for _, said := range []string{paiement.SaidNoAnswer, transaction.SaidNoMail} {
+		if strings.Contains(detail, said) {
+			return problem.Sentence(said)
+		}
+	}
+	name := owner(step)
+	return problem.Sentence(name + "Service gave no clear answer")
 }
 
 // ended says whether the order has its outcome.

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Fault is one thing that is wrong with a request.
@@ -26,9 +28,26 @@ type Problem struct {
 	Errors []Fault `json:"errors,omitempty"`
 }
 
-// New is a problem whose title is the status in words.
+// New is a problem whose title is the status in words. What it says is made into sentences.
 func New(status int, detail string, faults ...Fault) Problem {
-	return Problem{Title: http.StatusText(status), Status: status, Detail: detail, Errors: faults}
+	p := Problem{Title: http.StatusText(status), Status: status, Detail: Sentence(detail)}
+	for _, f := range faults {
+		p.Errors = append(p.Errors, Fault{Field: f.Field, Detail: Sentence(f.Detail)})
+	}
+	return p
+}
+
+// Sentence begins a text with a capital and ends it with a full stop, unless it ends a sentence already.
+func Sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	text = string(unicode.ToUpper(first)) + text[size:]
+	if last, _ := utf8.DecodeLastRuneInString(text); !strings.ContainsRune(".!?…", last) {
+		text += "."
+	}
+	return text
 }
 
 // Write answers with the problem.

@@ -13,8 +13,8 @@ import (
 
 func TestEveryFaultIsListed(t *testing.T) {
 	w := httptest.NewRecorder()
-	problem.New(http.StatusUnprocessableEntity, "two faults", problem.Fault{Field: "a", Detail: "is <empty>"}, problem.Fault{Detail: "is late"}).Write(w)
-	want := `{"title":"Unprocessable Entity","status":422,"detail":"two faults","errors":[{"field":"a","detail":"is <empty>"},{"detail":"is late"}]}` + "\n"
+	problem.New(http.StatusUnprocessableEntity, "two faults", problem.Fault{Field: "a", Detail: "is <empty>"}, problem.Fault{Detail: "Too late!"}).Write(w)
+	want := `{"title":"Unprocessable Entity","status":422,"detail":"Two faults.","errors":[{"field":"a","detail":"Is <empty>."},{"detail":"Too late!"}]}` + "\n"
 	if diff := cmp.Diff(want, w.Body.String()); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}

@@ -40,6 +40,9 @@ const (
 	ReasonSwitched = "PaiementCancel.Switched"
 )
 
+// SaidNoAnswer is what the service says when the card company leaves it open whether a payment is authorised. Technical words may follow it.
+const SaidNoAnswer = "the card company gave no answer"
+
 // Charge takes the payment; its compensation refunds it.
 var Charge = skald.Compensatable[ChargeRequest, Payment]("paiement.charge", "paiement.refund",
 	skald.Emits(PaiementConfirm, PaiementCancel), skald.EmitsUndone(PaiementCancel),

@@ -67,5 +67,8 @@ const (
 var Issue = skald.Pivot[IssueRequest, Receipt]("transaction.issue",
 	skald.Emits(TransactionConfirm, TransactionFail), skald.Reasons(ReasonTotals, ReasonContent, ReasonSwitched))
 
+// SaidNoMail is what the service says when the mail server leaves it open whether it took a letter. Technical words may follow it.
+const SaidNoMail = "the mail server did not take the letter yet"
+
 // Send sends the receipt by e-mail. A mailbox that refuses it for ever is an incident; the paid order stands.
 var Send = skald.Retriable[SendRequest, Sent]("transaction.send", skald.Reasons(ReasonMailbox, ReasonNoReceipt, ReasonSwitched))

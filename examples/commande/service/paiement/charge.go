@@ -54,7 +54,10 @@ func (s service) authorise(ctx context.Context, in contract.ChargeRequest) (auth
 		}
 		return authorisation{}, declined(no.Code)
 	}
-	return authorisation{id: id, lastFour: c.LastFour}, err
+	if err != nil {
+		return authorisation{}, fmt.Errorf("%s: %w", contract.SaidNoAnswer, err)
+	}
+	return authorisation{id: id, lastFour: c.LastFour}, nil
 }
 
 // key is the call's, or a digest of it where it is too long for the card company.

@@ -30,9 +30,9 @@ func (s service) deliver(ctx context.Context, in contract.SendRequest) (contract
 	}
 	var rejected *mail.RejectedError
 	if err := s.sender.Send(ctx, m); errors.As(err, &rejected) {
-		return contract.Sent{}, skald.Refuse(contract.ReasonMailbox, "%v", rejected)
+		return contract.Sent{}, skald.Refuse(contract.ReasonMailbox, "%s: %v", in.Email, rejected)
 	} else if err != nil {
-		return contract.Sent{}, err
+		return contract.Sent{}, fmt.Errorf("%s: %w", contract.SaidNoMail, err)
 	}
 	return contract.Sent{MessageID: s.sender.MessageID(m.Key), Sent: time.Now().UTC().Truncate(time.Microsecond)}, nil
 }
