@@ -24,6 +24,7 @@ type Config struct {
 	Participants map[string]Participant
 
 	MaxInFlight int           // sagas with a call under way until starts are refused with *OverloadError; 20,000
+	MaxOpen     int           // sagas without an outcome until starts are refused; 200,000
 	Retention   time.Duration // ended sagas are pruned after this; 30 days; negative: never
 	Observer    Observer      // metrics; none
 	Logger      *slog.Logger  // never gets payloads; none
@@ -35,7 +36,8 @@ type Participant struct {
 	Invoker participant.Invoker
 	// Level is what the participant promises when a call reaches it twice. It must be stated: participant.L2 with the barrier.
 	Level participant.Level
-	// MaxCalls bounds concurrent actions; 256. Compensations have room of their own, as much again.
+	// MaxCalls bounds concurrent actions; 256. Compensations have room of their own, as much again. While eight times as many actions wait, starts
+	// are refused with *OverloadError.
 	MaxCalls int
 	// Failures is the number of unknown results in a row after which the participant is left alone for Pause; 20, and negative for never.
 	Failures int
@@ -64,7 +66,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	e := &Engine{plans: make(map[string]*plan.Plan), levels: make(map[string]participant.Level)}
 	oc := orchestrator.Config{
 		Store: c.Store, Participants: make(map[string]orchestrator.Participant, len(c.Participants)),
-		MaxInFlight: c.MaxInFlight, Retention: c.Retention, Observer: c.Observer, Logger: c.Logger,
+		MaxInFlight: c.MaxInFlight, MaxOpen: c.MaxOpen, Retention: c.Retention, Observer: c.Observer, Logger: c.Logger,
 	}
 	for _, s := range c.Sagas {
 		p := s.compiledPlan()

@@ -35,6 +35,8 @@ var (
 	ErrInput = orchestrator.ErrInput
 	// ErrTooLarge says that an input has more than 1 MiB.
 	ErrTooLarge = orchestrator.ErrTooLarge
+	// ErrText says that a business key, a traceparent or a name is longer than 256 bytes or no text.
+	ErrText = orchestrator.ErrText
 	// ErrID says that a saga's id has characters or a length that cannot be used.
 	ErrID = journal.ErrID
 	// ErrStopped says that the engine is stopping or had to stop. What is durable goes on after the next start.

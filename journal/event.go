@@ -102,6 +102,7 @@ type Event struct {
 	Version    string
 	Mode       Mode
 	Key        string // business key, for searching
+	Trace      string // W3C traceparent of whoever started it
 
 	// Of CancelRequested, IncidentResolved, and the StepDone, StepSkipped or CompensationDone with which an operator ended a step.
 	Verb Verb

@@ -58,6 +58,7 @@ const (
 	fieldVerb       = 14
 	fieldBy         = 15
 	fieldEpoch      = 16
+	fieldTrace      = 17
 )
 
 // Append encodes e at the end of dst and returns the longer slice and the chain's next value. A record is its body's length
@@ -89,7 +90,8 @@ func appendBody(b []byte, e *Event) []byte {
 	b = appendString(b, fieldKey, e.Key)
 	b = appendString(b, fieldVerb, e.Verb)
 	b = appendString(b, fieldBy, e.By)
-	return appendInt(b, fieldEpoch, e.Epoch)
+	b = appendInt(b, fieldEpoch, e.Epoch)
+	return appendString(b, fieldTrace, e.Trace)
 }
 
 // cut shortens a text to MaxDetail bytes without leaving half a character, and replaces bytes that are no text: a string of Protocol Buffers is UTF-8.
@@ -241,5 +243,7 @@ func (e *Event) setBytes(field uint64, v []byte) {
 		e.Verb = Verb(v)
 	case fieldBy:
 		e.By = string(v)
+	case fieldTrace:
+		e.Trace = string(v)
 	}
 }

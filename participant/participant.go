@@ -124,6 +124,7 @@ type Answer struct {
 	Reason     string        // reason code, of Refused
 	Detail     string        // words for a person
 	RetryAfter time.Duration // of Unknown: ask again no earlier than this; 0 leaves it to the caller
+	Working    bool          // of Unknown: the participant is still at it, which is no failure: only a deadline ends the asking
 }
 
 // Reason codes that Skald itself gives. All begin with "skald.", which is reserved.

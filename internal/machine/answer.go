@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"math"
 	"time"
 
 	"github.com/skaldhq/skald/internal/plan"
@@ -13,48 +14,59 @@ type Answer struct {
 	Step         int
 	Compensation bool
 	participant.Answer
-	Now    time.Time
-	Jitter float64 // drawn by the driver from -1 to 1; spreads the pause before the next attempt
+	NotAsked bool // no call was made: it says nothing about the effect
+	Unmapped bool // no call was made, because the input could not be made; Detail says why
+	Now      time.Time
+	Jitter   float64 // drawn by the driver from -1 to 1; spreads the pause before the next attempt
 }
 
 // thinAfter is the number of attempts after which only every tenth is recorded, so that years of retries fit into a journal.
 const thinAfter = 100
 
+// roomy is the length of a journal from which on attempts are no longer recorded: the rest is kept for what decides.
+const roomy = journal.MaxEvents * 9 / 10
+
 // Answered turns an answer into what is to be recorded. Late answers are kept as evidence and revive nothing.
 func (m *Machine) Answered(s *State, a Answer, cmds []Command) []Command {
 	b := plan.One(a.Step)
+	st := &s.Steps[a.Step]
+	switch {
+	case a.NotAsked:
+		a.Class, a.Reason = participant.Unknown, ReasonNotAsked
+	case a.Unmapped:
+		a.Class, a.Reason = participant.Refused, ReasonMapping
+	default:
+		st.Tried = true
+	}
 	if a.Compensation {
 		if s.Phase != Compensating || s.Undone.Has(a.Step) {
 			return cmds
 		}
 		return m.compensationAnswered(s, a, cmds)
 	}
-	if s.settled().Has(a.Step) || s.Phase != Running {
-		late := s.Phase == Running && s.Flying.Has(a.Step)
-		if late {
-			s.Flying &^= b
-		}
-		if a.Class != participant.Unknown {
+	if s.Phase != Running {
+		return cmds // it has its outcome, or turned back after an operator had decided this step
+	}
+	if s.settled().Has(a.Step) {
+		s.Flying &^= b
+		if a.Class != participant.Unknown && !a.Unmapped {
 			return append(cmds, m.event(a, journal.StepAnsweredLate, a.Reason))
 		}
-		if late {
-			return m.next(s, cmds)
-		}
-		return cmds
+		return m.next(s, cmds)
 	}
 	switch {
 	case a.Class == participant.Done:
 		return append(cmds, m.event(a, journal.StepDone, ""))
-	case a.Class == participant.Refused && m.mayRefuse(a):
+	case a.Class == participant.Refused && m.mayRefuse(st, a):
 		return append(cmds, m.event(a, journal.StepRefused, a.Reason))
 	}
 	return m.undecided(s, a, cmds)
 }
 
-// mayRefuse says whether a refusal turns the saga back. One of a retriable step does not, and a conflict over the key is no
-// business refusal.
-func (m *Machine) mayRefuse(a Answer) bool {
-	return m.Plan.Steps[a.Step].Kind != participant.Retriable && a.Reason != participant.ReasonConflict
+// mayRefuse says whether a refusal turns the saga back as one without effect. One of a retriable step does not; a conflict over the key is no
+// business refusal; and an input that cannot be made says nothing about calls that were made before.
+func (m *Machine) mayRefuse(st *StepState, a Answer) bool {
+	return m.Plan.Steps[a.Step].Kind != participant.Retriable && a.Reason != participant.ReasonConflict && !(a.Unmapped && st.Tried)
 }
 
 // undecided goes on after an answer that does not decide the step.
@@ -62,17 +74,27 @@ func (m *Machine) undecided(s *State, a Answer, cmds []Command) []Command {
 	step := &m.Plan.Steps[a.Step]
 	attempt := s.Steps[a.Step].Attempt
 	mayFail := step.Kind == participant.Compensatable || step.Kind == participant.ReadOnly
+	tried := s.Steps[a.Step].Tried
+	end := journal.StepFailed
+	if !tried {
+		end = journal.StepRefused // no call was ever made: there is no effect
+	}
 	switch {
-	case mayFail && s.Turning():
-		return append(cmds, m.event(a, journal.StepFailed, ReasonAbandoned))
-	case mayFail && m.unsafe.Has(a.Step):
-		return append(cmds, m.event(a, journal.StepFailed, ReasonUnknown))
-	case mayFail && step.Retry.Exhausted(attempt):
+	case !mayFail:
+	case s.Turning() && !tried:
+		return append(cmds, m.event(a, journal.StepSkipped, ReasonAbandoned))
+	case s.Turning():
+		return append(cmds, m.event(a, end, ReasonAbandoned))
+	case a.Unmapped:
+		return append(cmds, m.event(a, end, ReasonMapping))
+	case m.unsafe.Has(a.Step) && !a.NotAsked:
+		return append(cmds, m.event(a, end, ReasonUnknown))
+	case step.Retry.Exhausted(attempt) && !a.Working:
 		reason := ReasonExhausted
 		if a.Class == participant.Refused {
 			reason = a.Reason
 		}
-		return append(cmds, m.event(a, journal.StepFailed, reason))
+		return append(cmds, m.event(a, end, reason))
 	}
 	return m.retry(s, a, step.Retry, journal.StepRetrying, cmds)
 }
@@ -88,16 +110,18 @@ func (m *Machine) compensationAnswered(s *State, a Answer, cmds []Command) []Com
 // longest pause; what cannot be asked again safely is held until an operator decides.
 func (m *Machine) retry(s *State, a Answer, r plan.Retry, kind journal.Kind, cmds []Command) []Command {
 	st := &s.Steps[a.Step]
-	held := m.unsafe.Has(a.Step)
-	refused := a.Class == participant.Refused
-	pause := r.Delay(st.Attempt)
-	if refused {
-		pause = plan.MaxBackoff
-	}
-	pause = time.Duration(float64(pause) * (1 + r.Jitter*a.Jitter))
-	pause = min(max(pause, a.RetryAfter), plan.MaxBackoff)
+	again := st.Again
+	held := m.unsafe.Has(a.Step) && !a.NotAsked && !again
+	refused := a.Class == participant.Refused && !again
 	c := m.event(a, kind, a.Reason)
 	c.Event.Attempt, c.Event.Payload = st.Attempt, nil
+	if a.Working { // the attempt goes on
+		c.Event.Attempt--
+	}
+	pause := pauseAfter(r, st.Attempt, refused, a)
+	if again { // with the input that an operator gave meanwhile
+		pause, st.Again = 0, false
+	}
 	if !held {
 		c.Event.At = a.Now.Add(pause)
 	}
@@ -106,7 +130,7 @@ func (m *Machine) retry(s *State, a Answer, r plan.Retry, kind journal.Kind, cmd
 		reason = ReasonUnknown
 	}
 	opens := (refused || held) && st.Incident != reason
-	if !opens && !held && st.Attempt > thinAfter && st.Attempt%10 != 0 {
+	if thin := s.Seq > roomy || st.Attempt > thinAfter && st.Attempt%10 != 0; thin && !opens && !held {
 		s.retry(a.Step, &c.Event)
 		return cmds
 	}
@@ -116,6 +140,17 @@ func (m *Machine) retry(s *State, a Answer, r plan.Retry, kind journal.Kind, cmd
 		cmds[len(cmds)-1].Event.Payload = nil
 	}
 	return cmds
+}
+
+// pauseAfter is the time until the next attempt, spread by jitter. What the participant asks for is not undercut.
+func pauseAfter(r plan.Retry, attempt uint32, refused bool, a Answer) time.Duration {
+	pause := r.Delay(attempt)
+	if refused {
+		pause = plan.MaxBackoff
+	}
+	pause = time.Duration(float64(pause) * (1 + r.Jitter*a.Jitter))
+	asked := time.Duration(float64(a.RetryAfter) * (1 + r.Jitter*math.Abs(a.Jitter)))
+	return min(max(pause, asked), plan.MaxBackoff)
 }
 
 func (m *Machine) event(a Answer, kind journal.Kind, reason string) Command {

@@ -27,8 +27,11 @@ const (
 	ReasonUnknown = "skald.unknown_result"
 	// ReasonSlow opens an incident for a step or compensation that must succeed and has not for a while.
 	ReasonSlow = "skald.no_progress"
-	// ReasonMapping refuses a step whose input could not be made.
+	// ReasonMapping refuses a step whose input could not be made. If a call of it may have been made before, it is no refusal: the step fails,
+	// or is held.
 	ReasonMapping = "skald.mapping"
+	// ReasonNotAsked stands at an attempt for which no call was made, because the participant is left alone for a while.
+	ReasonNotAsked = "skald.not_asked"
 )
 
 // Machine runs the sagas of one plan. It is immutable and may be shared.
@@ -38,6 +41,7 @@ type Machine struct {
 	unsafe   plan.Set // cannot be asked again when the result is unknown
 	intent   plan.Set // the intent must be durable before the call
 	unstored plan.Set // asked again they might answer otherwise
+	strict   plan.Set // the result must be durable before the next call
 	undoable plan.Set
 }
 
@@ -47,6 +51,9 @@ func New(p *plan.Plan, levels []participant.Level) *Machine {
 	for i := range p.Steps {
 		strict := p.Durability == plan.Strict || p.Steps[i].Strict
 		readonly := p.Steps[i].Kind == participant.ReadOnly
+		if strict {
+			m.strict |= plan.One(i)
+		}
 		if levels[i] == participant.L0 && !readonly {
 			m.unsafe |= plan.One(i)
 		}
@@ -187,6 +194,9 @@ func (m *Machine) turn(s *State, cmds []Command) []Command {
 		for i := range (waiting &^ s.recording).All {
 			s.recording |= plan.One(i)
 			c := record(journal.StepFailed, m.Plan.Steps[i].Name)
+			if !s.Steps[i].Tried {
+				c.Event.Kind = journal.StepSkipped // no call was ever made
+			}
 			c.Event.Reason = ReasonAbandoned
 			cmds = append(cmds, c)
 		}
@@ -217,7 +227,7 @@ func (m *Machine) decide(s *State, c Command, cmds []Command) []Command {
 
 // Owed is the set of steps that must be undone before a compensating saga has its outcome: all that took effect or may have.
 func (m *Machine) Owed(s *State) plan.Set {
-	return (s.Asked | s.Maybe) &^ s.Refused & m.undoable
+	return (s.Asked&^s.Skipped | s.Maybe) &^ s.Refused & m.undoable
 }
 
 func (m *Machine) backward(s *State, cmds []Command) []Command {
@@ -251,6 +261,9 @@ func (m *Machine) asked(s *State, e *journal.Event, i int, cmds []Command) []Com
 			st.Wait = max(st.Wait, s.Steps[j].Settled)
 		}
 	}
+	for j := range (m.Plan.Anc[i] & m.strict).All {
+		st.Wait = max(st.Wait, s.Steps[j].Settled)
+	}
 	return m.call(s, i, cmds)
 }
 
@@ -269,11 +282,8 @@ func (m *Machine) compensationAsked(s *State, e *journal.Event, i int, cmds []Co
 // first begins the asking for a step or its compensation.
 func (m *Machine) first(s *State, i int, e *journal.Event) {
 	st := &s.Steps[i]
-	st.Attempt, st.Since = 1, micros(e.Time)
+	st.Attempt, st.Since, st.Tried, st.Again = 1, micros(e.Time), false, false
 	m.alarm(st, st.Since)
-	if s.Phase == Running && m.Plan.Steps[i].Retry.Attempts > 0 {
-		st.Alarm = 0 // it ends by itself
-	}
 }
 
 // alarm sets when an incident opens if there is no progress.
@@ -311,8 +321,11 @@ func (m *Machine) settled(s *State, e *journal.Event, i int, cmds []Command) []C
 		s.Refused |= b
 		s.Flying &^= b
 		s.blame(i, e.Reason)
-	case journal.StepSkipped:
+	case journal.StepSkipped: // by an operator it may be skipped while its call is still under way
 		s.Skipped |= b
+		if e.Verb == "" {
+			s.Flying &^= b
+		}
 	case journal.StepFailed: // by a deadline it may fail while its call is still under way
 		s.Failed |= b
 		s.blame(i, e.Reason)
@@ -344,6 +357,9 @@ func (m *Machine) expired(s *State, i int, cmds []Command) []Command {
 	}
 	s.recording |= plan.One(i)
 	c := record(journal.StepFailed, m.Plan.Steps[i].Name)
+	if !s.Steps[i].Tried && !s.Flying.Has(i) {
+		c.Event.Kind = journal.StepRefused // no call was ever made: there is no effect
+	}
 	c.Event.Reason = ReasonDeadline
 	return append(cmds, c)
 }
@@ -352,8 +368,12 @@ func (m *Machine) expired(s *State, i int, cmds []Command) []Command {
 func (m *Machine) recovered(s *State, cmds []Command) []Command {
 	s.Flying, s.recording, s.deciding = 0, 0, false
 	if s.Phase == Running && !s.Turning() {
-		// The journal's lost end may hold any further call. Once a saga is turning, its journal holds every call it made before.
-		s.Maybe |= m.undoable
+		// The journal's lost end may hold any further call, but for those whose intent is waited for. Once a saga is turning, its journal
+		// holds every call it made before.
+		s.Maybe |= m.undoable &^ m.intent
+	}
+	for i := range m.open(s).All {
+		s.Steps[i].Tried = true
 	}
 	if s.Phase == Running && !s.Turning() || s.Phase == Compensating {
 		for i := range m.open(s).All {

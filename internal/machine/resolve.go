@@ -35,6 +35,9 @@ func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload [
 	if s.Phase.Ended() {
 		return ErrEnded
 	}
+	if s.Seq > journal.MaxEvents && (verb == journal.VerbRetry || verb == journal.VerbReplace) {
+		return fmt.Errorf("%w: its journal is full; it is retried by itself, or end the step with skip or done", ErrVerb)
+	}
 	switch verb {
 	case journal.VerbRetry, journal.VerbReplace, journal.VerbSkip, journal.VerbDone:
 	default:
@@ -109,7 +112,7 @@ func (m *Machine) resolved(s *State, e *journal.Event, i int, cmds []Command) []
 	back := s.Phase == Compensating
 	switch e.Verb {
 	case journal.VerbReplace:
-		st.Input = e.Payload
+		st.Input, st.Again = e.Payload, s.Flying.Has(i)
 		return m.askNow(s, i, cmds)
 	case journal.VerbRetry:
 		return m.askNow(s, i, cmds)
@@ -133,7 +136,7 @@ func (m *Machine) resolved(s *State, e *journal.Event, i int, cmds []Command) []
 
 func (m *Machine) askNow(s *State, i int, cmds []Command) []Command {
 	if s.Flying.Has(i) {
-		return cmds // the call under way is the retry
+		return cmds // the call under way is the retry; one with another input follows it (Again)
 	}
 	return m.call(s, i, cmds)
 }

@@ -56,6 +56,8 @@ type StepState struct {
 	Next     int64  // when it is asked again: microseconds; 0 while it is not waiting
 	Wait     uint64 // its calls wait until this is durable
 	Settled  uint64 // sequence number of the event that decided it
+	Tried    bool   // a call was made, or may have been: until then there is no effect
+	Again    bool   // an operator replaced the input while a call was under way
 	Held     bool   // waits for an operator
 	Expired  bool
 	Incident string // reason of its open incident
@@ -84,6 +86,7 @@ func (s *State) blame(step int, reason string) {
 func (s *State) retry(i int, e *journal.Event) {
 	st := &s.Steps[i]
 	st.Attempt, st.Next = e.Attempt+1, micros(e.At)
+	st.Tried = st.Tried || e.Reason != ReasonNotAsked
 	s.Flying &^= plan.One(i)
 	st.Held = st.Next == 0
 }

@@ -159,7 +159,9 @@ func (c *checker) limits(p *Plan) {
 			c.add(s.Name, fmt.Sprintf("it joins %d branches without a deadline and could wait for ever", p.Preds[i].Len()),
 				"give the step or the saga a Deadline")
 		}
-		if s.Kind != participant.ReadOnly && p.IncidentAfter < 0 && s.Deadline == 0 && p.Deadline == 0 {
+		if s.Kind == participant.Compensatable && p.IncidentAfter < 0 {
+			c.add(s.Name, "its compensation would be asked again without end, with no incident to show it", "leave IncidentAfter at its default, or give a positive duration")
+		} else if s.Kind != participant.ReadOnly && p.IncidentAfter < 0 && s.Deadline == 0 && p.Deadline == 0 {
 			c.add(s.Name, "it is asked again without end, with no deadline and no incident to show it",
 				"give it a Deadline, or leave IncidentAfter at its default")
 		}

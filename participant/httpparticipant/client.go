@@ -188,6 +188,7 @@ func (c *Client) answer(call participant.Call, res *http.Response, body []byte) 
 		return a
 	case http.StatusTooEarly, http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		a.RetryAfter = retryAfter(res.Header.Get("Retry-After"), time.Now())
+		a.Working = status == http.StatusTooEarly
 	}
 	a.Detail = c.words(call, status, p)
 	return a
