@@ -2,10 +2,12 @@ package machine_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
@@ -45,7 +47,7 @@ func newBench(t *testing.T, level participant.Level) *bench {
 		if kinds[i] == participant.Compensatable {
 			s.Compensation = "x.un" + name
 		}
-		if name == "sign" {
+		if name == "take" {
 			s.ReadsOf = []string{"look"}
 		}
 		d.Steps = append(d.Steps, s)
@@ -105,7 +107,7 @@ func (b *bench) done(steps ...string) {
 
 func (b *bench) wants(want ...string) {
 	b.t.Helper()
-	if diff := cmp.Diff(want, b.said); diff != "" {
+	if diff := cmp.Diff(want, b.said, cmpopts.EquateEmpty()); diff != "" {
 		b.t.Errorf("(-want +got):\n%s", diff)
 	}
 	b.said = nil
@@ -128,7 +130,7 @@ func TestEveryAnswerOfEveryKind(t *testing.T) {
 		answer participant.Answer
 		want   []string
 	}{
-		{"look", l2, isDone, []string{"step done look", "step asked hold", "step asked take", "call hold#1 after 1", "call take#1 after 1"}},
+		{"look", l2, isDone, []string{"step done look", "step asked hold", "step asked take", "call hold#1 after 1", "call take#1 after 3"}},
 		{"look", l2, isRefused, []string{"step refused look No", "saga compensating look No", "saga compensated", "announce"}},
 		{"look", l2, isUnknown, []string{"step retrying look"}},
 		{"look", l0, isUnknown, []string{"step retrying look"}},
@@ -226,15 +228,23 @@ func TestWaitingSiblingIsGivenUpWhenTheSagaTurnsBack(t *testing.T) {
 
 func TestUnstoredAnswerIsDurableBeforeItIsUsed(t *testing.T) {
 	b := newBench(t, participant.L2)
-	b.done("look", "hold")
-	b.answer("take", isDone)
-	b.wants("step done take", "step asked sign", "call sign#1 after 8") // the pivot's own intent, which comes after the answer it reads
+	b.answer("look", isDone) // hold does not read the answer, take does
+	b.wants("step done look", "step asked hold", "step asked take", "call hold#1 after 1", "call take#1 after 3")
 }
 
-func TestStrictStepsWaitForTheirIntent(t *testing.T) {
+func TestStrictStepsWaitForTheirIntentAndAreWaitedFor(t *testing.T) {
 	b := newBench(t, participant.L2)
 	p := *b.m.Plan
+	p.Steps = append([]plan.Step(nil), p.Steps...)
+	p.Steps[0].Strict, p.Steps[1].Strict = true, true
+	b.m = machine.New(&p, []participant.Level{participant.L2, participant.L2, participant.L2, participant.L2, participant.L2})
+	b.answer("look", isDone)
+	b.wants("step done look", "step asked hold", "step asked take", "call hold#1 after 4", "call take#1 after 3")
+	b.done("hold", "take")
+	b.answer("sign", isDone)
+	b.wants("step done sign", "step asked tell", "call tell#1 after 6") // the result of hold
 	p.Durability = plan.Strict
+	b = newBench(t, participant.L2)
 	b.m = machine.New(&p, []participant.Level{participant.L2, participant.L2, participant.L2, participant.L2, participant.L2})
 	b.answer("look", isDone)
 	b.wants("step done look", "step asked hold", "step asked take", "call hold#1 after 4", "call take#1 after 5")
@@ -281,7 +291,7 @@ func TestRecoveryOfEachLevel(t *testing.T) {
 		want  []string
 	}{
 		{participant.L2, nil, []string{"saga recovered", "call look#1 after 1"}},
-		{participant.L2, []string{"look"}, []string{"saga recovered", "call hold#1 after 1", "call take#1 after 1"}},
+		{participant.L2, []string{"look"}, []string{"saga recovered", "call hold#1 after 1", "call take#1 after 3"}},
 		{participant.L1, []string{"look"}, []string{"saga recovered", "call hold#1 after 4", "call take#1 after 5"}},
 		{participant.L0, []string{"look"}, []string{
 			"saga recovered", "step failed hold skald.unknown_result", "step failed take skald.unknown_result", "saga compensating hold skald.unknown_result",
@@ -346,5 +356,180 @@ func TestJournalOfAnotherDefinitionIsRefused(t *testing.T) {
 		if _, err := b.m.Apply(&b.s, &e, nil); err == nil {
 			t.Errorf("applied %+v", e)
 		}
+	}
+}
+
+func (b *bench) hear(step string, a machine.Answer) {
+	b.t.Helper()
+	a.Step, _ = b.m.Plan.Index(step)
+	a.Compensation = b.s.Phase == machine.Compensating
+	if a.Now.IsZero() {
+		a.Now = at(0)
+	}
+	b.do(b.m.Answered(&b.s, a, nil)...)
+}
+
+func TestInputThatCannotBeMadeIsARefusalOnlyIfNoCallWasMade(t *testing.T) {
+	unmapped := machine.Answer{Unmapped: true}
+	for _, tt := range []struct {
+		step  string
+		tried bool
+		want  []string
+	}{
+		{"look", false, []string{"step refused look skald.mapping", "saga compensating look skald.mapping", "saga compensated", "announce"}},
+		{"look", true, []string{"step failed look skald.mapping", "saga compensating look skald.mapping", "saga compensated", "announce"}},
+		{"hold", false, []string{"step refused hold skald.mapping"}},
+		{"hold", true, []string{"step failed hold skald.mapping"}},
+		{"sign", false, []string{
+			"step refused sign skald.mapping", "saga compensating sign skald.mapping", "compensation asked hold", "compensation asked take",
+			"compensate hold#1 after 10", "compensate take#1 after 10",
+		}},
+		{"sign", true, []string{"step retrying sign skald.mapping", "incident opened sign skald.mapping"}},
+		{"tell", false, []string{"step retrying tell skald.mapping", "incident opened tell skald.mapping"}},
+	} {
+		t.Run(fmt.Sprint(tt.step, " tried ", tt.tried), func(t *testing.T) {
+			b := newBench(t, participant.L2)
+			b.done(map[string][]string{"hold": {"look"}, "sign": {"look", "hold", "take"}, "tell": {"look", "hold", "take", "sign"}}[tt.step]...)
+			if tt.tried {
+				b.answer(tt.step, isUnknown)
+				b.do(b.m.Due(&b.s, at(time.Second), nil)...)
+				b.said = nil
+			}
+			b.hear(tt.step, unmapped)
+			b.wants(tt.want...)
+		})
+	}
+}
+
+func TestCallThatWasNotMadeSaysNothingAboutTheEffect(t *testing.T) {
+	notAsked := machine.Answer{NotAsked: true}
+	b := newBench(t, participant.L0)
+	b.done("look")
+	b.hear("hold", notAsked)
+	b.wants("step retrying hold skald.not_asked")
+	b.do(b.m.Due(&b.s, at(time.Second), nil)...)
+	b.said = nil
+	b.hear("hold", notAsked)
+	b.wants("step refused hold skald.retries_exhausted") // and so nothing to undo
+	b.answer("take", isDone)
+	b.wants("step done take", "saga compensating hold skald.retries_exhausted", "compensation asked take", "compensate take#1 after 10")
+
+	b = newBench(t, participant.L0)
+	b.done("look")
+	b.answer("take", isRefused)
+	b.said = nil
+	b.hear("hold", notAsked)
+	b.wants("step skipped hold skald.abandoned", "saga compensating take No", "saga compensated", "announce")
+}
+
+func TestWorkingParticipantIsNotGivenUp(t *testing.T) {
+	b := newBench(t, participant.L2)
+	for range 9 {
+		b.hear("look", machine.Answer{Answer: participant.Answer{Working: true, RetryAfter: time.Second}})
+		b.wants("step retrying look")
+		b.do(b.m.Due(&b.s, at(2*time.Second), nil)...)
+		b.wants("call look#1 after 1")
+	}
+	b.do(b.m.Due(&b.s, at(time.Minute), nil)...)
+	b.wants("deadline expired look", "step failed look skald.deadline")
+}
+
+func TestRecoveryAtL1CompensatesOnlyWhatWasAsked(t *testing.T) {
+	b := newBench(t, participant.L1)
+	b.do(machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.SagaRecovered}})
+	b.said = nil
+	b.answer("look", isRefused)
+	b.wants("step refused look No", "saga compensating look No", "saga compensated", "announce")
+}
+
+func TestReplacedInputIsUsedAsSoonAsTheCallUnderWayEnds(t *testing.T) {
+	b := newBench(t, participant.L2)
+	b.done("look", "hold", "take", "sign")
+	b.do(machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.IncidentResolved, Step: "tell", Verb: journal.VerbReplace, Payload: []byte(`2`)}})
+	b.wants("incident resolved tell")
+	b.answer("tell", isRefused)
+	b.wants("step retrying tell No")
+	b.do(b.m.Due(&b.s, at(0), nil)...)
+	b.wants("call tell#2 after 11") // the decision is durable first
+}
+
+func TestWhatFollowsAnOperatorsDecisionWaitsForIt(t *testing.T) {
+	b := newBench(t, participant.L2)
+	b.done("look", "hold", "take", "sign")
+	b.answer("tell", isRefused)
+	b.said = nil
+	b.do(machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.IncidentResolved, Step: "tell", Verb: journal.VerbRetry}})
+	b.wants("incident resolved tell", "call tell#2 after 13")
+}
+
+func TestPausesAreSpreadAndNeverUndercutWhatWasAskedFor(t *testing.T) {
+	p := func(a machine.Answer, jitter float64) time.Duration {
+		b := newBench(t, participant.L2)
+		for i := range b.m.Plan.Steps {
+			b.m.Plan.Steps[i].Retry.Jitter = 0.5
+		}
+		a.Jitter = jitter
+		b.hear("look", a)
+		return time.Duration(b.s.Steps[0].Next-origin) * time.Microsecond
+	}
+	late := machine.Answer{Answer: participant.Answer{RetryAfter: 20 * time.Second}}
+	for _, tt := range []struct {
+		a      machine.Answer
+		jitter float64
+		want   time.Duration
+	}{
+		{machine.Answer{}, 0, time.Second}, {machine.Answer{}, 1, 1500 * time.Millisecond}, {machine.Answer{}, -1, 500 * time.Millisecond},
+		{late, 0, 20 * time.Second}, {late, 1, 30 * time.Second}, {late, -1, 30 * time.Second},
+		{machine.Answer{Answer: participant.Answer{RetryAfter: time.Hour}}, 0, plan.MaxBackoff},
+	} {
+		if got := p(tt.a, tt.jitter); got != tt.want {
+			t.Errorf("retry after %s, jitter %g: %s, want %s", tt.a.RetryAfter, tt.jitter, got, tt.want)
+		}
+	}
+}
+
+func TestLongRetriesAreThinnedInTheJournal(t *testing.T) {
+	b := newBench(t, participant.L2)
+	b.done("look", "hold", "take", "sign")
+	recorded := 0
+	for range 1000 {
+		b.answer("tell", isUnknown)
+		recorded += len(b.said)
+		b.said = nil
+		b.do(b.m.Due(&b.s, time.UnixMicro(b.s.Steps[4].Next), nil)...)
+		for _, said := range b.said {
+			if !strings.HasPrefix(said, "call") {
+				recorded++
+			}
+		}
+		b.said = nil
+	}
+	if recorded < 180 || recorded > 200 || b.s.Steps[4].Attempt != 1001 {
+		t.Errorf("%d events for 1,000 attempts; the next is %d", recorded, b.s.Steps[4].Attempt)
+	}
+}
+
+func TestSecondAnswerToAFinishedCompensationChangesNothing(t *testing.T) {
+	b := newBench(t, participant.L2)
+	b.done("look", "hold")
+	b.answer("take", isRefused)
+	b.answer("hold", isDone)
+	b.said = nil
+	b.hear("hold", machine.Answer{Answer: isRefused, Compensation: true})
+	b.wants()
+}
+
+func TestStepWhoseResultIsReadCannotBeSkipped(t *testing.T) {
+	b := newBench(t, participant.L2)
+	p := *b.m.Plan
+	p.Steps = append([]plan.Step(nil), p.Steps...)
+	p.Steps[4].Reads = []int{4} // as if a later step read it
+	b.m = machine.New(&p, make([]participant.Level, len(p.Steps)))
+	b.done("look", "hold", "take", "sign")
+	if err := b.m.Resolvable(&b.s, journal.VerbSkip, "tell", nil); err == nil {
+		t.Error("skipped")
+	}
+	if err := b.m.Resolvable(&b.s, journal.VerbDone, "tell", []byte(`1`)); err != nil {
+		t.Error(err)
 	}
 }
