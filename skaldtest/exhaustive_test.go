@@ -1,0 +1,124 @@
+package skaldtest
+
+import (
+	"flag"
+	"sync/atomic"
+	"testing"
+
+	"github.com/skaldhq/skald/internal/plan"
+)
+
+var (
+	deep  = flag.Int("steps", 3, "crash every definition of up to this many steps at every place; 4 takes some minutes")
+	pairs = flag.Int("pairs", 2, "two faults at all pairs of places, in every definition of up to this many steps; 3 takes some minutes")
+)
+
+// refusals are the behaviours under which a definition is explored: nothing is refused, or one step is.
+func refusals(p *plan.Plan) []string {
+	all := []string{""}
+	for i := range p.Steps {
+		all = append(all, p.Steps[i].Name)
+	}
+	return all
+}
+
+// tally counts what an exhaustive exploration did.
+type tally struct{ definitions, sites, runs atomic.Int64 }
+
+// single runs one saga of a plan with every fault of a list at every place in turn, for every behaviour, and returns the first run that
+// goes wrong. It counts runs.
+func single(p *plan.Plan, what []fault, n *tally) (s setup, o outcome, bad bool) {
+	var x pool
+	defer x.close()
+	for _, step := range refusals(p) {
+		s = setup{plan: p, pool: &x, sagas: 1, ordered: true, refusing: step, script: faults{}}
+		if o = explore(s); o.violation != "" {
+			return s, o, true
+		}
+		sites := o.sites
+		n.sites.Add(int64(sites))
+		for k := range sites {
+			for _, f := range what {
+				s.script = faults{k: f}
+				o = explore(s)
+				n.runs.Add(1)
+				if o.violation != "" {
+					return s, o, true
+				}
+			}
+		}
+	}
+	return s, o, false
+}
+
+// double is single with a second fault at every place that comes after the first.
+func double(p *plan.Plan, first, second fault, n *tally) (s setup, o outcome, bad bool) {
+	var x pool
+	defer x.close()
+	for _, step := range refusals(p) {
+		s = setup{plan: p, pool: &x, sagas: 1, ordered: true, refusing: step, script: faults{}}
+		sites := explore(s).sites
+		for k := range sites {
+			s.script = faults{k: first}
+			once := explore(s)
+			if len(once.happened) == 0 {
+				continue // it cannot happen there
+			}
+			for j := k + 1; j < once.sites; j++ {
+				s.script = faults{k: first, j: second}
+				o = explore(s)
+				n.runs.Add(1)
+				if o.violation != "" {
+					return s, o, true
+				}
+			}
+		}
+	}
+	return s, o, false
+}
+
+// all runs f for every plan, on all processors, and fails with the first run that goes wrong.
+func all(t *testing.T, plans []*plan.Plan, f func(p *plan.Plan, n *tally) (setup, outcome, bool)) *tally {
+	t.Helper()
+	n := &tally{}
+	each(len(plans), func(k int) bool {
+		n.definitions.Add(1)
+		s, o, bad := f(plans[k], n)
+		if bad {
+			s, o = shrink(s, o)
+			t.Errorf("%s\n%s\nrun %s", o.violation, plans[k].Flow(), s)
+		}
+		return !bad
+	})
+	return n
+}
+
+func upTo(steps int) []*plan.Plan {
+	var plans []*plan.Plan
+	for n := 1; n <= steps; n++ {
+		every(n, func(p *plan.Plan) { plans = append(plans, p) })
+	}
+	return plans
+}
+
+func TestOrderSurvivesEveryFaultAtEveryPlace(t *testing.T) {
+	n := all(t, []*plan.Plan{orderPlan(t)}, func(p *plan.Plan, n *tally) (setup, outcome, bool) { return single(p, allFaults(), n) })
+	t.Logf("%d places, %d runs", n.sites.Load(), n.runs.Load())
+}
+
+func TestEveryDefinitionSurvivesACrashAtEveryPlace(t *testing.T) {
+	n := all(t, upTo(*deep), func(p *plan.Plan, n *tally) (setup, outcome, bool) { return single(p, []fault{crash, pause}, n) })
+	t.Logf("%d definitions of up to %d steps, %d places, %d runs with a fault", n.definitions.Load(), *deep, n.sites.Load(), n.runs.Load())
+}
+
+func TestEveryDefinitionSurvivesTwoFaults(t *testing.T) {
+	n := all(t, upTo(*pairs), func(p *plan.Plan, n *tally) (s setup, o outcome, bad bool) {
+		for _, pair := range [][2]fault{{crash, crash}, {lose, crash}, {crash, loseAnswer}, {delay, pause}} {
+			if s, o, bad = double(p, pair[0], pair[1], n); bad {
+				return s, o, bad
+			}
+		}
+		return s, o, bad
+	})
+	t.Logf("%d definitions of up to %d steps, %d runs with two faults", n.definitions.Load(), *pairs, n.runs.Load())
+}

@@ -1,0 +1,85 @@
+package skaldtest
+
+import (
+	"flag"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	seeds     = flag.Int("seeds", 500, "explore this many seeds")
+	firstSeed = flag.Uint64("first-seed", 1, "explore seeds from this one on")
+)
+
+// each runs f for n numbers on all processors, and stops early when f says so.
+func each(n int, f func(k int) bool) {
+	var next atomic.Int64
+	var done atomic.Bool
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for !done.Load() {
+				k := int(next.Add(1)) - 1
+				if k >= n {
+					return
+				}
+				if !f(k) {
+					done.Store(true)
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+func TestEverySeedEndsRight(t *testing.T) {
+	began := time.Now()
+	var mu sync.Mutex
+	seen, happened := map[string]int{}, map[fault]int{}
+	sagas, injected, steps, ran := 0, 0, 0, 0
+	each(*seeds, func(k int) bool {
+		s := someSetup(*firstSeed + uint64(k))
+		var x pool
+		defer x.close()
+		s.pool = &x
+		o := explore(s)
+		again := explore(s)
+		mu.Lock()
+		defer mu.Unlock()
+		ran++
+		sagas, injected, steps = sagas+s.sagas, injected+len(o.happened), steps+o.steps
+		for id, n := range o.seen {
+			seen[id] += n
+		}
+		for _, f := range o.happened {
+			happened[f]++
+		}
+		if o.hash != again.hash || o.steps != again.steps {
+			t.Errorf("seed %d is not the same when it is run again", s.seed)
+			return false
+		}
+		if o.violation != "" {
+			t.Errorf("seed %d: %s\nfaults %s", s.seed, o.violation, o.happened)
+			return false
+		}
+		return true
+	})
+	t.Logf("%d seeds in %s: %d sagas, %d faults, %d steps", ran, time.Since(began).Round(time.Millisecond), sagas, injected, steps)
+	for _, f := range slices.Sorted(maps.Keys(happened)) {
+		t.Logf("  %-15s %d", f, happened[f])
+	}
+	for _, id := range slices.Sorted(maps.Keys(seen)) {
+		t.Logf("  %-12s %d", id, seen[id])
+	}
+	for _, id := range strings.Fields("F01 F02 F03 F04 F05 F06 F07 F08 F09 F10 F11 F16 F17 F18 F19 F20-full F20-refused F21 F22 F24 F25 F29 F30 F32 F34 F35") {
+		if ran == *seeds && ran >= 500 && seen[id] == 0 {
+			t.Errorf("%s never happened, so nothing was shown about it", id)
+		}
+	}
+}

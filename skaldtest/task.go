@@ -1,0 +1,254 @@
+package skaldtest
+
+import (
+	"container/heap"
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"time"
+)
+
+// task is a thread of a world. It goes on only when the world says so, up to its next gate; so exactly one runs at a time.
+type task struct {
+	*coroutine
+	name   string
+	p      *process    // nil: it belongs to the world and survives every crash
+	ready  func() bool // nil: it may go on
+	server bool        // it is inside the store, which goes on when its process is paused or killed
+}
+
+// coroutine runs one function after another. Most of what a task costs is its stack, which the next one then need not grow.
+type coroutine struct {
+	resume func() (struct{}, bool)
+	stop   func()
+	yield  func(struct{}) bool
+	f      func() // nil: it waits for one
+}
+
+// pool keeps coroutines that wait for a function. It is for one world at a time.
+type pool struct{ idle []*coroutine }
+
+func (x *pool) get(f func()) *coroutine {
+	if n := len(x.idle); n > 0 {
+		c := x.idle[n-1]
+		x.idle = x.idle[:n-1]
+		c.f = f
+		return c
+	}
+	c := &coroutine{f: f}
+	c.resume, c.stop = iter.Pull(func(yield func(struct{}) bool) {
+		c.yield = yield
+		for more := true; more; more = yield(struct{}{}) {
+			c.f()
+			c.f = nil
+		}
+	})
+	return c
+}
+
+// close ends the coroutines.
+func (x *pool) close() {
+	for _, c := range x.idle {
+		c.stop()
+	}
+	x.idle = nil
+}
+
+// abandoned unwinds a task whose process crashed.
+type abandoned struct{}
+
+// spawn begins a task. It does not run before the caller reaches its next gate.
+func (w *world) spawn(p *process, name string, f func()) {
+	t := &task{name: name, p: p}
+	t.coroutine = w.pool.get(func() {
+		defer func() {
+			switch v := recover().(type) {
+			case nil, abandoned:
+			default:
+				w.violate("panic in %s: %v\n%s", name, v, debug.Stack())
+			}
+		}()
+		f()
+	})
+	w.tasks = append(w.tasks, t)
+}
+
+// gate is where another task may go on.
+func (w *world) gate() { w.park(nil) }
+
+// park holds the task until it is ready.
+func (w *world) park(ready func() bool) {
+	t := w.current
+	t.ready = ready
+	if !t.yield(struct{}{}) {
+		panic(abandoned{})
+	}
+}
+
+// until holds the task until it is ready or the time has passed; it says which.
+func (w *world) until(d time.Duration, ready func() bool) bool {
+	over := false
+	timer := w.after(d, func() { over = true })
+	w.park(func() bool { return over || ready() })
+	timer.cancelled = true
+	return ready()
+}
+
+// sleep holds the task for a while.
+func (w *world) sleep(d time.Duration) {
+	over := false
+	w.after(d, func() { over = true })
+	w.park(func() bool { return over })
+}
+
+// timer is something that happens at a time.
+type timer struct {
+	at        time.Duration
+	n         int // timers of the same time fire in the order in which they were set
+	f         func()
+	cancelled bool
+	fired     bool
+}
+
+// timers is a heap of timers.
+type timers []*timer
+
+// Len implements heap.Interface.
+func (x timers) Len() int { return len(x) }
+
+// Less implements heap.Interface.
+func (x timers) Less(i, j int) bool {
+	return x[i].at < x[j].at || x[i].at == x[j].at && x[i].n < x[j].n
+}
+
+// Swap implements heap.Interface.
+func (x timers) Swap(i, j int) { x[i], x[j] = x[j], x[i] }
+
+// Push implements heap.Interface.
+func (x *timers) Push(v any) { *x = append(*x, v.(*timer)) }
+
+// Pop implements heap.Interface.
+func (x *timers) Pop() any {
+	old := *x
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*x = old[:len(old)-1]
+	return last
+}
+
+// after sets a timer. Its function must not block; it may spawn.
+func (w *world) after(d time.Duration, f func()) *timer {
+	w.timed++
+	t := &timer{at: w.now + max(d, 0), n: w.timed, f: f}
+	heap.Push(&w.timers, t)
+	return t
+}
+
+// fire fires what is due.
+func (w *world) fire() {
+	for len(w.timers) > 0 && (w.timers[0].at <= w.now || w.timers[0].cancelled) {
+		t := heap.Pop(&w.timers).(*timer)
+		if !t.cancelled {
+			t.fired = true
+			t.f()
+		}
+	}
+}
+
+// run lets tasks go on until nothing is left to happen, or something is wrong.
+func (w *world) run() {
+	defer w.end()
+	for w.violation == "" {
+		w.fire()
+		w.tend()
+		t := w.pick()
+		if t == nil {
+			if len(w.timers) == 0 {
+				return
+			}
+			w.now = max(w.now, w.timers[0].at)
+			continue
+		}
+		w.step(t)
+		w.steps++
+		w.now += time.Microsecond
+		if w.steps > maxSteps || w.now > w.lastFault+maxQuiet {
+			w.violate("no end in sight, %s after the last fault:%s", w.now-w.lastFault, w.unended())
+		}
+	}
+}
+
+// Bounds of a run.
+const (
+	maxSteps = 400_000
+	maxQuiet = 12 * time.Hour
+)
+
+func (w *world) step(t *task) {
+	w.current = t
+	w.mix(uint64(len(t.name)), uint64(w.now))
+	if t.resume(); t.f == nil {
+		w.pool.idle = append(w.pool.idle, t.coroutine)
+		for i, x := range w.tasks {
+			if x == t {
+				w.tasks = append(w.tasks[:i], w.tasks[i+1:]...)
+				break
+			}
+		}
+	}
+	w.current = nil
+}
+
+// pick chooses who goes on: by chance, or, without, the one that has been there longest.
+func (w *world) pick() *task {
+	w.able = w.able[:0]
+	for _, t := range w.tasks {
+		if t.p != nil && t.p.paused && !t.server {
+			continue
+		}
+		if t.ready == nil || t.ready() {
+			if w.rand == nil {
+				return t
+			}
+			w.able = append(w.able, t)
+		}
+	}
+	if len(w.able) == 0 {
+		return nil
+	}
+	k := w.rand.IntN(len(w.able))
+	w.mix(uint64(k))
+	return w.able[k]
+}
+
+// reap ends the tasks of dead processes, but for what they have under way inside the store.
+func (w *world) reap() {
+	kept := w.tasks[:0]
+	for _, t := range w.tasks {
+		if t.p != nil && t.p.dead && !t.server {
+			w.current = t
+			t.stop()
+			continue
+		}
+		kept = append(kept, t)
+	}
+	clear(w.tasks[len(kept):])
+	w.tasks, w.current = kept, nil
+}
+
+// end abandons whatever is left.
+func (w *world) end() {
+	for len(w.tasks) > 0 {
+		t := w.tasks[len(w.tasks)-1]
+		w.tasks = w.tasks[:len(w.tasks)-1]
+		w.current = t
+		t.stop()
+	}
+}
+
+func (w *world) violate(format string, args ...any) {
+	if w.violation == "" {
+		w.violation = fmt.Sprintf(format, args...)
+		w.note("VIOLATION", "", w.violation, 0)
+	}
+}
