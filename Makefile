@@ -23,7 +23,7 @@ help: ## list these targets
 run: ## start the order system with everything it needs, on LISTEN, with its data in DATA
 	@scripts/setup.sh go
 	@echo 'Starting. The first time Go fetches and builds for a minute or two.'
-	@mkdir -p '$(DATA)'
+	@mkdir -p -m 700 '$(DATA)'
 	@go build -o .tools/commande ./examples/commande/cmd/all
 	@LISTEN='$(LISTEN)' DATA='$(DATA)' exec .tools/commande
 

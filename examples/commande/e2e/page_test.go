@@ -18,7 +18,7 @@ func TestBrowserBuysAndOpensTheReceipt(t *testing.T) {
 	b.visit("/shop/")
 	b.click("product-CAF-001-add")
 	b.click("product-TAS-001-add")
-	b.shows("basket-total", "36.90")
+	b.shows("basket-total", "36,90")
 	b.shoot("basket")
 	bought := b.order(accepted, "ada@example.com", "CAF-002")
 	b.shows("saga-state", "CommandeConfirm")
@@ -69,7 +69,7 @@ func TestBrowserSeesTheRollback(t *testing.T) {
 	b.steps("inventaire.reserve undone", "paiement.charge refused")
 	b.run("see the published events", chromedp.WaitVisible(id("published-events")+` [data-event="PaiementCancel"]`))
 	b.click("buy-again")
-	b.shows("basket-total", "12.90")
+	b.shows("basket-total", "12,90")
 }
 
 func TestBrowserReloadsInTheMiddle(t *testing.T) {

@@ -97,6 +97,7 @@ type step struct {
 	Attempt int    `json:"attempt"`
 	Reason  string `json:"reason"`
 	Detail  string `json:"detail"`
+	By      string `json:"by"`
 }
 
 type incident struct {

@@ -41,6 +41,7 @@ type Config struct {
 
 	Pages   http.Handler // the shop, served at "/"; none
 	Mailbox http.Handler // the demonstration's mailbox, served at "/mailbox/"; none
+	SMTP    string       // the mail server that receipts leave this machine through, for the pages; none
 	Shown   []Shown      // what runs where, for the front page; default: this service and the five
 
 	MaxInFlight int          // orders under way until new ones are refused with 503; default as in skald.Config
@@ -69,6 +70,7 @@ type Orchestrator struct {
 	closing  chan struct{} // closed when no order is taken any more
 	drain    sync.Once
 	drainErr error
+	left     int // orders without an outcome when it drained
 	stop     sync.Once
 	stopErr  error
 }
@@ -222,11 +224,31 @@ func (o *Orchestrator) Drain(ctx context.Context) error {
 	o.drain.Do(func() {
 		close(o.closing)
 		o.drainErr = o.engine.Stop(ctx)
+		o.left = o.unended(ctx)
 		o.announcer.stop()
 		o.egress.Close() // so that no service waits for connections that nobody uses
 		o.services.close()
 	})
 	return o.drainErr
+}
+
+// Left is how many orders had no outcome when Drain returned: they go on after the next Start. It is 0 before.
+func (o *Orchestrator) Left() int { return o.left }
+
+// unended counts the orders without an outcome. It is told to people only, so a store that cannot be read is worth no more than the log.
+func (o *Orchestrator) unended(ctx context.Context) int {
+	n := 0
+	for filter := (skald.Filter{Definition: placeorder.Name, Unended: true, Limit: 1000}); ; {
+		page, err := o.store.List(ctx, filter)
+		if err != nil {
+			o.log.Warn("the orders that go on after the next start cannot be counted", "error", err)
+			return n
+		}
+		n += len(page.Sagas)
+		if filter.Cursor = page.Next; filter.Cursor == "" {
+			return n
+		}
+	}
 }
 
 // Stop drains, and then ends everything. Requests under way are waited for until ctx ends.

@@ -79,7 +79,8 @@ func (o *Orchestrator) system(w http.ResponseWriter, _ *http.Request) {
 		Services []Shown `json:"services"`
 		Mailbox  string  `json:"mailbox,omitempty"`
 		Metrics  string  `json:"metrics"`
-	}{o.config.Shown, "", "/metrics"}
+		SMTP     string  `json:"smtp,omitempty"`
+	}{o.config.Shown, "", "/metrics", o.config.SMTP}
 	if answer.Services == nil {
 		answer.Services = o.shown()
 	}

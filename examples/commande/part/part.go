@@ -83,6 +83,7 @@ type Part struct {
 func Start(ctx context.Context, c Config, migrations fs.FS, build Build) (*Part, error) {
 	c.Listen = cmp.Or(c.Listen, "127.0.0.1:0")
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Logger = slog.New(sparing{c.Logger.Handler()})
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("service %s cannot start: %w", c.Name, err)
 	}

@@ -26,7 +26,7 @@ func Run(args []string, env func(string) string, out, problems *os.File) int {
 	if !ok {
 		return 2
 	}
-	c.Logger = slog.New(slog.NewTextHandler(problems, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	c.Logger = slog.New(slog.NewTextHandler(problems, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	slog.SetDefault(c.Logger)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -48,7 +48,19 @@ func Run(args []string, env func(string) string, out, problems *os.File) int {
 		fmt.Fprintf(problems, "The order system has failed: %v\n", err)
 		return 1
 	}
+	fmt.Fprintln(out, stopped(s.Left()))
 	return 0
+}
+
+// stopped is the last line: that it ended, and what is not lost.
+func stopped(left int) string {
+	switch left {
+	case 0:
+		return "Stopped. Every order has its end."
+	case 1:
+		return "Stopped. 1 order goes on after the next start."
+	}
+	return fmt.Sprintf("Stopped. %d orders go on after the next start.", left)
 }
 
 // parse reads flags, whose defaults are the environment's. What is wrong is printed.

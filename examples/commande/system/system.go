@@ -96,7 +96,7 @@ func (s *System) start(ctx context.Context) (err error) {
 	}
 	s.shop, err = orchestrator.Start(ctx, orchestrator.Config{
 		Listener: s.listener, Data: s.config.Data, Services: s.services(), Pages: shop.Handler(), Mailbox: s.mailbox.Handler(),
-		Shown: s.shown(), MaxInFlight: s.config.MaxInFlight, Logger: s.log,
+		SMTP: s.config.SMTP, Shown: s.shown(), MaxInFlight: s.config.MaxInFlight, Logger: s.log,
 	})
 	if err != nil {
 		return err
@@ -145,6 +145,9 @@ func (s *System) watch(failed <-chan error) {
 
 // Failed has an error once a part had to stop by itself; the caller still stops the system.
 func (s *System) Failed() <-chan error { return s.failed }
+
+// Left is how many orders had no outcome when the system was stopped: they go on after the next start with the same data.
+func (s *System) Left() int { return s.shop.Left() }
 
 // URL is where the shop is reached, without a slash at the end.
 func (s *System) URL() string { return s.shop.URL() }

@@ -30,7 +30,7 @@ func (s service) deliver(ctx context.Context, in contract.SendRequest) (contract
 	}
 	var rejected *mail.RejectedError
 	if err := s.sender.Send(ctx, m); errors.As(err, &rejected) {
-		return contract.Sent{}, skald.Refuse(contract.ReasonMailbox, "%s: %v", in.Email, rejected)
+		return contract.Sent{}, skald.Refuse(contract.ReasonMailbox, "the mail server refuses the receipt to %s: %d %s", in.Email, rejected.Code, rejected.Text)
 	} else if err != nil {
 		return contract.Sent{}, fmt.Errorf("%s: %w", contract.SaidNoMail, err)
 	}

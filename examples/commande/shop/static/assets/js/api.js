@@ -29,6 +29,9 @@ export async function placeOrder(order, key) {
 /** One order with its steps, or a Problem with status 404. */
 export const order = (id, signal) => call("GET", orderPath(id), { signal });
 
+/** The orders that wait for a person's decision: {commandes:[{id, …}], next?}. */
+export const stuckOrders = (signal) => call("GET", "/api/commandes?incident=true&limit=100", { signal });
+
 /** Where the order's stream of server-sent events is. */
 export const orderEventsURL = (id) => `${orderPath(id)}/events`;
 
@@ -45,7 +48,7 @@ export const setSwitch = (operation, setting) =>
 /** Turns every switch off. */
 export const resetSwitches = () => call("DELETE", "/api/switches");
 
-/** What runs where: {services:[{name, address, metrics, database}], mailbox, metrics}. */
+/** What runs where: {services:[{name, address, metrics, database}], mailbox, metrics, smtp?}. */
 export const system = (signal) => call("GET", "/api/system", { signal });
 
 function orderPath(id) {

@@ -116,14 +116,16 @@ function line(basket, sku) {
       quantity.value = String(basket.quantityOf(sku) || "");
     },
   });
-  const fewer = step("minus", "One fewer", -1);
-  const more = step("plus", "One more", 1);
+  const removed = h("span", { class: "visually-hidden" }, ` ${sku}`);
+  const fewer = step("minus", "One fewer of ", -1);
+  const more = step("plus", "One more of ", 1);
 
   function step(sign, word, by) {
     return h("button", {
       type: "button", class: "step-button", "data-testid": `line-${sku}-${sign}`,
       onclick: () => basket.set(sku, basket.quantityOf(sku) + by),
-    }, icon(sign), h("span", { class: "visually-hidden" }, word));
+      "aria-labelledby": `${id}-${sign} ${id}-name`,
+    }, icon(sign), h("span", { class: "visually-hidden", id: `${id}-${sign}` }, word));
   }
 
   const element = h("li", { class: "line" },
@@ -131,12 +133,13 @@ function line(basket, sku) {
     name, price,
     h("div", { class: "stepper" }, fewer, quantity, more),
     h("button", { type: "button", class: "button plain slim", onclick: () => basket.set(sku, 0) },
-      "Remove", h("span", { class: "visually-hidden" }, ` ${sku}`)),
+      "Remove", removed),
     note);
 
   function show(product, known) {
     const n = basket.quantityOf(sku);
     name.textContent = product?.name ?? sku;
+    removed.textContent = ` ${name.textContent}`;
     price.textContent = product ? money(product.price_cents * n) : "";
     if (document.activeElement !== quantity || Number(quantity.value) !== n) quantity.value = String(n);
     quantity.removeAttribute("aria-invalid");

@@ -3,7 +3,7 @@ import { fill, h, icon, say } from "./dom.js";
 import { money } from "./format.js";
 import * as api from "./api.js";
 import * as memory from "./memory.js";
-import { testCards } from "./words.js";
+import { asSentence, testCards } from "./words.js";
 
 /** Digits in groups of four, as on a card. */
 const grouped = (text) => text.replace(/\D/g, "").slice(0, 19).replace(/(\d{4})(?=\d)/g, "$1 ");
@@ -80,10 +80,11 @@ export function checkout({ basket, showLineFaults, accepted }) {
   function refuse(problem) {
     if (!(problem instanceof api.Problem)) throw problem;
     const unplaced = complain(problem.faults);
+    const marked = problem.status === 400 || problem.status === 422;
     const wait = problem.retryAfter > 0 ? ` Try again in ${problem.retryAfter} s.` : "";
     const again = problem.unknown ? " You can safely press the button again: the order will not be placed twice." : "";
     fill(trouble, h("div", { class: "notice bad" }, icon("incident"), h("div", { class: "notice-text" },
-      h("p", null, h("b", null, problem.title, ". "), problem.detail && problem.detail !== problem.title ? problem.detail : "", wait, again),
+      h("p", null, marked ? "Please check the marked fields." : asSentence(problem.message), wait, again),
       unplaced.length > 0 && h("ul", null, unplaced.map(({ field: at, detail }) => h("li", null, at ? `${at}: ${detail}` : detail))))));
     form.parentElement?.querySelector('[aria-invalid="true"]')?.focus();
   }

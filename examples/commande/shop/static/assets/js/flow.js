@@ -1,6 +1,6 @@
 // The saga drawn: the way forward, the point of no return, two branches, and below it the way back.
 import { fill, h, icon, say } from "./dom.js";
-import { reasonInWords, stateWords, steps as known, titleOf } from "./words.js";
+import { asSentence, reasonInWords, stateWords, steps as known, titleOf } from "./words.js";
 
 /** The drawing. `show(order)` brings it up to date in place; nothing moves, so nothing is lost from view. */
 export function flow() {
@@ -54,16 +54,15 @@ function stepCell({ name, title, undo, pivot, branch }) {
     element.dataset.state = now;
     if (drawn !== now) fill(node, icon(now));
     drawn = now;
-    say(state, now === "skipped" && order.outcome !== "completed" ? "Not reached" : stateWords[now]);
+    say(state, stateText(step, now, order));
     say(more, moreWords(step, now));
-    more.title = step.detail ?? "";
     showBack(undoState(now, order.outcome), now);
   }
 
   function showBack(position) {
     if (!undo) return;
     element.querySelector(".undo").dataset.undo = position;
-    const sign = { doing: "undoing", done: "done" }[position] ?? "back";
+    const sign = { doing: "undoing", done: "done", left: "left" }[position] ?? "back";
     if (drawnBack !== sign) fill(back, icon(sign));
     drawnBack = sign;
   }
@@ -71,16 +70,25 @@ function stepCell({ name, title, undo, pivot, branch }) {
   return { element, show };
 }
 
-/** Where the way back stands at a step: not needed, still to come, under way, or done. */
+/** The state in words; a person who ended a step is not passed over. */
+function stateText({ by }, state, order) {
+  if (by && (state === "done" || state === "undone")) return `${stateWords[state]} by hand`;
+  return state === "skipped" && !by && order.outcome !== "completed" ? "Not reached" : stateWords[state];
+}
+
+/** Where the way back stands at a step: not needed, still to come, under way, done, or given up. */
 function undoState(state, outcome) {
   if (state === "undoing") return "doing";
   if (state === "undone") return "done";
+  if (state === "left") return "left";
   return outcome === "compensating" && (state === "done" || state === "failed") ? "next" : "idle";
 }
 
 function moreWords(step, state) {
+  if (step.by) return asSentence(`${(step.reason ?? "").replace(/[.]$/, "")} (${step.by})`);
   const parts = [];
-  if ((state === "retrying" || state === "running" || state === "undoing") && step.attempt > 1) parts.push(`Attempt ${step.attempt}.`);
+  const most = state !== "undoing" && step.max_tries ? ` of ${step.max_tries}` : "";
+  if ((state === "retrying" || state === "running" || state === "undoing") && step.attempt > 1) parts.push(`Attempt ${step.attempt}${most}, no answer yet.`);
   if (step.reason && state !== "done" && state !== "undone") parts.push(reasonInWords(step.reason));
   return parts.join(" ");
 }

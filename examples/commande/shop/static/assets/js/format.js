@@ -1,10 +1,11 @@
 // Money, time and counts in words. Pure functions.
 
-const euros = new Intl.NumberFormat("en-IE", { style: "currency", currency: "EUR" });
+const euros = new Intl.NumberFormat("fr-FR", { style: "currency", currency: "EUR" }); // as the receipts say it
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+const minute = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
-/** Integer cents as euros: 1290 is €12.90. */
+/** Integer cents as euros: 1290 is 12,90 €. */
 export function money(cents) {
   return euros.format(cents / 100);
 }
@@ -20,6 +21,9 @@ export function dayAndTime(instant) {
   const when = new Date(instant);
   return Number.isNaN(when.getTime()) ? "" : day.format(when);
 }
+
+/** The minute of the day, such as "22:12". */
+export const minuteOfDay = (instant) => minute.format(new Date(instant));
 
 /** Milliseconds as "38 ms", "4.2 s" or "3 min". */
 export function duration(ms) {

@@ -1,11 +1,14 @@
 // The front page: fills in what runs where.
-import { fill, h } from "./dom.js";
+import { fill, h, icon } from "./dom.js";
+import { shortId } from "./format.js";
 import * as api from "./api.js";
+import { sayMail } from "./mail.js";
 
 const services = document.getElementById("services");
+const stuck = document.getElementById("stuck");
 
-// The folder is the same for all and printed by the program; the file tells them apart.
-const fileName = (path) => (path ?? "").split("/").pop();
+// The folder is the same for all and printed by the program; the files tell them apart.
+const fileName = (path) => (path ?? "").split("/").pop(); // "…/orchestrator.db, events.db" has one folder
 
 function table(list) {
   const row = (service) => h("tr", null,
@@ -31,6 +34,7 @@ async function show() {
     fill(services, table(system.services ?? []));
     relink("mailbox", system.mailbox);
     relink("metrics", system.metrics);
+    sayMail(document.getElementById("mail-note"), system.smtp);
   } catch (problem) {
     fill(services, h("div", { class: "notice warn" },
       h("p", { class: "notice-text" }, h("b", null, "What runs here is not known. "), problem.message),
@@ -40,4 +44,18 @@ async function show() {
   }
 }
 
+/** Links to the orders that wait for a decision, if there are any. */
+async function showStuck() {
+  const page = await api.stuckOrders().catch(() => null); // the table above says that nothing answers
+  const orders = page?.commandes ?? [];
+  if (orders.length === 0) return fill(stuck);
+  const number = page.next ? `More than ${orders.length} orders need` : orders.length === 1 ? "1 order needs" : `${orders.length} orders need`;
+  return fill(stuck, h("div", { class: "notice warn", "data-testid": "stuck-orders" }, icon("incident"),
+    h("p", { class: "notice-text" }, h("b", null, `${number} help: `),
+      orders.slice(0, 5).flatMap(({ id }, i) => [i > 0 && ", ", h("a", { href: `/shop/orders/${encodeURIComponent(id)}` }, shortId(id))]),
+      orders.length > 5 && ", …")));
+}
+
 show();
+showStuck();
+setInterval(() => document.hidden || showStuck(), 15000);

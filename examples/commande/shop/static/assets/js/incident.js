@@ -1,57 +1,116 @@
 // Incidents of an order: what is stuck, since when, and the verbs that help.
-import { fill, freshId, h, icon } from "./dom.js";
-import { dayAndTime } from "./format.js";
+import { fill, freshId, h, icon, say } from "./dom.js";
+import { dayAndTime, minuteOfDay } from "./format.js";
 import * as api from "./api.js";
-import { reasonInWords, titleOf } from "./words.js";
+import { asSentence, isKnownReason, reasonInWords, titleOf, undoOf } from "./words.js";
 
 const by = "the shop page"; // who acted, for the journal
+const stays = 3000; // milliseconds that a banner stays after its incident closed, in case it comes back
+const over = new Set(["done", "skipped", "undone", "left"]);
 
-/** The incidents of one order. `show(incidents)` keeps forms that are being filled in. */
-export function incidents(orderId) {
+/**
+ * The incidents of one order. `show(order)` keeps forms that are being filled in, and keeps a banner for a moment after somebody acted on it: a step
+ * that is refused again answers in its place. `settled()` is called when a banner with the focus goes.
+ */
+export function incidents(orderId, settled) {
   const element = h("div", { class: "incidents" });
-  let banners = new Map();
+  const banners = new Map();
 
-  function show(list) {
-    const next = new Map();
-    for (const incident of list ?? []) {
-      const banner = banners.get(incident.step) ?? incidentBanner(orderId, incident.step);
-      banner.show(incident);
-      next.set(incident.step, banner);
+  function show(order) {
+    const open = new Set();
+    for (const incident of order.incidents ?? []) {
+      const step = incident.step ?? "";
+      open.add(step);
+      if (!banners.has(step)) {
+        banners.set(step, incidentBanner(orderId, step, () => drop(step)));
+        element.append(banners.get(step).element);
+      }
+      banners.get(step).show(incident, order.outcome === "compensating");
     }
-    const same = next.size === banners.size && [...next.keys()].every((step) => banners.has(step));
-    banners = next;
-    if (!same) fill(element, [...next.values()].map((banner) => banner.element));
+    for (const [step, banner] of banners) {
+      if (open.has(step)) continue;
+      const state = (order.steps ?? []).find(({ name }) => name === step)?.state;
+      if (over.has(state) || !banner.lingers()) drop(step);
+    }
+  }
+
+  function drop(step) {
+    const banner = banners.get(step);
+    if (!banner) return;
+    const read = banner.element.contains(document.activeElement);
+    banners.delete(step);
+    banner.stop();
+    fill(element, [...banners.values()].map((other) => other.element));
+    if (read) settled();
   }
 
   return { element, show };
 }
 
-function incidentBanner(orderId, step) {
+function incidentBanner(orderId, step, gone) {
+  const titleId = freshId("incident-title");
+  const title = h("h2", { id: titleId });
   const why = h("p", { class: "incident-why" });
   const since = h("p", { class: "small" });
+  const status = h("p", { class: "incident-status", role: "status", "data-testid": `incident-${step}-status` });
   const answer = h("p", { class: "fault", role: "alert", hidden: true });
-  const act = (verb, extra) => run({ orderId, step, verb, ...extra }, element, answer);
   const mails = step === "transaction.send";
-  const titleId = freshId("incident-title");
+  const hand = reasonForm(step, act);
   const element = h("section", { class: "incident", "data-testid": `incident-${step}`, "aria-labelledby": titleId },
     icon("incident"),
-    h("div", { class: "incident-body" },
-      h("h2", { id: titleId }, `${titleOf(step)}: this step needs help`),
-      why, since,
+    h("div", { class: "incident-body" }, title, why, since,
       h("div", { class: "verbs" },
         mails && mendForm(step, act),
         h("button", { type: "button", class: "button", "data-testid": `incident-${step}-retry`, onclick: () => act("retry") }, "Retry now"),
-        reasonForm(step, act)),
-      answer));
+        hand.element),
+      status, answer));
+  let tried = null; // the last act whose result is not known yet: {email}
+  let known = ""; // since when the incident that is shown is open
+  let timer = 0;
+  let busy = false;
 
-  function show(incident) {
-    const words = reasonInWords(incident.reason);
-    why.textContent = [words, incident.detail !== words && incident.detail].filter(Boolean).join(" ");
+  function show(incident, back) {
+    clearTimeout(timer);
+    timer = 0;
+    const undo = back && undoOf(step);
+    say(title, undo ? `${undo} (undoing ${titleOf(step)}) needs help` : step ? `${titleOf(step)} needs help` : "The order needs help");
+    hand.name(Boolean(undo));
+    say(why, isKnownReason(incident.reason) && !mails ? reasonInWords(incident.reason) : asSentence(incident.detail) || reasonInWords(incident.reason));
     const time = dayAndTime(incident.since);
-    since.textContent = `${mails ? "The order is paid and stands; nothing is undone. " : ""}${time ? `Waiting since ${time}.` : ""}`;
+    say(since, `${mails ? "The order is paid and stands; nothing is undone. " : ""}${time ? `Waiting since ${time}.` : ""}`);
+    if (tried && known && known !== incident.since) {
+      const again = incident.reason?.startsWith("skald.") ? "still no success" : "refused again";
+      say(status, `Tried at ${minuteOfDay(incident.since)}${tried.email ? ` with ${tried.email}` : ""}: ${again}.`);
+      tried = null;
+    }
+    known = incident.since;
   }
 
-  return { element, show };
+  /** Whether the banner stays although its incident closed; it goes by itself after a moment. */
+  function lingers() {
+    if (tried && timer === 0) timer = setTimeout(gone, stays);
+    return Boolean(tried);
+  }
+
+  async function act(verb, extra = {}) {
+    if (busy) return; // the button keeps the focus, so it is not disabled
+    busy = true;
+    tried = { email: extra.email };
+    answer.hidden = true;
+    say(status, verb === "retry" || verb === "replace" ? "Trying again…" : "Ending it…");
+    try {
+      await api.actOnIncident(orderId, { step, verb, by, ...extra });
+    } catch (problem) {
+      tried = null;
+      say(status, "");
+      answer.textContent = (problem.faults ?? []).map((fault) => fault.detail).join(" ") || asSentence(problem.message);
+      answer.hidden = false;
+    } finally {
+      busy = false;
+    }
+  }
+
+  return { element, show, lingers, stop: () => clearTimeout(timer) };
 }
 
 function mendForm(step, act) {
@@ -68,37 +127,29 @@ function mendForm(step, act) {
     h("button", { type: "submit", class: "button primary", "data-testid": `incident-${step}-replace` }, "Mend the address")));
 }
 
-/** Ending a step by hand needs a written reason: it stays in the order's history. */
+/** Ending a step by hand needs a written reason: it stays in the order's history. `name(back)` says what the verbs mean on the way back. */
 function reasonForm(step, act) {
   const id = freshId("reason");
   const note = h("p", { class: "fault", id: `${id}-fault`, hidden: true }, "Write a reason first; it stays in the order’s history.");
   const reason = h("input", { type: "text", id, required: true, "aria-describedby": `${id}-fault`, "data-testid": `incident-${step}-reason` });
+  const skip = h("button", { type: "submit", class: "button", "data-testid": `incident-${step}-skip` });
+  const done = h("button", { type: "button", class: "button", "data-testid": `incident-${step}-done`, onclick: () => end("done") });
   const end = (verb) => {
     note.hidden = reason.value.trim() !== "";
     if (note.hidden) act(verb, { reason: reason.value.trim() });
     else reason.focus();
   };
-  return h("details", { class: "by-hand" },
+  const element = h("details", { class: "by-hand" },
     h("summary", { "data-testid": `incident-${step}-by-hand` }, "End this step by hand"),
     h("form", { class: "verb-form", novalidate: true, onsubmit: (event) => { event.preventDefault(); end("skip"); } },
       h("label", { for: id }, "Reason"),
-      h("div", { class: "verb-row" }, reason,
-        h("button", { type: "submit", class: "button", "data-testid": `incident-${step}-skip` }, "Skip it"),
-        h("button", { type: "button", class: "button", "data-testid": `incident-${step}-done`, onclick: () => end("done") }, "Mark as done")),
+      h("div", { class: "verb-row" }, reason, skip, done),
       note));
-}
 
-async function run({ orderId, step, verb, email, reason }, element, answer) {
-  const buttons = element.querySelectorAll("button");
-  answer.hidden = true;
-  buttons.forEach((button) => { button.disabled = true; });
-  try {
-    await api.actOnIncident(orderId, { step, verb, email, reason, by });
-  } catch (problem) {
-    const faults = (problem.faults ?? []).map((fault) => fault.detail).join(" ");
-    answer.textContent = [problem.message, faults].filter(Boolean).join(" ");
-    answer.hidden = false;
-  } finally {
-    buttons.forEach((button) => { button.disabled = false; });
+  function name(back) {
+    say(skip, back ? "Leave it as it is" : "Skip it");
+    say(done, back ? "It was undone by hand" : "Mark as done");
   }
+
+  return { element, name };
 }

@@ -32,7 +32,7 @@ export const keepBasket = (lines) => write(keys.basket, lines);
 export const customer = () => read(keys.customer, { client: "", email: "" });
 export const keepCustomer = ({ client, email }) => write(keys.customer, { client, email });
 
-/** Recent orders, newest first: [{id, at, total_cents, items, outcome}]. */
+/** Recent orders, newest first: [{id, at, total_cents, items, outcome, stuck}]. */
 export function recentOrders() {
   const kept = read(keys.orders, []);
   return Array.isArray(kept) ? kept.filter((order) => typeof order?.id === "string") : [];

@@ -24,7 +24,7 @@ export function orderView({ id, first, open, buyAgain }) {
   const parts = {
     flow: flow(),
     published: publishedEvents(),
-    incidents: incidents(id),
+    incidents: incidents(id, () => parts.verdict.focus()),
     verdict: verdict({ buyAgain: () => buyAgain(memory.recentOrders().find((order) => order.id === id)?.items ?? []) }),
     recent: recentOrders({ open, current: id }),
     total: h("span", { class: "order-total" }),
@@ -46,8 +46,8 @@ export function orderView({ id, first, open, buyAgain }) {
     shown = order;
     parts.flow.show(order);
     parts.published.show(order.events ?? []);
-    parts.incidents.show(order.incidents);
     parts.verdict.show(order);
+    parts.incidents.show(order);
     showState(parts, order);
     memory.rememberOrder(remembered(order));
     parts.recent.show();
@@ -135,7 +135,7 @@ function showConnection({ connection: line, published }, state) {
 
 /** What is kept of an order between visits. */
 function remembered(order) {
-  const kept = { id: order.id, outcome: order.outcome ?? "running" };
+  const kept = { id: order.id, outcome: order.outcome ?? "running", stuck: (order.incidents ?? []).length > 0 };
   if (order.total_cents) kept.total_cents = order.total_cents;
   return kept;
 }
@@ -145,9 +145,9 @@ function tell(news, before, order) {
   const was = new Map((before?.steps ?? []).map((step) => [step.name, step.state]));
   const said = (order.steps ?? [])
     .filter((step) => before && was.get(step.name) !== step.state && settledStates.has(step.state))
-    .map((step) => `${titleOf(step.name)}: ${stateWords[step.state].toLowerCase()}${step.reason ? `, ${reasonInWords(step.reason)}` : "."}`);
+    .map((step) => `${titleOf(step.name)}: ${stateWords[step.state].toLowerCase()}${step.by ? `, ${step.reason}.` : step.reason ? `, ${reasonInWords(step.reason)}` : "."}`);
   if (before && before.outcome !== order.outcome) {
-    const words = { completed: "The order is confirmed.", compensated: "The order was cancelled, everything is undone.", compensating: "Going back: undoing what was done." };
+    const words = { completed: "The order is confirmed.", compensated: (order.steps ?? []).some(({ state }) => state === "left") ? "The order was cancelled, and something was left as it is." : "The order was cancelled, everything is undone.", compensating: "Going back: undoing what was done." };
     said.push(words[order.outcome] ?? "");
   }
   if (said.length > 0) news.textContent = said.join(" ");

@@ -24,7 +24,7 @@ export function publishedEvents() {
     table.hidden = rows.length === 0;
     fill(body, rows.map((event) => h("tr", { "data-event": event.name },
       h("td", { class: "mono" }, event.time ? h("time", { datetime: event.time }, timeOfDay(event.time)) : "–"),
-      h("td", null, h("code", null, event.name)),
+      h("td", null, h("code", null, parts(event.name))),
       h("td", null, event.source ?? ""))));
   }
 
@@ -45,6 +45,9 @@ export function publishedEvents() {
 
   return { element, add, show, span };
 }
+
+/** A name that may break before its capitals, never inside a word. */
+const parts = (name) => name.split(/(?=[A-Z])/).flatMap((part, i) => (i === 0 ? [part] : [h("wbr"), part]));
 
 /** The names for which no event with a time came, each as often as it is missing. */
 function untimed(names, timed) {

@@ -4,6 +4,7 @@ import { count, money } from "./format.js";
 import * as api from "./api.js";
 import { Basket, basketView } from "./basket.js";
 import { catalogue } from "./catalogue.js";
+import { mailNote } from "./mail.js";
 import { checkout } from "./checkout.js";
 import { orderView } from "./order.js";
 import { recentOrders } from "./recent.js";
@@ -14,8 +15,8 @@ const basket = new Basket();
 const refreshEvery = 15000; // milliseconds between looks at stock and switches while the page is in view
 let view = null;
 
-/** The shelf, the basket and the till. `card` is a test card chosen by a link. */
-function shopView(card) {
+/** The shelf, the basket and the till. `card` is a test card and `item` an article for an empty basket, both chosen by a link. */
+function shopView(card, item) {
   const shelf = catalogue(basket);
   const lines = basketView(basket);
   const till = checkout({ basket, showLineFaults: lines.showFaults, accepted: (order) => go(order.id, order) });
@@ -60,6 +61,7 @@ function shopView(card) {
   load(true);
   sight.observe(till.element);
   if (card) till.chooseCard(card);
+  if (item && basket.empty) basket.add(item);
   return { element, title: "Shop", stop: () => { clearInterval(timer); sight.disconnect(); controller.abort(); } };
 }
 
@@ -82,10 +84,11 @@ function buyAgain(items) {
 /** Shows what the address says. */
 function route(first = null) {
   view?.stop();
+  const asked = new URLSearchParams(location.search);
   const id = /^\/shop\/orders\/([^/]+)$/.exec(location.pathname)?.[1];
   view = id
     ? orderView({ id: decodeURIComponent(id), first, open: (other) => go(other), buyAgain })
-    : shopView(new URLSearchParams(location.search).get("card"));
+    : shopView(asked.get("card"), asked.get("item"));
   document.title = `${view.title} · Skald`;
   const link = document.querySelector('[data-nav="shop"]');
   if (id) link.removeAttribute("aria-current");
@@ -99,6 +102,7 @@ const panel = switchPanel({
   badge: document.getElementById("switches-count"),
 });
 
+mailNote(document.getElementById("mail-note"));
 addEventListener("popstate", () => route());
 addEventListener("hashchange", () => location.hash === "#switches" && panel.open());
 setInterval(() => document.hidden || panel.refresh(), refreshEvery);

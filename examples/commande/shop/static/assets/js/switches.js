@@ -2,7 +2,7 @@
 import { fill, freshId, h, icon, say } from "./dom.js";
 import { count as counted } from "./format.js";
 import * as api from "./api.js";
-import { isUndo, serviceWords, switchModes, titleOf } from "./words.js";
+import { isUndo, placeInSaga, serviceWords, switchModes, titleOf } from "./words.js";
 
 const usualNumbers = { count: 3, delay_ms: 3000 };
 
@@ -37,8 +37,8 @@ export function switchPanel({ dialog, button, badge }) {
   function draw(list) {
     if (rows.length !== list.length || list.some(({ operation }, i) => rows[i].operation !== operation)) {
       rows = list.map((setting) => switchRow(setting, (operation, next) => set(operation, next)));
-      const services = [...new Set(list.map(({ service }) => service))];
-      fill(groups, services.map((service) => group(service, rows.filter((row) => row.service === service))));
+      const services = [...new Set([...list].sort(bySaga).map(({ service }) => service))];
+      fill(groups, services.map((service) => group(service, rows.filter((row) => row.service === service).sort(bySaga))));
     }
     list.forEach((setting, i) => rows[i].show(setting));
     const on = list.filter(({ mode }) => mode !== "off").length;
@@ -91,6 +91,8 @@ export function switchPanel({ dialog, button, badge }) {
   load();
   return { open, refresh: load };
 }
+
+const bySaga = (a, b) => placeInSaga(a.operation) - placeInSaga(b.operation);
 
 function group(service, rows) {
   const id = freshId("service");

@@ -30,6 +30,12 @@ const operationTitles = {
 /** Operations that undo another one. */
 export const isUndo = (operation) => operation in operationTitles;
 
+/** Where an operation stands in the saga; what undoes a step stands right after it, what is unknown at the end. */
+export function placeInSaga(operation) {
+  const at = steps.findIndex(({ name, undo }) => name === operation || (undo && undo === operationTitles[operation]));
+  return at < 0 ? Infinity : at + (isUndo(operation) ? 0.5 : 0);
+}
+
 export const stateWords = {
   waiting: "Waiting",
   running: "Running",
@@ -40,11 +46,12 @@ export const stateWords = {
   skipped: "Skipped",
   undoing: "Undoing",
   undone: "Undone",
+  left: "Left as it is",
   incident: "Needs help",
 };
 
 /** States that do not change by themselves: worth telling a listener. */
-export const settledStates = new Set(["done", "refused", "failed", "undone", "incident", "retrying"]);
+export const settledStates = new Set(["done", "refused", "failed", "undone", "left", "incident", "retrying"]);
 
 export const serviceWords = {
   commande: "Orders",
@@ -84,6 +91,18 @@ const reasonWords = {
   "skald.forgotten": "The service no longer remembers whether it did this.",
   "skald.compensated": "It was undone before it was done.",
 };
+
+/** What undoes a step, by the step's name; "" if nothing does. */
+export const undoOf = (name) => steps.find((known) => known.name === name)?.undo ?? "";
+
+/** Whether there is a sentence of our own for a reason code: it says what a service's detail would say less well. */
+export const isKnownReason = (code) => [code, (code ?? "").split(".").pop()].some((key) => Object.hasOwn(reasonWords, key));
+
+/** A text as a sentence: with a capital and a full stop. */
+export function asSentence(text) {
+  if (!text) return "";
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? "" : "."}`;
+}
 
 /** A reason code ("InventaireFail.OutOfStock", "skald.deadline") as a sentence; an unknown code is spelled out. */
 export function reasonInWords(code) {
