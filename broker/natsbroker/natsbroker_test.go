@@ -1,0 +1,97 @@
+package natsbroker_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/broker/brokertest"
+	"github.com/skaldhq/skald/broker/natsbroker"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// start starts a server in a folder. It is closed at the end of the test, at the latest.
+func start(t testing.TB, dir string) *natsbroker.Server {
+	t.Helper()
+	s, err := natsbroker.Start(natsbroker.ServerConfig{Dir: dir, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func open(t testing.TB, cfg natsbroker.Config) *natsbroker.Broker {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cfg.Log = quiet()
+	b, err := natsbroker.Open(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// embedded is a broker together with its server, so that the suite can restart both.
+type embedded struct {
+	*natsbroker.Broker
+	server *natsbroker.Server
+	dir    string
+}
+
+func openEmbedded(t testing.TB, dir string) *embedded {
+	t.Helper()
+	server := start(t, dir)
+	return &embedded{open(t, natsbroker.Config{Server: server}), server, dir}
+}
+
+func TestConformanceInsideTheProcess(t *testing.T) {
+	brokertest.Run(t, brokertest.Driver{
+		Open:    func(t testing.TB) brokertest.Broker { return openEmbedded(t, t.TempDir()) },
+		Another: func(t testing.TB, b brokertest.Broker) brokertest.Broker { return open(t, natsbroker.Config{Server: b.(*embedded).server}) },
+		Reopen: func(t testing.TB, b brokertest.Broker) brokertest.Broker {
+			old := b.(*embedded)
+			if err := old.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := old.server.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return openEmbedded(t, old.dir)
+		},
+		Poison: func(t testing.TB, b brokertest.Broker, topic string, key broker.Key) {
+			conn, err := nats.Connect("", nats.InProcessServer(b.(*embedded).server))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			poison(t, conn, "skald", topic, key)
+		},
+	})
+}
+
+// poison stores something that is no message in the wire format.
+func poison(t testing.TB, conn *nats.Conn, namespace, topic string, key broker.Key) {
+	t.Helper()
+	js, err := conn.JetStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := namespace + ".t." + topic + ".m"
+	for _, element := range key.Elements() {
+		subject += "." + element
+	}
+	if _, err := js.PublishMsg(&nats.Msg{Subject: subject, Header: nats.Header{"X-Poison": {"yes"}}, Data: []byte("poison")}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,176 @@
+package natsbroker
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// How pull requests live. A request that is not heard of for two heartbeats is taken for lost: the leader changed, or the connection was lost.
+const (
+	pullExpires   = 30 * time.Second
+	pullHeartbeat = time.Second
+)
+
+// arrival is a message that a consumer sent.
+type arrival struct {
+	*nats.Msg
+	at time.Time
+}
+
+// puller asks a consumer for exactly as many messages as are wanted. The client's own iterators ask for more in advance, and so hold messages that another process could handle.
+type puller struct {
+	conn    *nats.Conn
+	subject string        // of the consumer's next messages
+	wake    chan struct{} // has an element when there may be something new
+
+	mu      sync.Mutex
+	wanted  bool
+	queue   []arrival
+	open    []*request
+	idle    []*request // done with, to be used again
+	pauseTo time.Time  // no new request before, after one failed
+}
+
+// request is one request for messages. Each has an address of its own: what comes does not say otherwise which request it answers.
+type request struct {
+	inbox string
+	sub   *nats.Subscription
+	left  int
+	heard time.Time
+}
+
+func newPuller(conn *nats.Conn, stream, consumer string) *puller {
+	return &puller{conn: conn, subject: apiNext + stream + "." + consumer, wake: make(chan struct{}, 1)}
+}
+
+func (p *puller) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take is called with everything that comes for a request.
+func (p *puller) take(r *request, msg *nats.Msg) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(msg.Header["Status"]) == 0 && msg.Reply != "" {
+		p.signal()
+		if !p.wanted { // it was on its way when the request was withdrawn
+			_ = msg.Respond([]byte(ackNak)) // else its lock expires
+			return
+		}
+		p.queue = append(p.queue, arrival{msg, time.Now()})
+		r.heard = time.Now()
+		if r.left--; r.left == 0 {
+			p.finish(r)
+		}
+		return
+	}
+	switch msg.Header.Get("Status") {
+	case "100":
+		r.heard = time.Now()
+		return
+	case "404", "408": // it ends in peace
+	default:
+		p.pauseTo = time.Now().Add(100 * time.Millisecond)
+	}
+	p.finish(r)
+	p.signal()
+}
+
+// finish keeps the address of a request that was answered for the next one.
+func (p *puller) finish(r *request) {
+	if at := slices.Index(p.open, r); at >= 0 {
+		p.open = slices.Delete(p.open, at, at+1)
+		p.idle = append(p.idle, r)
+	}
+}
+
+// pop returns up to n messages that have come.
+func (p *puller) pop(n int) []arrival {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n = min(n, len(p.queue))
+	popped := p.queue[:n:n]
+	if p.queue = p.queue[n:]; len(p.queue) == 0 {
+		p.queue = nil
+	}
+	return popped
+}
+
+// want sees to it that n messages are asked for, and returns when to call it again at the latest.
+func (p *puller) want(n int) (again time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	asked := len(p.queue)
+	for _, r := range slices.Clone(p.open) {
+		if now.Sub(r.heard) > 2*pullHeartbeat {
+			p.open = slices.DeleteFunc(p.open, func(other *request) bool { return other == r })
+			_ = r.sub.Drain() // if something comes all the same, it is welcome
+			continue
+		}
+		asked += r.left
+	}
+	if asked >= n {
+		return pullHeartbeat, nil
+	}
+	if pause := p.pauseTo.Sub(now); pause > 0 {
+		return pause, nil
+	}
+	p.wanted = true
+	r, err := p.address()
+	if err != nil {
+		return 0, err
+	}
+	body, err := json.Marshal(map[string]int64{"batch": int64(n - asked), "expires": int64(pullExpires), "idle_heartbeat": int64(pullHeartbeat)})
+	if err != nil {
+		return 0, err
+	}
+	r.left, r.heard = n-asked, now
+	p.open = append(p.open, r)
+	if err := p.conn.PublishRequest(p.subject, r.inbox, body); err != nil {
+		p.finish(r)
+		p.pauseTo = now.Add(100 * time.Millisecond)
+		return 100 * time.Millisecond, nil //nolint:nilerr // the connection is away; it comes again
+	}
+	return pullHeartbeat, nil
+}
+
+// address returns a request that is not in use.
+func (p *puller) address() (*request, error) {
+	if last := len(p.idle) - 1; last >= 0 {
+		r := p.idle[last]
+		p.idle = p.idle[:last]
+		return r, nil
+	}
+	r := &request{inbox: p.conn.NewInbox()}
+	sub, err := p.conn.Subscribe(r.inbox, func(msg *nats.Msg) { p.take(r, msg) })
+	if err != nil {
+		return nil, err
+	}
+	r.sub = sub
+	return r, sub.SetPendingLimits(-1, -1) // what is asked for is bounded already
+}
+
+// withdraw takes back what is asked for. What has come stays in the queue.
+func (p *puller) withdraw() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wanted = false
+	var faults error
+	for _, r := range append(p.open, p.idle...) {
+		// Draining still hands over what is on its way, so that it is given back instead of lost until its lock expires.
+		if err := r.sub.Drain(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrConnectionReconnecting) {
+			faults = errors.Join(faults, err)
+		}
+	}
+	p.open, p.idle = nil, nil
+	return faults
+}

@@ -1,0 +1,194 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/skaldhq/skald/broker"
+)
+
+// subscription is what a receiver needs to know of one.
+type subscription struct {
+	topic         topic
+	name          string
+	lock          time.Duration
+	maxDeliveries int
+	maxInFlight   int
+	sessions      bool
+}
+
+// Receiver implements broker.Broker.
+func (b *Broker) Receiver(ctx context.Context, name, subscription string) (broker.Receiver, error) {
+	leave, err := b.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	s, err := b.subscription(ctx, name, subscription)
+	if err != nil {
+		return nil, err
+	}
+	r := &receiver{b: b, s: s, puller: newPuller(b.conn, s.topic.stream, s.name), done: make(chan struct{})}
+	var opened broker.Receiver = r
+	if s.sessions {
+		if opened, err = newSessions(r); err != nil {
+			return nil, err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, errors.Join(broker.ErrClosed, opened.Close())
+	}
+	b.receivers[opened] = true
+	return opened, nil
+}
+
+// subscription looks one up.
+func (b *Broker) subscription(ctx context.Context, name, subscriptionName string) (subscription, error) {
+	t, err := b.topic(ctx, name)
+	if err != nil {
+		return subscription{}, err
+	}
+	unknown := fmt.Errorf("natsbroker: subscription %.80q of topic %s: %w", subscriptionName, name, broker.ErrNotDeclared)
+	if (broker.Topic{Name: subscriptionName}).Check() != nil {
+		return subscription{}, unknown
+	}
+	var cfg jetstream.ConsumerConfig
+	err = b.retry(ctx, func(ctx context.Context) error {
+		consumer, err := b.js.Consumer(ctx, t.stream, subscriptionName)
+		if err == nil {
+			cfg = consumer.CachedInfo().Config
+		}
+		return err
+	})
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) {
+		return subscription{}, unknown
+	}
+	if err != nil {
+		return subscription{}, fmt.Errorf("natsbroker: looking up subscription %s of %s: %w", subscriptionName, name, err)
+	}
+	s := subscription{topic: t, name: subscriptionName, lock: cfg.AckWait, sessions: hasSessions(cfg)}
+	s.maxDeliveries, err = strconv.Atoi(cfg.Metadata[metaMaxDeliveries])
+	if err == nil {
+		s.maxInFlight, err = strconv.Atoi(cfg.Metadata[metaMaxInFlight])
+	}
+	if err != nil {
+		return subscription{}, fmt.Errorf("natsbroker: consumer %s of stream %s was not made by Declare: %w", subscriptionName, t.stream, broker.ErrConflict)
+	}
+	return s, nil
+}
+
+// receiver implements broker.Receiver for a subscription without sessions.
+type receiver struct {
+	b      *Broker
+	s      subscription
+	puller *puller
+	done   chan struct{} // closed when the receiver is
+	once   sync.Once
+}
+
+// Receive implements broker.Receiver.
+func (r *receiver) Receive(ctx context.Context, max int) ([]*broker.Delivery, error) {
+	for {
+		if err := r.ended(ctx); err != nil {
+			return nil, err
+		}
+		var deliveries []*broker.Delivery
+		for _, a := range r.puller.pop(max) {
+			if d := r.b.handOut(ctx, r.s, a); d != nil {
+				deliveries = append(deliveries, d)
+			}
+		}
+		if len(deliveries) > 0 {
+			return deliveries, nil
+		}
+		again, err := r.puller.want(max)
+		if err != nil {
+			return nil, fmt.Errorf("natsbroker: receiving: %w", err)
+		}
+		r.wait(ctx, again)
+	}
+}
+
+// ended says whether there is nothing to receive any more, and withdraws what was asked for.
+func (r *receiver) ended(ctx context.Context) error {
+	err := ctx.Err()
+	select {
+	case <-r.done:
+		err = broker.ErrClosed
+	default:
+	}
+	if err != nil {
+		if withdrawing := r.puller.withdraw(); withdrawing != nil {
+			r.b.log.Warn("withdrawing a request for messages", "error", withdrawing)
+		}
+	}
+	return err
+}
+
+// wait waits until something may have changed.
+func (r *receiver) wait(ctx context.Context, atMost time.Duration) {
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-r.done:
+	case <-r.puller.wake:
+	case <-timer.C:
+	}
+}
+
+// Close implements broker.Receiver.
+func (r *receiver) Close() error {
+	var err error
+	r.once.Do(func() {
+		close(r.done)
+		err = r.puller.withdraw()
+		for _, a := range r.puller.pop(len(r.puller.queue)) {
+			_ = a.Respond([]byte(ackNak)) // else its lock expires
+		}
+		r.b.forget(r)
+	})
+	return err
+}
+
+// forget drops a closed receiver.
+func (b *Broker) forget(r interface{ Close() error }) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.receivers, r)
+}
+
+// handOut makes a delivery of what a consumer sent, or sets it aside and returns nil. What cannot be set aside now comes again.
+func (b *Broker) handOut(ctx context.Context, s subscription, a arrival) *broker.Delivery {
+	d, h, err := b.delivery(s, a)
+	if err != nil {
+		b.log.Error("a message that no consumer can have sent", "subject", a.Subject, "error", err)
+		return nil
+	}
+	if p, ok := h.unfit(time.Now()); ok {
+		b.setAsideLogged(ctx, h, p)
+		return nil
+	}
+	return d
+}
+
+// delivery reads what a consumer sent. A message that cannot be decoded is in the holder, with the reason.
+func (b *Broker) delivery(s subscription, a arrival) (*broker.Delivery, *holder, error) {
+	meta, err := a.Metadata()
+	if err != nil {
+		return nil, nil, err
+	}
+	m, unreadable := decode(a.Header, a.Data, b.names.key(s.topic.name, a.Subject))
+	h := &holder{b: b, s: s, msg: a.Msg, seq: meta.Sequence.Stream, count: int(meta.NumDelivered), m: m, unreadable: unreadable}
+	h.lockedFrom(a.at)
+	d := &broker.Delivery{Message: m, Topic: s.topic.name, Subscription: s.name, Sequence: h.seq, Count: h.count, Published: meta.Timestamp.UTC(), Settlement: h}
+	return d, h, nil
+}

@@ -1,0 +1,301 @@
+package natsbroker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ServerConfig says where the server inside the process keeps its data.
+type ServerConfig struct {
+	// Dir is the folder for the data. It is made if it does not exist, and used by one process at a time. Required.
+	Dir string
+	// MaxStore bounds what all streams may hold together, in bytes. Default: 10 GiB.
+	MaxStore int64
+	// Listen, such as "127.0.0.1:4222", opens a port for other processes, without encryption: use loopback addresses only. Default: no port.
+	Listen string
+	// User and Password are asked for on the port. Default: nothing is asked for.
+	User, Password string
+	// ProbeInterval is how often the server is written to, to see whether it can be. Default: 5 s.
+	ProbeInterval time.Duration
+	// Log gets what goes wrong. Default: slog.Default().
+	Log *slog.Logger
+}
+
+// Server is a NATS server inside the process. It syncs every message to disk before it is acknowledged.
+//
+// A server that met a full disk stays broken when there is room again. So this one is written to at intervals, and whenever a broker meets an error: if that fails
+// although the disk can be written to, it is started anew on the same data, and brokers connect again by themselves.
+type Server struct {
+	cfg  ServerConfig
+	lock *fileLock
+
+	mu      sync.RWMutex
+	current *server.Server
+	closed  bool
+
+	full     atomic.Bool
+	restarts atomic.Int64
+	doubt    chan struct{}
+	stop     context.CancelFunc
+	watching sync.WaitGroup
+}
+
+// Start starts a server.
+func Start(cfg ServerConfig) (*Server, error) {
+	if cfg.Dir == "" || cfg.MaxStore < 0 || cfg.ProbeInterval < 0 {
+		return nil, errors.New("natsbroker: Dir is empty, or MaxStore or ProbeInterval negative: name a folder, and leave the others out for 10 GiB and 5 s")
+	}
+	if cfg.MaxStore == 0 {
+		cfg.MaxStore = 10 << 30
+	}
+	if cfg.ProbeInterval == 0 {
+		cfg.ProbeInterval = 5 * time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("natsbroker: %w; choose another Dir", err)
+	}
+	lock, err := acquireLock(filepath.Join(cfg.Dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, lock: lock, doubt: make(chan struct{}, 1)}
+	if s.current, err = s.run(); err != nil {
+		return nil, errors.Join(err, lock.release())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.watching.Go(func() { s.watch(ctx) })
+	return s, nil
+}
+
+func (s *Server) options() (*server.Options, error) {
+	o := &server.Options{
+		ServerName: "skald", DontListen: true, NoSigs: true, NoLog: true,
+		JetStream: true, StoreDir: s.cfg.Dir, SyncAlways: true, JetStreamMaxStore: s.cfg.MaxStore, JetStreamMaxMemory: 64 << 20,
+		MaxPayload: ownPayload, MaxPending: 128 << 20, Username: s.cfg.User, Password: s.cfg.Password,
+	}
+	if s.cfg.Listen != "" {
+		address, err := net.ResolveTCPAddr("tcp", s.cfg.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("natsbroker: Listen: %w", err)
+		}
+		o.DontListen, o.Host, o.Port = false, address.IP.String(), address.Port
+		if address.Port == 0 {
+			o.Port = server.RANDOM_PORT
+		}
+	}
+	return o, nil
+}
+
+// run starts a server on the data and waits until it can be connected to.
+func (s *Server) run() (*server.Server, error) {
+	o, err := s.options()
+	if err != nil {
+		return nil, err
+	}
+	n, err := server.NewServer(o)
+	if err != nil {
+		return nil, fmt.Errorf("natsbroker: %w", err)
+	}
+	n.SetLoggerV2(logger{s.cfg.Log}, false, false, false)
+	n.Start()
+	if !n.ReadyForConnections(30*time.Second) || !n.JetStreamEnabled() {
+		n.Shutdown()
+		n.WaitForShutdown()
+		return nil, fmt.Errorf("natsbroker: the server does not start on %s: see its log, and whether the disk is full", s.cfg.Dir)
+	}
+	return n, nil
+}
+
+// InProcessConn lets the NATS client connect to the server that runs now.
+func (s *Server) InProcessConn() (net.Conn, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.current == nil {
+		return nil, errors.New("natsbroker: the server is not running")
+	}
+	return s.current.InProcessConn()
+}
+
+// URL is the address for other processes, or empty without Listen.
+func (s *Server) URL() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.cfg.Listen == "" || s.current == nil {
+		return ""
+	}
+	return s.current.ClientURL()
+}
+
+// Restarts says how often the server was started anew because it could not be written to.
+func (s *Server) Restarts() int64 { return s.restarts.Load() }
+
+// Full says whether the disk was full when it was last written to.
+func (s *Server) Full() bool { return s.full.Load() }
+
+// Close stops the server and waits for it. What was acknowledged is on disk.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.stop()
+	s.watching.Wait()
+	s.mu.Lock()
+	current := s.current
+	s.current = nil
+	s.mu.Unlock()
+	if current != nil {
+		current.Shutdown()
+		current.WaitForShutdown()
+	}
+	return s.lock.release()
+}
+
+func (s *Server) suspect() {
+	select {
+	case s.doubt <- struct{}{}:
+	default:
+	}
+}
+
+// watch probes the server until the context ends.
+func (s *Server) watch(ctx context.Context) {
+	tick := time.NewTicker(s.cfg.ProbeInterval)
+	defer tick.Stop()
+	p := &prober{s: s}
+	defer p.close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-s.doubt:
+		}
+		err := p.write(ctx)
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		p.close()
+		s.mend(ctx, err)
+	}
+}
+
+// mend starts the server anew once the disk takes data.
+func (s *Server) mend(ctx context.Context, because error) {
+	for ctx.Err() == nil {
+		disk := s.writeDisk()
+		if s.full.Swap(disk != nil) != (disk != nil) && disk != nil {
+			s.cfg.Log.Error("the broker's disk cannot be written to", "folder", s.cfg.Dir, "error", disk)
+		}
+		if disk == nil {
+			s.cfg.Log.Warn("the broker cannot be written to although the disk can: starting it anew", "error", because)
+			s.restart()
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (s *Server) restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != nil {
+		s.current.Shutdown()
+		s.current.WaitForShutdown()
+	}
+	s.restarts.Add(1)
+	var err error
+	if s.current, err = s.run(); err != nil {
+		s.cfg.Log.Error("the broker does not start; trying again", "error", err)
+		s.suspect()
+	}
+}
+
+// writeDisk says whether the disk takes data: some more than a server needs to start.
+func (s *Server) writeDisk() error {
+	f, err := os.CreateTemp(s.cfg.Dir, "probe-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // an empty file more or less
+	defer f.Close()
+	if _, err := f.Write(make([]byte, 256<<10)); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// prober writes to the server as its clients do.
+type prober struct {
+	s    *Server
+	conn *nats.Conn
+}
+
+func (p *prober) write(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if p.conn == nil {
+		conn, err := nats.Connect("", nats.InProcessServer(p.s), nats.UserInfo(p.s.cfg.User, p.s.cfg.Password), nats.NoReconnect(), nats.Timeout(3*time.Second))
+		if err != nil {
+			return err
+		}
+		p.conn = conn
+	}
+	js, err := jetstream.New(p.conn)
+	if err != nil {
+		return err
+	}
+	const name = "skald_probe"
+	if _, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{name}, MaxMsgs: 1, Discard: jetstream.DiscardOld}); err != nil {
+		return err
+	}
+	_, err = js.Publish(ctx, name, make([]byte, 1024), jetstream.WithRetryAttempts(0))
+	return err
+}
+
+func (p *prober) close() {
+	if p.conn != nil {
+		p.conn.Close()
+		p.conn = nil
+	}
+}
+
+// logger hands the server's log on. Its notices are of no interest to a user.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Noticef(format string, v ...any) {
+	l.log.Debug("nats server", "said", fmt.Sprintf(format, v...))
+}
+func (l logger) Warnf(format string, v ...any) {
+	l.log.Debug("nats server", "warned", fmt.Sprintf(format, v...))
+}
+func (l logger) Errorf(format string, v ...any) {
+	l.log.Error("nats server", "error", fmt.Sprintf(format, v...))
+}
+func (l logger) Fatalf(format string, v ...any) {
+	l.log.Error("nats server", "fatal", fmt.Sprintf(format, v...))
+}
+func (l logger) Debugf(string, ...any) {}
+func (l logger) Tracef(string, ...any) {}

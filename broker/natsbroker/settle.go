@@ -1,0 +1,164 @@
+package natsbroker
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/skaldhq/skald/broker"
+)
+
+// What is sent to settle a message.
+const (
+	ackDone     = "+ACK"
+	ackProgress = "+WPI"
+	ackNak      = "-NAK"
+	ackTerm     = "+TERM"
+)
+
+// holder implements broker.Settlement for one hand-out.
+type holder struct {
+	b          *Broker
+	s          subscription
+	msg        *nats.Msg
+	m          broker.Message
+	seq        uint64
+	count      int // hand-outs, this one included
+	unreadable error
+	settled    func() // told when the message was settled or given back; nil if nobody wants to know
+	until      atomic.Int64
+}
+
+// lockedFrom says when the lock began.
+func (h *holder) lockedFrom(at time.Time) { h.until.Store(at.Add(h.s.lock).UnixNano()) }
+
+func (h *holder) lost() bool { return time.Now().UnixNano() > h.until.Load() }
+
+// unfit says why the message must not be handed out, if so.
+func (h *holder) unfit(now time.Time) (broker.Problem, bool) {
+	h.count-- // it is not handed out this time
+	switch {
+	case h.unreadable != nil:
+		return broker.Problem{Reason: broker.ReasonUnreadable, Description: h.unreadable.Error()}, true
+	case h.m.Expired(now):
+		return broker.Problem{Reason: broker.ReasonExpired, Description: "it was to be handled by " + h.m.Expires.Format(time.RFC3339Nano)}, true
+	case h.count >= h.s.maxDeliveries:
+		return broker.Problem{Reason: broker.ReasonExhausted, Description: fmt.Sprintf("handed out %d times; the last one did not say what became of it", h.count)}, true
+	}
+	h.count++
+	return broker.Problem{}, false
+}
+
+// say sends a settlement and waits until it was heard.
+func (h *holder) say(ctx context.Context, what string) error {
+	if _, err := h.b.conn.RequestWithContext(ctx, h.msg.Reply, []byte(what)); err != nil {
+		return fmt.Errorf("natsbroker: settling message %s: %w", h.m.ID, err)
+	}
+	return nil
+}
+
+// enter begins a settlement; strict ones need the lock.
+func (h *holder) enter(ctx context.Context, strict bool) (leave func(), err error) {
+	if leave, err = h.b.enter(ctx); err != nil {
+		return nil, err
+	}
+	if strict && h.lost() {
+		leave()
+		h.release()
+		return nil, broker.ErrLockLost
+	}
+	return leave, nil
+}
+
+// release lets go of the session.
+func (h *holder) release() {
+	if h.settled != nil {
+		h.settled()
+	}
+}
+
+// Renew implements broker.Settlement.
+func (h *holder) Renew(ctx context.Context) error {
+	leave, err := h.enter(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	at := time.Now()
+	if err := h.say(ctx, ackProgress); err != nil {
+		return err
+	}
+	h.lockedFrom(at)
+	return nil
+}
+
+// Complete implements broker.Settlement. A late one is sent all the same: it does no harm, and may save the work of doing it again.
+func (h *holder) Complete(ctx context.Context) error {
+	leave, err := h.enter(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	defer h.release()
+	return h.say(ctx, ackDone)
+}
+
+// Abandon implements broker.Settlement.
+func (h *holder) Abandon(ctx context.Context, delay time.Duration, p broker.Problem) error {
+	leave, err := h.enter(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	defer h.release()
+	n, err := h.b.note(ctx, h)
+	if err != nil {
+		return err
+	}
+	n.fail(h, p)
+	if h.count >= h.s.maxDeliveries {
+		return h.b.setAside(ctx, h, n, broker.Problem{Reason: broker.ReasonExhausted, Description: p.Reason + ": " + p.Description})
+	}
+	if err := h.b.putNote(ctx, h, n); err != nil {
+		return err
+	}
+	nak := ackNak
+	if delay > 0 {
+		nak = fmt.Sprintf(`%s {"delay":%d}`, ackNak, delay.Nanoseconds())
+	}
+	return h.say(ctx, nak)
+}
+
+// DeadLetter implements broker.Settlement.
+func (h *holder) DeadLetter(ctx context.Context, p broker.Problem) error {
+	leave, err := h.enter(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	defer h.release()
+	n, err := h.b.note(ctx, h)
+	if err != nil {
+		return err
+	}
+	n.fail(h, p)
+	return h.b.setAside(ctx, h, n, p)
+}
+
+// setAsideLogged sets aside what is not handed out.
+func (b *Broker) setAsideLogged(ctx context.Context, h *holder, p broker.Problem) {
+	n, err := b.note(ctx, h)
+	if err == nil {
+		if n.First.At.IsZero() {
+			n.fail(h, p)
+		}
+		err = b.setAside(ctx, h, n, p)
+	}
+	h.release()
+	if err != nil {
+		b.log.Warn("message not set aside; it comes again", "topic", h.s.topic.name, "subscription", h.s.name, "message", h.m.ID, "reason", p.Reason, "error", err)
+	}
+}
