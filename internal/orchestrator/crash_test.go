@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -228,6 +229,7 @@ func TestF22DamagedSagaIsNamedAndTheOthersGoOn(t *testing.T) {
 		s.open()
 		defer s.end()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if d := s.Health().Damaged; len(d) != 1 || d[0] != "bad" {
 			t.Errorf("damaged: %q", d)
 		}

@@ -295,7 +295,10 @@ func TestF34SiblingsSettleBeforeTheSagaTurnsBack(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := begin(t)
 		defer s.end()
-		s.shop.script("reserve", refuses("OutOfStock"))
+		s.shop.script("reserve", func(ctx context.Context) participant.Answer {
+			<-time.After(time.Second) // charge is under way by then
+			return refuses("OutOfStock")(ctx)
+		})
 		s.shop.script("charge", takes(3*time.Second))
 		s.start("one")
 		s.outcome("one")

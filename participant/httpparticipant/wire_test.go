@@ -51,6 +51,7 @@ type callVector struct {
 type answerVector struct {
 	Class, Result, Reason, Detail string
 	RetryAfterMS                  int64 `json:"retry_after_ms"`
+	Working                       bool  `json:"working"`
 }
 
 type messageVector struct {
@@ -84,7 +85,7 @@ func (c callVector) call() participant.Call {
 
 func (a answerVector) answer() participant.Answer {
 	class := map[string]participant.Class{"done": participant.Done, "refused": participant.Refused, "unknown": participant.Unknown}[a.Class]
-	return participant.Answer{Class: class, Result: []byte(a.Result), Reason: a.Reason, Detail: a.Detail, RetryAfter: time.Duration(a.RetryAfterMS) * time.Millisecond}
+	return participant.Answer{Class: class, Result: []byte(a.Result), Reason: a.Reason, Detail: a.Detail, RetryAfter: time.Duration(a.RetryAfterMS) * time.Millisecond, Working: a.Working}
 }
 
 // rawServer takes one request as bytes and answers with bytes.
