@@ -125,7 +125,7 @@ func (x *part) trouble(p *process, c participant.Call, r *row, s *plan.Step) (a 
 	default:
 	}
 	always := c.Phase == participant.Action && c.Step == w.refusing && !(s.Kind == participant.Retriable && r.refused) // which must be done in the end
-	if f == refuse || always {
+	if own := x.user.Invoker != nil && c.Phase == participant.Action; (f == refuse || always) && !own {                // its refusals are its own, and stored by itself
 		r.refused = true
 		return x.refusal(c, r, s), true
 	}
