@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Static checks over all modules. Arguments name the checks, in order:
 #
-#   format   every Go file is as gofmt writes it
+#   format   every Go file is as gofmt writes it, and bash can read every script
 #   vet      go vet, each module by itself
 #   lint     golangci-lint with the rules of .golangci.yml, each module by itself
 #   tidy     go.mod of each module says exactly what its code needs
@@ -27,7 +27,10 @@ in_each_module() {
 }
 
 check_format() {
-	local unformatted
+	local unformatted script
+	for script in scripts/*.sh .ci/run; do
+		bash -n "$script" || { echo "bash cannot read $script" >&2; return 1; }
+	done
 	unformatted=$(git ls-files -z --cached --others --exclude-standard -- '*.go' | xargs -0r gofmt -l)
 	[ -z "$unformatted" ] || { printf 'not formatted (mend: gofmt -w):\n%s\n' "$unformatted" >&2; return 1; }
 }
@@ -50,14 +53,14 @@ check_lint() {
 	in_each_module "$LINTER" run --config="$PWD/.golangci.yml" ./...
 }
 
-# Tidying also wants checksums of what the tests of our dependencies import, which a module proxy may not have: -e goes
-# on without them, and only go.mod is compared. A checksum that is missing in go.sum stops the build itself.
+# Tidying also wants checksums that only tests of dependencies need: -e goes on without them, and only go.mod is
+# compared. A checksum that is missing in go.sum stops the build itself.
 tidy_module() {
 	local difference status=0
 	difference=$(go mod tidy -e -diff 2>/dev/null) || status=$?
 	if grep -q '^diff current/go.mod ' <<<"$difference"; then
 		sed -n '/^diff current\/go.mod /,/^diff current\/go.sum /p' <<<"$difference"
-		echo 'Mend: go mod tidy (with -e where the proxy lacks a module that only tests of dependencies need)' >&2
+		echo 'Mend: go mod tidy (with -e where checksums are missing that only tests of dependencies need)' >&2
 		return 1
 	fi
 	# Neither a difference nor success: tidy could not work at all. Say why.

@@ -28,14 +28,16 @@ check_go() {
 
 # One line per program: what to look for | Debian package | what is not tested without it.
 # `pg:` means: in PATH or where Debian puts PostgreSQL's server programs.
-readonly NEEDS='
+needs() {
+	cat <<'EOF'
 chromium   | chromium      | the shop page in a real browser
 prometheus | prometheus    | scraping, and the queries of the dashboard
 promtool   | prometheus    | the alert rules
 pdftotext  | poppler-utils | what the PDF of a receipt says
 strace     | strace        | faults that are injected into system calls
 pg:initdb  | postgresql-15 | participants on PostgreSQL
-'
+EOF
+}
 
 present() {
 	case "$1" in
@@ -51,7 +53,7 @@ for_each_missing() {
 		program=$(echo $program) package=$(echo $package) purpose=${purpose# }
 		[ -n "$program" ] || continue
 		present "$program" || "$1" "$program" "$package" "$purpose"
-	done <<<"$NEEDS"
+	done < <(needs)
 }
 
 print_package() { echo "$2"; }

@@ -31,8 +31,8 @@ type order struct {
 type step struct {
 	Name     string `json:"name"`
 	State    string `json:"state"`
-	Attempt  uint32 `json:"attempt,omitempty"`   // under way or last, of the action or, undoing, of the compensation
-	Tries    uint32 `json:"tries,omitempty"`     // how often the action was asked
+	Attempt  uint32 `json:"attempt,omitempty"`   // under way, next or last, of the action or, undoing, of the compensation
+	Tries    uint32 `json:"tries,omitempty"`     // how often the action was asked, as far as it is known what came of it
 	MaxTries int    `json:"max_tries,omitempty"` // how often it is asked at most; none: until it answers
 	Reason   string `json:"reason,omitempty"`    // a code; with By, that person's words
 	Detail   string `json:"detail,omitempty"`    // a sentence for a customer
@@ -110,8 +110,13 @@ func stepOf(s *skald.StepStatus, incidents []incident) step {
 	if s.ByHand {
 		v.Reason, v.Detail = s.Detail, ""
 	}
-	if s.State == journal.StepStateUndoRetry {
+	switch s.State {
+	case journal.StepStateRetrying:
+		v.Attempt++ // the journal tells the one that had no clear answer
+	case journal.StepStateUndoRetry:
 		v.State = string(journal.StepStateUndoing) // the attempt says the rest
+		v.Attempt++
+	default:
 	}
 	for _, x := range incidents {
 		if x.Step == s.Name && v.State != string(journal.StepStateUndoing) {
@@ -121,13 +126,21 @@ func stepOf(s *skald.StepStatus, incidents []incident) step {
 	return v
 }
 
-// triesIn counts how often each step's action was asked.
+// triesIn counts how often each step's action was asked and answered, or given up. An attempt of which nothing is known yet does not count.
 func triesIn(events []skald.Event) map[string]uint32 {
 	tries := make(map[string]uint32)
 	for i := range events {
 		switch e := &events[i]; e.Kind {
-		case journal.StepAsked, journal.StepRetrying, journal.StepFailed:
+		case journal.StepRetrying: // of the attempt that had no clear answer
 			tries[e.Step] = max(tries[e.Step], e.Attempt)
+		case journal.StepDone, journal.StepRefused:
+			if e.By == "" {
+				tries[e.Step]++
+			}
+		case journal.StepFailed:
+			if e.Reason == skald.ReasonExhausted { // the last attempt is not told by itself
+				tries[e.Step]++
+			}
 		default:
 		}
 	}

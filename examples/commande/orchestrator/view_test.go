@@ -38,12 +38,20 @@ func TestDetailsForCustomersHoldNothingOfTheInside(t *testing.T) {
 }
 
 func TestTriesAreThoseOfTheAction(t *testing.T) {
-	events := done("inventaire.reserve")
-	events[1].Attempt = 1
-	again, undoing := on(journal.StepRetrying, "paiement.charge"), on(journal.CompensationRetrying, "inventaire.reserve")
-	again.Attempt, undoing.Attempt = 3, 7
-	want := map[string]uint32{"inventaire.reserve": 1, "paiement.charge": 3}
-	if diff := cmp.Diff(want, triesIn(append(events, again, undoing))); diff != "" {
+	retried := func(kind journal.Kind, step string, attempt uint32) skald.Event {
+		e := on(kind, step)
+		e.Attempt = attempt
+		return e
+	}
+	exhausted, byHand := on(journal.StepFailed, "paiement.charge"), on(journal.StepDone, "transaction.send")
+	exhausted.Reason, byHand.By = skald.ReasonExhausted, "Grace"
+	events := append(done("inventaire.reserve"),
+		retried(journal.StepRetrying, "paiement.charge", 1), retried(journal.StepRetrying, "paiement.charge", 2), exhausted,
+		retried(journal.CompensationRetrying, "inventaire.reserve", 7),
+		retried(journal.StepRetrying, "transaction.send", 4), byHand,
+		on(journal.StepAsked, "commande.confirm"))
+	want := map[string]uint32{"inventaire.reserve": 1, "paiement.charge": 3, "transaction.send": 4}
+	if diff := cmp.Diff(want, triesIn(events)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
