@@ -1,9 +1,16 @@
 package skaldtest
 
 import (
+	"context"
+	"errors"
 	"flag"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/participant"
 )
 
 // narrate runs once more and tells what happened.
@@ -32,4 +39,132 @@ func TestNarrate(t *testing.T) {
 		t.Skip("no seed is asked for")
 	}
 	narrate(t, someSetup(*narrated))
+}
+
+// recorder keeps what an exploration reports.
+type recorder struct{ logs, errs []string }
+
+func (*recorder) Helper() {}
+func (r *recorder) Logf(format string, args ...any) {
+	r.logs = append(r.logs, fmt.Sprintf(format, args...))
+}
+func (r *recorder) Errorf(format string, args ...any) {
+	r.errs = append(r.errs, fmt.Sprintf(format, args...))
+}
+
+type note struct {
+	Text string
+	At   int
+}
+
+var (
+	write = skald.Compensatable[note, note]("notes.write", "notes.erase")
+	look  = skald.ReadOnly[note, []note]("notes.look")
+	send  = skald.Pivot[note, map[string]bool]("post.send")
+)
+
+// letter is a saga whose second mapping is the given one.
+func letter(t *testing.T, second func(note, note) note) *skald.Saga[note] {
+	t.Helper()
+	s := skald.Define[note]("letter")
+	written := skald.Step(s, write, skald.From(func(n note) note { return n }))
+	skald.Step(s, look, skald.From1(written, second))
+	skald.Step(s, skald.Compensatable[note, note]("desk.put", "desk.take"), skald.From1(written, second))
+	skald.Step(s, send, skald.From1(written, second))
+	saga, err := s.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return saga
+}
+
+func same(_, n note) note { return n }
+
+func TestExploreIsContentWithAGoodSaga(t *testing.T) {
+	r := &recorder{}
+	Explore(r, letter(t, same), nil, Seeds(50), Inputs(note{Text: "hello"}))
+	if len(r.errs) > 0 {
+		t.Error(r.errs[0])
+	}
+	if len(r.logs) != 1 || !strings.Contains(r.logs[0], "every promise was kept") {
+		t.Errorf("logs %q", r.logs)
+	}
+}
+
+func TestExploreFindsAnImpureMappingAndWhatItPrintsRepeatsIt(t *testing.T) {
+	calls := 0
+	saga := letter(t, func(_, n note) note {
+		calls++
+		n.At = calls
+		return n
+	})
+	r := &recorder{}
+	Explore(r, saga, nil)
+	if len(r.errs) != 1 || !strings.Contains(r.errs[0], "its mapping is not pure") {
+		t.Fatalf("errors %q", r.errs)
+	}
+	_, printed, _ := strings.Cut(r.errs[0], "skaldtest.Replay(")
+	run, err := strconv.QuotedPrefix(printed)
+	if err != nil {
+		t.Fatalf("no run is printed: %s", r.errs[0])
+	}
+	if run, err = strconv.Unquote(run); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(run, "sagas=1 ") || strings.Count(run, ":") != 1 {
+		t.Errorf("one saga and one fault are enough, and this was printed: %s", run)
+	}
+	again := &recorder{}
+	Explore(again, saga, nil, Replay(run))
+	if len(again.errs) != 1 || !strings.Contains(again.errs[0], "its mapping is not pure") {
+		t.Errorf("replayed: %q", again.errs)
+	}
+}
+
+func TestExploreRunsHandlersBehindItsBarrier(t *testing.T) {
+	handlers := func(undo func(note) error) Participants {
+		return Participants{"notes": func() Participant {
+			return Participant{Handlers: []participant.Handler{
+				skald.HandleCompensatable(write,
+					func(_ context.Context, _ participant.Tx, n note) (note, error) {
+						if n.Text == "rude" {
+							return note{}, skald.Refuse("Notes.Rude", "no")
+						}
+						return n, nil
+					},
+					func(_ context.Context, _ participant.Tx, n, _ note) error { return undo(n) }),
+				skald.Handle(look, func(context.Context, participant.Tx, note) ([]note, error) { return nil, nil }),
+			}}
+		}}
+	}
+	r := &recorder{}
+	Explore(r, letter(t, same), handlers(func(note) error { return nil }), Seeds(50), Inputs(note{Text: "rude"}, note{Text: "hello"}))
+	if len(r.errs) > 0 {
+		t.Error(r.errs[0])
+	}
+	Explore(r, letter(t, same), handlers(func(note) error { return errors.New("cannot be erased") }), Seeds(0), Inputs(note{Text: "hello"}))
+	if len(r.errs) != 1 || !strings.Contains(r.errs[0], "no end in sight") {
+		t.Errorf("a compensation that never works: %q", r.errs)
+	}
+}
+
+func TestReplayOfSomethingElseIsAnError(t *testing.T) {
+	for _, run := range []string{"sagas=x", "faults=3:flood", "colour=blue"} {
+		r := &recorder{}
+		Explore(r, letter(t, same), nil, Replay(run))
+		if len(r.errs) != 1 {
+			t.Errorf("%s: %q", run, r.errs)
+		}
+	}
+}
+
+func TestSampleFitsItsShape(t *testing.T) {
+	for shape, want := range map[string]string{
+		"{sku:string,quantity:int?,tags:[string],by:map[{at:time}?],any:any}": `{"sku":"text 3","quantity":3,"tags":["text 3"],"by":{"key":{"at":"2100-01-01T00:00:03Z"}},"any":null}`,
+		"[[number]]": `[[3.5]]`, "bool": `true`, "{}": `{}`, "bytes": `"Ynl0ZXM="`, "recursive": `null`,
+	} {
+		if got := string(sample(shape, 3)); got != want {
+			t.Errorf("%s: %s, want %s", shape, got, want)
+		}
+	}
 }
