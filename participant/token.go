@@ -117,6 +117,8 @@ type Entry struct {
 	Tell []Token
 	// Wait plans the next attempt.
 	Wait *Waiting
+	// Forget names a step whose waiting call is not made any more.
+	Forget string
 }
 
 // Taken is what came of a Take.

@@ -62,7 +62,7 @@ type Agent struct {
 	AgentConfig
 	scores scores
 	own    map[*machine.Machine]plan.Set // the participant's steps
-	near   map[*machine.Machine]plan.Set // the steps whose tokens its moves depend on
+	before map[*machine.Machine]plan.Set // the steps that these follow or read
 	turns  turns
 	wake   chan struct{} // something became due
 }
@@ -70,7 +70,7 @@ type Agent struct {
 // NewAgent makes an agent. The error lists everything that is wrong with the configuration.
 func NewAgent(c AgentConfig) (*Agent, error) {
 	c.defaults()
-	a := &Agent{AgentConfig: c, own: make(map[*machine.Machine]plan.Set), near: make(map[*machine.Machine]plan.Set), wake: make(chan struct{}, 1)}
+	a := &Agent{AgentConfig: c, own: make(map[*machine.Machine]plan.Set), before: make(map[*machine.Machine]plan.Set), wake: make(chan struct{}, 1)}
 	var plans []*plan.Plan
 	for _, p := range c.Plans {
 		if stepsOf(p, c.Name) != 0 {
@@ -91,7 +91,7 @@ func NewAgent(c AgentConfig) (*Agent, error) {
 	for _, versions := range a.scores {
 		for _, m := range versions {
 			a.own[m] = stepsOf(m.Plan, c.Name)
-			a.near[m] = neighbours(m.Plan, a.own[m])
+			a.before[m] = followed(m.Plan, a.own[m])
 		}
 	}
 	return a, nil
@@ -107,19 +107,18 @@ func stepsOf(p *plan.Plan, name string) (own plan.Set) {
 	return own
 }
 
-// neighbours is the set of steps whose tokens decide what is to be done for some: they themselves, what they follow or read, and what follows them.
-func neighbours(p *plan.Plan, own plan.Set) plan.Set {
-	near := own
+// followed is the set of steps that some steps follow or read.
+func followed(p *plan.Plan, own plan.Set) (before plan.Set) {
 	for i := range own.All {
-		near |= p.Succs[i] | p.Preds[i]
+		before |= p.Preds[i]
 		for _, j := range p.Steps[i].After {
-			near |= plan.One(j)
+			before |= plan.One(j)
 		}
 		for _, j := range p.Steps[i].Reads {
-			near |= plan.One(j)
+			before |= plan.One(j)
 		}
 	}
-	return near
+	return before
 }
 
 // subscription is the name of the agent's subscription: the same in every process of the service.
@@ -222,21 +221,47 @@ func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
 	return a.work(ctx, t.Saga, []participant.Token{t})
 }
 
-// concerns says whether the participant's moves depend on a token.
+// concerns says whether the participant's moves depend on a token: its own, what its steps wait for on the way forward, and what they wait for on the
+// way back. All others would only cost a transaction.
 func (a *Agent) concerns(m *machine.Machine, t *participant.Token) bool {
+	own := a.own[m]
 	switch t.Step {
 	case participant.StepStart:
-		return t.Kind != participant.TokenUndone
+		return t.Kind != participant.TokenUndone // every step's input is made of it
 	case participant.StepEnd:
-		for i := range a.own[m].All {
-			if m.Plan.Succs[i] == 0 {
-				return true
-			}
-		}
-		return false
+		return t.Kind == participant.TokenSkipped && own&a.undoable(m)&lastSteps(m.Plan) != 0
 	}
 	i, ok := m.Plan.Index(t.Step)
-	return ok && a.near[m].Has(i)
+	if !ok {
+		return false
+	}
+	if own.Has(i) {
+		return true
+	}
+	switch t.Kind {
+	case participant.TokenDone:
+		return a.before[m].Has(i)
+	case participant.TokenUndone:
+		return m.Plan.Preds[i]&own&a.undoable(m) != 0
+	case participant.TokenRefused, participant.TokenSkipped, participant.TokenFailed:
+		return a.before[m].Has(i) || m.Plan.Preds[i]&own&a.undoable(m) != 0
+	}
+	return false
+}
+
+// undoable is the set of steps that tell undone.
+func (a *Agent) undoable(m *machine.Machine) plan.Set {
+	return m.Plan.Of(participant.Compensatable) | m.Plan.Of(participant.ReadOnly)
+}
+
+// lastSteps is the set of steps that nothing follows.
+func lastSteps(p *plan.Plan) (last plan.Set) {
+	for i := range p.Steps {
+		if p.Succs[i] == 0 {
+			last |= plan.One(i)
+		}
+	}
+	return last
 }
 
 // work does everything that a saga needs of this participant now.

@@ -1,9 +1,11 @@
 package choreographer
 
 import (
+	"context"
 	"testing"
 
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
@@ -17,3 +19,28 @@ func ReadAll(t *testing.T, b broker.Broker, definition string, id journal.SagaID
 	}
 	return all
 }
+
+// Decode reads a token from its message.
+func Decode(m broker.Message) (participant.Token, error) { return decode(&m) }
+
+// Encode makes a message of a token.
+func Encode(t participant.Token) broker.Message { return encode(&t) }
+
+// Concerns says whether the agent's moves depend on a token.
+func (a *Agent) Concerns(t *participant.Token) bool { return a.concerns(a.scores.of(t), t) }
+
+// Concerns says whether the end of a saga may depend on a token.
+func (i *Initiator) Concerns(t *participant.Token) bool { return concernsEnd(i.scores.of(t), t) }
+
+// Work does what a saga needs now, as the alarm does.
+func (a *Agent) Work(ctx context.Context, id journal.SagaID) error { return a.work(ctx, id, nil) }
+
+// Forget forgets what the initiator heard in the last moments, as a crash does.
+func (i *Initiator) Forget() {
+	i.recent.mu.Lock()
+	defer i.recent.mu.Unlock()
+	clear(i.recent.all)
+}
+
+// Join is what a list of tokens says.
+func Join(m *machine.Machine, all []participant.Token) machine.Tokens { return join(m, all).tokens }

@@ -192,8 +192,8 @@ func (i *Initiator) Hear(ctx context.Context, t participant.Token) error {
 		return nil
 	}
 	h := join(m, []participant.Token{t})
-	if m.EndMove(&h.tokens) == machine.Untold {
-		// One token does not say it. The broker has all of them, and this one for sure.
+	if m.EndMove(&h.tokens) != machine.ToldDone {
+		// One token does not say it all. The broker has all of them, and this one for sure.
 		if err := i.read(ctx, h, &t); err != nil {
 			return err
 		}

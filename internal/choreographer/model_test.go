@@ -25,6 +25,7 @@ type service struct {
 	database
 	lose   func(point string) bool // whether the process dies at a point of a Take
 	broken breakage
+	dream  func(*participant.Ledger) // what it believes beyond what it heard
 }
 
 // database is what survives the service's process.
@@ -78,7 +79,14 @@ func (s *service) Take(ctx context.Context, saga journal.SagaID, heard []partici
 	for _, t := range heard {
 		s.hear(t)
 	}
-	w, ok := next(s.ledger(saga))
+	known := s.ledger(saga)
+	if s.dream != nil {
+		s.dream(&known)
+	}
+	w, ok := next(known)
+	if s.broken == joinInMemory { // the process forgets it with its end
+		s.rows = slices.DeleteFunc(s.rows, func(r row) bool { return r.heard })
+	}
 	if !ok {
 		return participant.Taken{}, s.commit(before)
 	}
@@ -92,6 +100,9 @@ func (s *service) Take(ctx context.Context, saga journal.SagaID, heard []partici
 	entry := w.Then(a)
 	for _, t := range entry.Tell {
 		s.tell(t)
+	}
+	if entry.Forget != "" {
+		s.forget(saga, entry.Forget)
 	}
 	if entry.Wait != nil {
 		s.forget(saga, entry.Wait.Step)

@@ -23,6 +23,9 @@ func (p *part) next() (participant.Work, bool) {
 	now := p.now()
 	for i := range p.own.All {
 		move := p.m.Move(&p.tokens, i)
+		if move == machine.Rest && p.stale(i) {
+			return p.forget(i), true
+		}
 		if move == machine.Rest || p.told(i, move) {
 			continue
 		}
@@ -55,6 +58,21 @@ func (p *part) told(i int, move machine.Move) bool {
 		}
 	}
 	return false
+}
+
+// stale says whether a call of a step waits that is not to be made any more: somebody else decided the step.
+func (p *part) stale(i int) bool {
+	for k := range p.ledger.Waiting {
+		if p.ledger.Waiting[k].Step == p.m.Plan.Steps[i].Name {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *part) forget(i int) participant.Work {
+	name := p.m.Plan.Steps[i].Name
+	return participant.Work{Call: participant.Call{Step: name}, Then: func(participant.Answer) participant.Entry { return participant.Entry{Forget: name} }}
 }
 
 // waiting is the call of a move that is to be made again, or nil if it has not been made.
@@ -92,7 +110,10 @@ func (p *part) act(i int, w *participant.Waiting, now time.Time) participant.Wor
 		input, err = w.Input, nil
 	}
 	if err != nil {
-		if step.Kind == participant.Retriable {
+		if w != nil && p.mayGiveUp(i) { // a call may have been made before
+			return p.giveUp(i, machine.ReasonMapping, err.Error())
+		}
+		if w != nil || step.Kind == participant.Retriable {
 			return participant.Work{Call: participant.Call{Step: step.Name}, Then: func(participant.Answer) participant.Entry {
 				return p.again(i, participant.Action, w, participant.Answer{Class: participant.Refused, Reason: machine.ReasonMapping, Detail: err.Error()}, step.Retry)
 			}}

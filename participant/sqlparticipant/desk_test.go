@@ -191,6 +191,11 @@ func whatFailsChangesNothingAndIsPlannedAgain(t *testing.T, d sqlparticipant.Dia
 		k.take(call(c.step, c.operation, participant.Action))
 	}
 	k.wantLedger("ask:done [hold:done] [look:done] [pay:done] odd#1")
+	forget := func(l participant.Ledger) (participant.Work, bool) {
+		return participant.Work{Then: func(participant.Answer) participant.Entry { return participant.Entry{Forget: "odd"} }}, len(l.Waiting) > 0
+	}
+	k.take(forget)
+	k.wantLedger("ask:done [hold:done] [look:done] [pay:done]")
 	wantColumn(t, db, "effects", `SELECT what FROM effect`, "+hold +pay")
 }
 

@@ -93,8 +93,13 @@ func (l *ledger) write(ctx context.Context, saga journal.SagaID, e *participant.
 		if _, err := l.token(ctx, l.p.sql.tell, saga, t); err != nil {
 			return fmt.Errorf("token %s: %w", t.ID, err)
 		}
-		if _, err := l.tx.ExecContext(ctx, l.p.sql.waited, l.p.name, string(saga), t.Step); err != nil {
-			return fmt.Errorf("forgetting what step %s waited for: %w", t.Step, err)
+		if err := l.forget(ctx, saga, t.Step); err != nil {
+			return err
+		}
+	}
+	if e.Forget != "" {
+		if err := l.forget(ctx, saga, e.Forget); err != nil {
+			return err
 		}
 	}
 	if w := e.Wait; w != nil {
@@ -103,6 +108,14 @@ func (l *ledger) write(ctx context.Context, saga journal.SagaID, e *participant.
 		if err != nil {
 			return fmt.Errorf("planning the next attempt of step %s: %w", w.Step, err)
 		}
+	}
+	return nil
+}
+
+// forget forgets a step's waiting call.
+func (l *ledger) forget(ctx context.Context, saga journal.SagaID, step string) error {
+	if _, err := l.tx.ExecContext(ctx, l.p.sql.waited, l.p.name, string(saga), step); err != nil {
+		return fmt.Errorf("forgetting what step %s waited for: %w", step, err)
 	}
 	return nil
 }
