@@ -172,14 +172,3 @@ func ExampleAfter() {
 	//   u1[/"tables.release"/]
 	//   s1 -. undone by .-> u1
 }
-
-// An operator mends an incident: here a step that must succeed is marked as done by hand.
-func ExampleEngine_Resolve() {
-	var engine *skald.Engine // from Open
-	resolve := func(ctx context.Context, id skald.SagaID) error {
-		return engine.Resolve(ctx, id, skald.Resolution{
-			Step: "transaction.send", Verb: skald.VerbDone, By: "ada", Reason: "handed over at the counter", Payload: []byte(`{}`),
-		})
-	}
-	_ = resolve
-}
