@@ -124,6 +124,9 @@ func (o *Orchestrator) orphan(s *store.Summary) {
 		Seq: s.Seq + 1, Time: o.now(), Kind: journal.IncidentOpened, Reason: ReasonDefinition,
 		Detail: fmt.Sprintf("no program has registered definition %s version %s; register it again, also beside a newer one", s.Definition, s.Version),
 	}
+	if e.Time.Before(s.Updated) { // no journal goes back in time, see run.now
+		e.Time = s.Updated
+	}
 	a := store.Append{From: e.Seq, Summary: *s}
 	a.Records, a.Summary.Chain = journal.Append(nil, s.Chain, &e)
 	a.Summary.Seq, a.Summary.Updated, a.Summary.Incident = e.Seq, e.Time, ReasonDefinition
