@@ -21,6 +21,9 @@ import (
 //go:embed mailbox.css
 var styleSheet []byte
 
+//go:embed mark.svg
+var mark []byte
+
 //go:embed pages.html
 var pagesSource string
 
@@ -42,9 +45,9 @@ const pageSize = 50
 //	GET /messages/{id}/html           its HTML part, for a sandboxed frame
 //	GET /messages/{id}/attachments/n  an attachment to save, counted from 1
 //	GET /messages/{id}/source         the message as it arrived, to save
-//	GET /mailbox.css
+//	GET /mailbox.css, /mark.svg
 //
-// Its links are relative: serve it from any path that ends in "/", behind http.StripPrefix. Every answer carries a
+// Its links are relative: serve it from any path that ends in "/", behind http.StripPrefix; its header leads to what is beside that path. Every answer carries a
 // Content-Security-Policy under which no script runs and nothing is loaded from elsewhere.
 func (m *Mailbox) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -57,9 +60,13 @@ func (m *Mailbox) Handler() http.Handler {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		_, _ = w.Write(styleSheet) // a client that went away
 	})
+	mux.HandleFunc("GET /mark.svg", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "image/svg+xml")
+		_, _ = w.Write(mark) // a client that went away
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")

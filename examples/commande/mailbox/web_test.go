@@ -207,3 +207,24 @@ func TestMissingPages(t *testing.T) {
 		t.Error("no style sheet")
 	}
 }
+
+func TestEveryPageLeadsBackToWhatIsBesideTheMailbox(t *testing.T) {
+	server := start(t, file(t)).web(t)
+	for path, c := range map[string]struct {
+		status int
+		links  []string
+	}{
+		"/mail/":           {http.StatusOK, []string{`href="../"`, `href="../shop/"`, `src="mark.svg"`}},
+		"/mail/messages/9": {http.StatusNotFound, []string{`href="../../"`, `href="../../shop/"`, `src="../mark.svg"`}},
+	} {
+		_, body := get(t, server, path, c.status)
+		for _, link := range c.links {
+			if !strings.Contains(body, link) {
+				t.Errorf("%s has no %s", path, link)
+			}
+		}
+	}
+	if answer, body := get(t, server, "/mail/mark.svg", http.StatusOK); answer.Header.Get("Content-Type") != "image/svg+xml" || !strings.Contains(body, "<svg") {
+		t.Errorf("the mark is %q", answer.Header.Get("Content-Type"))
+	}
+}

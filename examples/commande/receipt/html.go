@@ -25,7 +25,9 @@ var page = template.Must(template.New("receipt").Funcs(template.FuncMap{"eur": F
 
 // Links are what the page offers to open besides itself. In an e-mail leave them empty.
 type Links struct {
-	PDF string // address of the PDF, relative or absolute; empty: no link
+	PDF  string // address of the PDF, relative or absolute; empty: no link
+	Home string // address of the shop; empty: no way back
+	Icon string // address of the page's icon; empty: none
 }
 
 type pageData struct {
@@ -49,10 +51,10 @@ func HTML(r Receipt, links Links) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Policy is the Content-Security-Policy header to serve HTML's result with: its own style by hash, and nothing else.
+// Policy is the Content-Security-Policy header to serve HTML's result with: its own style by hash, the icon, and nothing else.
 // Pages of the same origin may show it in a frame.
 func Policy() string {
 	sum := sha256.Sum256([]byte(style))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+	return "default-src 'none'; img-src 'self'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 }

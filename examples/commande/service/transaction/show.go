@@ -3,12 +3,33 @@ package transaction
 import (
 	"database/sql"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 
 	"github.com/skaldhq/skald/examples/commande/problem"
 	"github.com/skaldhq/skald/examples/commande/receipt"
 )
+
+// icon is the shop's, at the address under which the shop also serves the receipts.
+const icon = "/shop/assets/img/mark.svg"
+
+// missing is what a browser is shown in the place of a receipt that does not exist.
+const missing = `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8"/>
+<meta name="viewport" content="width=device-width, initial-scale=1"/>
+<meta name="color-scheme" content="light dark"/>
+<title>No such receipt</title>
+<link rel="icon" href="` + icon + `" type="image/svg+xml"/>
+</head>
+<body>
+<h1>There is no such receipt</h1>
+<p>Its number may be mistyped. Receipts are found on the page of their order. <a href="/shop/">Go to the shop</a></p>
+</body>
+</html>
+`
 
 // show serves GET /receipts/{number} and GET /receipts/{number}.pdf.
 func (s service) show(w http.ResponseWriter, r *http.Request) {
@@ -25,7 +46,7 @@ func (s service) show(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", "application/pdf")
 		h.Set("Content-Disposition", `inline; filename="`+number+`.pdf"`) // a number that was found has digits and a hyphen
 	} else {
-		body, err = receipt.HTML(found, receipt.Links{PDF: number + ".pdf"})
+		body, err = receipt.HTML(found, receipt.Links{PDF: number + ".pdf", Home: "/shop/", Icon: icon})
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", receipt.Policy())
 	}
@@ -57,6 +78,14 @@ func (s service) find(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s service) unanswered(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, sql.ErrNoRows) && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", receipt.Policy())
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, missing) // the reader is gone if this fails
+		return
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		problem.New(http.StatusNotFound, "there is no such receipt").Write(w)
 		return

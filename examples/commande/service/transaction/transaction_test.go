@@ -3,7 +3,10 @@ package transaction_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -151,6 +154,17 @@ func TestReceiptCanBeFoundAndOpened(t *testing.T) {
 		if status, _, _ := parttest.Request(t, p, "GET", path, ""); status != 404 {
 			t.Errorf("%s answers %d", path, status)
 		}
+	}
+	q := httptest.NewRequest(http.MethodGet, p.URL()+"/receipts/1999-000001", nil)
+	q.RequestURI = ""
+	q.Header.Set("Accept", "text/html,*/*;q=0.8")
+	res, err := http.DefaultClient.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 404 || !strings.Contains(string(body), `<a href="/shop/">`) {
+		t.Errorf("a browser is shown %d %s %v", res.StatusCode, body, err)
 	}
 	if status, _, _ := parttest.Request(t, p, "GET", "/receipts", ""); status != 400 {
 		t.Errorf("without an order: %d", status)
