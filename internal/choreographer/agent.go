@@ -2,6 +2,7 @@ package choreographer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -24,6 +25,7 @@ type AgentConfig struct {
 	Plans  []*plan.Plan // definitions, also several versions of one; those without a step of this participant are left out
 	Topic  string       // DefaultTopic
 	Notes  string       // DefaultNotes
+	Acts   string       // DefaultActs
 
 	Parallel int           // sagas worked on at a time; 64
 	Poll     time.Duration // how often it looks for what a crash or another process left; 2 s
@@ -38,6 +40,9 @@ func (c *AgentConfig) defaults() {
 	}
 	if c.Notes == "" {
 		c.Notes = DefaultNotes
+	}
+	if c.Acts == "" {
+		c.Acts = DefaultActs
 	}
 	if c.Parallel == 0 {
 		c.Parallel = 64
@@ -154,8 +159,11 @@ func subscribe(ctx context.Context, b broker.Broker, topic, name string, definit
 
 // Declare makes the agent's subscription, so that it misses no saga that is started from then on. Run does it, too.
 func (a *Agent) Declare(ctx context.Context) error {
-	if err := a.Broker.Declare(ctx, broker.Topic{Name: a.Notes}); err != nil {
-		return fmt.Errorf("declaring topic %s: %w", a.Notes, err)
+	acts := broker.Topic{Name: a.Acts, Subscriptions: []broker.Subscription{
+		{Name: a.subscription(), Filters: []broker.Filter{broker.Filter(a.Name + "/*")}, MaxDeliveries: patient},
+	}}
+	if err := a.Broker.Declare(ctx, broker.Topic{Name: a.Notes}, acts); err != nil {
+		return fmt.Errorf("declaring topics %s and %s: %w", a.Notes, a.Acts, err)
 	}
 	return subscribe(ctx, a.Broker, a.Topic, a.subscription(), a.scores.names())
 }
@@ -171,9 +179,16 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer cancel()
 	loops.Go(func() { a.relay(ctx) })
 	loops.Go(func() { a.alarm(ctx) })
-	return broker.Consume(ctx, a.Broker, broker.ConsumerConfig{
+	acts := make(chan error, 1)
+	loops.Go(func() {
+		acts <- broker.Consume(ctx, a.Broker, broker.ConsumerConfig{Topic: a.Acts, Subscription: a.subscription(), Backoff: backoff, Log: a.Logger}, a.deliverAct)
+		cancel()
+	})
+	err := broker.Consume(ctx, a.Broker, broker.ConsumerConfig{
 		Topic: a.Topic, Subscription: a.subscription(), Parallel: a.Parallel, Backoff: backoff, Log: a.Logger,
 	}, a.deliver)
+	cancel()
+	return errors.Join(err, <-acts)
 }
 
 // backoff is the pause after a delivery that failed: a database or a broker is away. It is short, since sagas wait.
@@ -266,41 +281,52 @@ func lastSteps(p *plan.Plan) (last plan.Set) {
 
 // work does everything that a saga needs of this participant now.
 func (a *Agent) work(ctx context.Context, saga journal.SagaID, hear []participant.Token) error {
+	return a.workOn(ctx, saga, hear, a.next, func() {})
+}
+
+// workOn does what next finds, until it finds nothing more. It calls took after each piece of work.
+func (a *Agent) workOn(ctx context.Context, saga journal.SagaID, hear []participant.Token, next func(participant.Ledger) (participant.Work, bool), took func()) error {
 	leave, err := a.turns.enter(ctx, saga)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	var from participant.Token
-	next := func(l participant.Ledger) (participant.Work, bool) {
+	find := func(l participant.Ledger) (participant.Work, bool) {
 		if len(l.Heard) > 0 {
 			from = l.Heard[0]
 		}
-		return a.next(l)
+		return next(l)
 	}
 	for {
-		taken, err := a.Desk.Take(ctx, saga, hear, next)
+		taken, err := a.Desk.Take(ctx, saga, hear, find)
 		if err != nil {
 			return err
 		}
-		hear = nil
 		if !taken.Worked {
 			return nil
 		}
+		took()
 		if taken.Wait != nil {
 			a.rouse()
 			a.report(ctx, taken.Wait, &from)
 		}
-		for i := range taken.Tell {
-			decided, err := a.tell(ctx, &taken.Tell[i])
-			switch {
-			case err != nil: // it is in the desk, and the relay tells it
-				a.Logger.WarnContext(ctx, "token not told yet; the relay goes on", "token", taken.Tell[i].ID, "error", err)
-			case decided.ID != taken.Tell[i].ID:
-				hear = append(hear, decided)
-			}
+		hear = a.tellAll(ctx, taken.Tell)
+	}
+}
+
+// tellAll publishes tokens and returns those that others decided. What cannot be told now is in the desk, and the relay tells it.
+func (a *Agent) tellAll(ctx context.Context, tokens []participant.Token) (lost []participant.Token) {
+	for i := range tokens {
+		decided, err := a.tell(ctx, &tokens[i])
+		switch {
+		case err != nil:
+			a.Logger.WarnContext(ctx, "token not told yet; the relay goes on", "token", tokens[i].ID, "error", err)
+		case decided.ID != tokens[i].ID:
+			lost = append(lost, decided)
 		}
 	}
+	return lost
 }
 
 // next finds the saga's next piece of work in its ledger.

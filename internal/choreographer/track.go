@@ -82,10 +82,13 @@ func (x *track) settled(i int, t *participant.Token) {
 	if x.decided.Has(i) {
 		return
 	}
-	if t.By != "" && !x.cancelled {
+	if t.Reason == machine.ReasonCancelled && t.By != "" && !x.cancelled {
 		x.record(journal.Event{Kind: journal.CancelRequested, By: t.By, Detail: t.Detail, Reason: machine.ReasonCancelled}, t.Time)
 	}
 	e := journal.Event{Step: t.Step, Reason: t.Reason, Detail: t.Detail}
+	if t.Kind == participant.TokenDone {
+		e.By = t.By // by hand
+	}
 	switch t.Kind {
 	case participant.TokenDone:
 		e.Kind, e.Payload = journal.StepDone, t.Payload

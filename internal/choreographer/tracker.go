@@ -37,6 +37,7 @@ type TrackerConfig struct {
 	Topic  string // DefaultTopic
 	Notes  string // DefaultNotes
 	Purges string // DefaultPurges
+	Acts   string // DefaultActs
 
 	Parallel  int           // tokens taken in at a time; 256
 	Retention time.Duration // ended sagas are pruned after this; 30 days; negative: never
@@ -53,6 +54,9 @@ func (c *TrackerConfig) defaults() {
 	}
 	if c.Notes == "" {
 		c.Notes = DefaultNotes
+	}
+	if c.Acts == "" {
+		c.Acts = DefaultActs
 	}
 	if c.Purges == "" {
 		c.Purges = DefaultPurges
@@ -123,8 +127,8 @@ func OpenTracker(ctx context.Context, c TrackerConfig) (*Tracker, error) {
 // Declare makes the tracker's subscriptions, so that it misses no saga that is started from then on. Run does it, too.
 func (x *Tracker) Declare(ctx context.Context) error {
 	name := subscriptionName("tracker", x.Name)
-	if err := x.Broker.Declare(ctx, broker.Topic{Name: x.Notes, Subscriptions: []broker.Subscription{{Name: name}}}); err != nil {
-		return fmt.Errorf("declaring subscription %s of %s: %w", name, x.Notes, err)
+	if err := x.Broker.Declare(ctx, broker.Topic{Name: x.Acts}, broker.Topic{Name: x.Notes, Subscriptions: []broker.Subscription{{Name: name}}}); err != nil {
+		return fmt.Errorf("declaring %s, and subscription %s of %s: %w", x.Acts, name, x.Notes, err)
 	}
 	if err := x.Broker.Declare(ctx, broker.Topic{Name: x.Purges, Subscriptions: []broker.Subscription{{Name: name, MaxDeliveries: patient}}}); err != nil {
 		return fmt.Errorf("declaring subscription %s of %s: %w", name, x.Purges, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/skaldhq/skald/internal/choreographer"
+	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
@@ -225,6 +226,75 @@ func TestARefusedCompensationIsAnIncident(t *testing.T) {
 		}
 		s.pass(6 * time.Minute)
 		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != store.Compensated || len(saga.View.Incidents) > 0 {
+			s.t.Errorf("saga is %+v, %v", saga.Summary, err)
+		}
+	})
+}
+
+func TestAnOperatorEndsWhatIsStuck(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		stuck := func(id journal.SagaID) {
+			s.says("issues.do", refuses("NoPaper"))
+			s.says("creates.undo", refuses("Shipped"))
+			s.start(id)
+			s.pass(time.Second)
+			if open := s.incidents(x, id); open != "create Shipped" {
+				s.t.Fatalf("incidents are %q", open)
+			}
+		}
+		resolve := func(id journal.SagaID, r choreographer.Resolution) {
+			s.t.Helper()
+			r.By, r.Reason = "ann", "because"
+			if err := x.Resolve(s.t.Context(), id, r); err != nil {
+				s.t.Fatal(err)
+			}
+			s.pass(time.Second)
+			if saga, err := x.Get(s.t.Context(), id); err != nil || saga.State != store.Compensated || len(saga.View.Incidents) > 0 {
+				s.t.Errorf("after %s the saga is %+v, %v", r.Verb, saga.Summary, err)
+			}
+		}
+		stuck("s-1")
+		resolve("s-1", choreographer.Resolution{Step: "create", Verb: journal.VerbRetry})
+		s.wantEffects("")
+		stuck("s-2")
+		resolve("s-2", choreographer.Resolution{Step: "create", Verb: journal.VerbDone})
+		s.wantEffects("create") // it was undone by hand, outside
+		saga, err := x.Get(s.t.Context(), "s-2")
+		if err != nil || !saga.View.Step("create").ByHand {
+			s.t.Errorf("the journal does not say that it was done by hand: %+v, %v", saga.View, err)
+		}
+		for _, r := range []choreographer.Resolution{
+			{Step: "create", Verb: journal.VerbRetry}, {Step: "nothing", Verb: journal.VerbRetry}, {Step: "look", Verb: "dance"},
+		} {
+			if err := x.Resolve(s.t.Context(), "s-2", r); !errors.Is(err, machine.ErrEnded) {
+				s.t.Errorf("%v gives %v", r, err)
+			}
+		}
+	})
+}
+
+func TestAnOperatorsVerbMustFit(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("issue")
+		s.start("s-1")
+		s.pass(time.Minute)
+		for _, r := range []choreographer.Resolution{
+			{Step: "create", Verb: journal.VerbRetry}, {Step: "nothing", Verb: journal.VerbRetry}, {Verb: journal.VerbRetry}, {Step: "issue", Verb: "dance"},
+			{Step: "issue", Verb: journal.VerbSkip}, {Step: "issue", Verb: journal.VerbReplace},
+		} {
+			if err := x.Resolve(s.t.Context(), "s-1", r); !errors.Is(err, machine.ErrVerb) {
+				s.t.Errorf("%v gives %v", r, err)
+			}
+		}
+		done := choreographer.Resolution{Step: "issue", Verb: journal.VerbDone, By: "ann", Reason: "on paper", Payload: []byte(`"paper"`)}
+		if err := x.Resolve(s.t.Context(), "s-1", done); err != nil {
+			s.t.Fatal(err)
+		}
+		s.up("issue")
+		s.pass(time.Second)
+		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != store.Completed {
 			s.t.Errorf("saga is %+v, %v", saga.Summary, err)
 		}
 	})

@@ -1,0 +1,185 @@
+package choreographer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/internal/machine"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+// DefaultActs is the topic on which operators' decisions reach participants.
+const DefaultActs = "skald-acts"
+
+// Resolution is an operator's decision about a step.
+type Resolution struct {
+	Step    string
+	Verb    journal.Verb
+	By      string
+	Reason  string
+	Payload []byte // JSON: the new input of VerbReplace, the result of VerbDone
+}
+
+// act is a decision on its way to the step's participant. Its fields are durable.
+type act struct {
+	Step    string          `json:"step"`
+	Undo    bool            `json:"undo"` // about the compensation
+	Verb    journal.Verb    `json:"verb"`
+	By      string          `json:"by"`
+	Reason  string          `json:"reason"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// Resolve records an operator's decision in the saga's journal and sends it to the step's participant. The error wraps machine.ErrVerb if it does not fit the step.
+// After any other error it may be recorded; decide again.
+func (x *Tracker) Resolve(ctx context.Context, id journal.SagaID, r Resolution) error {
+	var m broker.Message
+	found := false
+	err := x.change(ctx, id, true, func(tr *track) error {
+		found = true
+		i, undo, err := tr.resolvable(&r)
+		if err != nil {
+			return err
+		}
+		tr.record(journal.Event{Kind: journal.IncidentResolved, Step: r.Step, Verb: r.Verb, By: r.By, Detail: r.Reason, Payload: r.Payload}, x.Now())
+		m, err = x.act(tr, i, act{Step: r.Step, Undo: undo, Verb: r.Verb, By: r.By, Reason: r.Reason, Payload: r.Payload})
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return machine.ErrEnded
+	}
+	return x.Broker.Publish(ctx, x.Acts, m)
+}
+
+func (x *Tracker) act(tr *track, i int, a act) (broker.Message, error) {
+	data, err := json.Marshal(a)
+	if err != nil {
+		return broker.Message{}, fmt.Errorf("%w: the payload is not JSON", machine.ErrVerb)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return broker.Message{}, err
+	}
+	return broker.Message{
+		ID: id.String(), Type: "skald.act", Source: x.Name, Saga: tr.summary.ID, Step: a.Step, Time: x.Now(), Data: data,
+		Key: broker.NewKey(plan.Owner(tr.m.Plan.Steps[i].Action), string(tr.summary.ID)),
+	}, nil
+}
+
+// resolvable says whether a decision fits what the step waits for, and whether that is its compensation.
+func (x *track) resolvable(r *Resolution) (i int, undo bool, err error) {
+	i, ok := x.m.Plan.Index(r.Step)
+	switch {
+	case x.summary.State.Ended():
+		return 0, false, machine.ErrEnded
+	case !ok:
+		return 0, false, fmt.Errorf("%w: name a step of definition %s", machine.ErrVerb, x.m.Plan.Name)
+	case !x.open().Has(i):
+		return 0, false, fmt.Errorf("%w: step %s waits for nothing", machine.ErrVerb, r.Step)
+	case r.Verb == journal.VerbReplace && len(r.Payload) == 0:
+		return 0, false, fmt.Errorf("%w: replacing needs the new input", machine.ErrVerb)
+	}
+	undo = x.undoAsked.Has(i)
+	kind := x.m.Plan.Steps[i].Kind
+	switch r.Verb {
+	case journal.VerbRetry:
+		return i, undo, nil
+	case journal.VerbReplace, journal.VerbSkip, journal.VerbDone:
+	default:
+		return 0, false, fmt.Errorf("%w: there is no verb %q; use retry, replace, skip or done", machine.ErrVerb, r.Verb)
+	}
+	switch {
+	case undo:
+	case kind == participant.Compensatable || kind == participant.ReadOnly:
+		return 0, false, fmt.Errorf("%w: step %s is %s and ends by itself; retry it, or cancel the saga", machine.ErrVerb, r.Step, kind)
+	case kind == participant.Pivot && r.Verb != journal.VerbDone:
+		return 0, false, fmt.Errorf("%w: step %s is the pivot; retry it, or mark it done by hand", machine.ErrVerb, r.Step)
+	case r.Verb == journal.VerbSkip && x.read(i):
+		return 0, false, fmt.Errorf("%w: another step reads the result of %s; mark it done by hand and give the result", machine.ErrVerb, r.Step)
+	}
+	return i, undo, nil
+}
+
+// read says whether any step reads the result of step i.
+func (x *track) read(i int) bool {
+	for j := range x.m.Plan.Steps {
+		for _, k := range x.m.Plan.Steps[j].Reads {
+			if k == i {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// deliverAct carries an operator's decision out.
+func (a *Agent) deliverAct(ctx context.Context, d *broker.Delivery) error {
+	var x act
+	if err := json.Unmarshal(d.Message.Data, &x); err != nil {
+		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
+	}
+	return a.decided(ctx, d.Message.Saga, &x)
+}
+
+// decided writes a decision into the desk, and goes on from there. A step that has been decided meanwhile is left as it is.
+func (a *Agent) decided(ctx context.Context, id journal.SagaID, x *act) error {
+	written := false
+	next := func(l participant.Ledger) (participant.Work, bool) {
+		if written || len(l.Heard) == 0 {
+			return a.next(l)
+		}
+		m := a.scores.of(&l.Heard[0])
+		if m == nil {
+			return participant.Work{}, false
+		}
+		p := part{name: a.Name, own: a.own[m], now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}
+		i, ok := m.Plan.Index(x.Step)
+		move := machine.Act
+		if x.Undo {
+			move = machine.Undo
+		}
+		if !ok || !p.own.Has(i) || m.Move(&p.tokens, i) != move || p.told(i, move) {
+			return a.next(l)
+		}
+		return p.decided(i, move, x), true
+	}
+	return a.workOn(ctx, id, nil, next, func() { written = true })
+}
+
+// decided is the work of an operator's decision about a call that waits.
+func (p *part) decided(i int, move machine.Move, x *act) participant.Work {
+	name := p.m.Plan.Steps[i].Name
+	return participant.Work{Call: participant.Call{Step: name}, Then: func(participant.Answer) participant.Entry {
+		if x.Verb == journal.VerbRetry || x.Verb == journal.VerbReplace {
+			w := participant.Waiting{Saga: p.ledger.Heard[0].Saga, Step: name, Phase: participant.Action, Since: p.now()}
+			if move == machine.Undo {
+				w.Phase = participant.Compensation
+			}
+			if old := p.waiting(i, move); old != nil {
+				w = *old
+			}
+			w.At = p.now().Truncate(time.Microsecond)
+			if x.Verb == journal.VerbReplace {
+				w.Input = x.Payload
+			}
+			return participant.Entry{Wait: &w}
+		}
+		t := p.token(i, participant.TokenDone)
+		if t.Payload = x.Payload; move == machine.Undo {
+			t.Kind, t.Payload = participant.TokenUndone, nil
+		}
+		t.ID += "/" + x.By
+		t.By, t.Detail = x.By, x.Reason
+		return participant.Entry{Tell: []participant.Token{t}}
+	}}
+}
