@@ -9,7 +9,7 @@ import (
 // Limits and defaults of declarations.
 const (
 	DefaultMaxMessages   = 1_000_000
-	DefaultMaxBytes      = 1 << 30
+	DefaultMaxBytes      = 512 << 20
 	DefaultMaxPerSession = 1000 // of Topic.MaxPerKey, where the subscription has sessions
 	DefaultLock          = 30 * time.Second
 	DefaultMaxDeliveries = 10
@@ -26,7 +26,7 @@ type Topic struct {
 	Name string
 	// Kept topics take messages by Decide only and keep them until they are purged; all others take them by Publish. It cannot be changed.
 	Kept bool
-	// MaxMessages and MaxBytes bound what the topic holds. Default: 1,000,000 messages, 1 GiB.
+	// MaxMessages and MaxBytes bound what the topic holds. Default: 1,000,000 messages, 512 MiB. A broker may reserve MaxBytes and refuse a declaration with ErrFull.
 	MaxMessages int64
 	MaxBytes    int64
 	// MaxPerKey bounds how many messages one key may hold, so that a session that is stuck cannot fill the topic. Default: 1,000 with sessions, otherwise no bound. Kept topics
@@ -147,4 +147,10 @@ func checkName(what, name string) error {
 		return fmt.Errorf("%s name %.80q: use up to %d lower-case letters, digits and hyphens, a letter first", what, name, maxName)
 	}
 	return nil
+}
+
+// Check returns what is wrong with a declaration, or nil.
+func (t Topic) Check() error {
+	_, err := t.WithDefaults()
+	return err
 }

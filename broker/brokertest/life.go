@@ -227,7 +227,7 @@ func testReopen(t *testing.T, d Driver) {
 		t.Log("this driver keeps nothing")
 		return
 	}
-	topics := []broker.Topic{queue("q"), queue("s", sessions), tokens(broker.Subscription{Name: "all"})}
+	topics := []broker.Topic{queue("q", lock(time.Second)), queue("s", sessions), tokens(broker.Subscription{Name: "all"})}
 	b := d.Open(t)
 	declare(t, b, topics...)
 	publish(t, b, "q", full(), message("done", "k"), message("held", "k"), message("dead", "k"))

@@ -66,7 +66,7 @@ func (b *Broker) Declare(ctx context.Context, topics ...broker.Topic) error {
 			return fmt.Errorf("natsbroker: %w", err)
 		}
 		if err := b.retry(ctx, func(ctx context.Context) error { return b.declare(ctx, filled) }); err != nil {
-			return fmt.Errorf("natsbroker: declaring topic %s: %w", d.Name, err)
+			return fmt.Errorf("natsbroker: declaring topic %s: %w", d.Name, b.explain(err))
 		}
 	}
 	return nil

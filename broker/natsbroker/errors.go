@@ -14,7 +14,7 @@ import (
 )
 
 // attempt bounds one attempt at something that is tried again.
-const attempt = 5 * time.Second
+const attempt = 3 * time.Second
 
 // Codes of the server's API that the client has no name for.
 const (

@@ -57,8 +57,10 @@ func openEmbedded(t testing.TB, dir string) *embedded {
 
 func TestConformanceInsideTheProcess(t *testing.T) {
 	brokertest.Run(t, brokertest.Driver{
-		Open:    func(t testing.TB) brokertest.Broker { return openEmbedded(t, t.TempDir()) },
-		Another: func(t testing.TB, b brokertest.Broker) brokertest.Broker { return open(t, natsbroker.Config{Server: b.(*embedded).server}) },
+		Open: func(t testing.TB) brokertest.Broker { return openEmbedded(t, t.TempDir()) },
+		Another: func(t testing.TB, b brokertest.Broker) brokertest.Broker {
+			return open(t, natsbroker.Config{Server: b.(*embedded).server})
+		},
 		Reopen: func(t testing.TB, b brokertest.Broker) brokertest.Broker {
 			old := b.(*embedded)
 			if err := old.Close(); err != nil {

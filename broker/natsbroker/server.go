@@ -21,7 +21,7 @@ import (
 type ServerConfig struct {
 	// Dir is the folder for the data. It is made if it does not exist, and used by one process at a time. Required.
 	Dir string
-	// MaxStore bounds what all streams may hold together, in bytes. Default: 10 GiB.
+	// MaxStore bounds what all streams may hold together, in bytes. The MaxBytes of all topics must fit. Default: 16 GiB.
 	MaxStore int64
 	// Listen, such as "127.0.0.1:4222", opens a port for other processes, without encryption: use loopback addresses only. Default: no port.
 	Listen string
@@ -55,10 +55,10 @@ type Server struct {
 // Start starts a server.
 func Start(cfg ServerConfig) (*Server, error) {
 	if cfg.Dir == "" || cfg.MaxStore < 0 || cfg.ProbeInterval < 0 {
-		return nil, errors.New("natsbroker: Dir is empty, or MaxStore or ProbeInterval negative: name a folder, and leave the others out for 10 GiB and 5 s")
+		return nil, errors.New("natsbroker: Dir is empty, or MaxStore or ProbeInterval negative: name a folder, and leave the others out for 16 GiB and 5 s")
 	}
 	if cfg.MaxStore == 0 {
-		cfg.MaxStore = 10 << 30
+		cfg.MaxStore = 16 << 30
 	}
 	if cfg.ProbeInterval == 0 {
 		cfg.ProbeInterval = 5 * time.Second
@@ -254,7 +254,7 @@ type prober struct {
 }
 
 func (p *prober) write(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if p.conn == nil {
 		conn, err := nats.Connect("", nats.InProcessServer(p.s), nats.UserInfo(p.s.cfg.User, p.s.cfg.Password), nats.NoReconnect(), nats.Timeout(3*time.Second))
