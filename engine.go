@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/orchestrator"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/participant"
@@ -22,6 +23,14 @@ type Config struct {
 	Sagas []Registered
 	// Participants says where the calls go, by the owner in the operations' names: "inventaire" of "inventaire.reserve".
 	Participants map[string]Participant
+
+	// Mode says who drives the sagas; Orchestrated. Choreographed needs a Broker. Participants whose Invoker is a participant.Desk (*sqlparticipant.Participant is one) then
+	// take part from this process, and the others by themselves, with Serve; nothing is called.
+	Mode Mode
+	// Broker carries what participants of choreographed sagas tell each other. The engine does not close it.
+	Broker broker.Broker
+	// Service names this program among those that start choreographed sagas: programs of one name share the work; "engine".
+	Service string
 
 	MaxInFlight int           // sagas with a call under way until starts are refused with *OverloadError; 20,000
 	MaxOpen     int           // sagas without an outcome until starts are refused; 200,000
@@ -51,9 +60,9 @@ type Observer = orchestrator.Observer
 // Health says what an operator should know of an engine now.
 type Health = orchestrator.Health
 
-// Engine runs sagas in this process, orchestrated. Its methods may be called concurrently.
+// Engine runs sagas. Orchestrated, it drives them from this process; choreographed, it starts them, says how they end and keeps their journals. Its methods may be called concurrently.
 type Engine struct {
-	o      *orchestrator.Orchestrator
+	o      driver
 	plans  map[string]*plan.Plan // by name@version
 	levels map[string]participant.Level
 }
@@ -80,11 +89,27 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 			Breaker: orchestrator.Breaker{Failures: p.Failures, Pause: p.Pause},
 		}
 	}
-	var err error
-	e.o, err = orchestrator.Open(ctx, oc)
+	if c.Mode != "" && c.Mode != Orchestrated && c.Mode != Choreographed {
+		return nil, fmt.Errorf("there is no mode %q: say Orchestrated or Choreographed", c.Mode)
+	}
+	if c.Mode == Choreographed {
+		for _, p := range oc.Plans {
+			for i := range p.Steps {
+				e.levels[plan.Owner(p.Steps[i].Action)] = participant.L2 // there are no others
+			}
+		}
+		d, err := openChoreography(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		e.o = d
+		return e, nil
+	}
+	o, err := orchestrator.Open(ctx, oc)
 	if err != nil {
 		return nil, err
 	}
+	e.o = o
 	return e, nil
 }
 

@@ -29,6 +29,23 @@ func (x *Tracker) Get(ctx context.Context, id journal.SagaID) (Saga, error) {
 	return Saga{s, v}, err
 }
 
+// Known reads a saga that has a journal, or returns store.ErrNotFound.
+func (x *Tracker) Known(ctx context.Context, id journal.SagaID) (Saga, error) {
+	var v journal.View
+	s, err := readJournal(ctx, x.Store, id, func(e journal.Event) error {
+		v.Apply(&e)
+		return nil
+	})
+	return Saga{s, v}, err
+}
+
+// Open counts the sagas without an outcome that something was heard of.
+func (x *Tracker) Open() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.tracks)
+}
+
 // read reads a saga's journal. If the store has none yet, it hears the saga's start first.
 func (x *Tracker) read(ctx context.Context, id journal.SagaID, yield func(journal.Event) error) (store.Summary, error) {
 	s, err := readJournal(ctx, x.Store, id, yield)
