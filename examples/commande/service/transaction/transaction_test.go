@@ -163,7 +163,7 @@ func TestReceiptCanBeFoundAndOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 404 || !strings.Contains(string(body), `<a href="/shop/">`) {
+	if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusNotFound || !strings.Contains(string(body), `<a href="/shop/">`) {
 		t.Errorf("a browser is shown %d %s %v", res.StatusCode, body, err)
 	}
 	if status, _, _ := parttest.Request(t, p, "GET", "/receipts", ""); status != 400 {
