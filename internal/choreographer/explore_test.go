@@ -133,7 +133,8 @@ func newStage(t *testing.T, p *plan.Plan, broken breakage) *stage {
 	for i := range p.Steps {
 		levels[i] = participant.L2
 		x := &p.Steps[i]
-		desk := &service{name: plan.Owner(x.Action), kinds: map[string]participant.Kind{x.Action: x.Kind}, broken: broken, lose: s.dies, handler: s.answer}
+		desk := newService(x, s.answer)
+		desk.broken, desk.lose = broken, s.dies
 		if broken == undoBeforeAllSuccessors {
 			desk.dream = func(l *participant.Ledger) { dream(p, i, l) }
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,11 +20,22 @@ type service struct {
 	handler func(ctx context.Context, c participant.Call) participant.Answer // what an operation does, when the barrier lets it
 	kinds   map[string]participant.Kind                                      // of operations; compensatable unless said
 
-	mu sync.Mutex
+	mu gate
 	database
 	lose   func(point string) bool // whether the process dies at a point of a Take
 	broken breakage
+	made   func(effect string)       // sees effects as they are made and undone
 	dream  func(*participant.Ledger) // what it believes beyond what it heard
+}
+
+// gate is a lock that goroutines wait for in virtual time, too, while its holder takes some.
+type gate chan struct{}
+
+func (g gate) Lock()   { g <- struct{}{} }
+func (g gate) Unlock() { <-g }
+
+func newService(x *plan.Step, handler func(context.Context, participant.Call) participant.Answer) *service {
+	return &service{name: plan.Owner(x.Action), kinds: map[string]participant.Kind{x.Action: x.Kind}, handler: handler, mu: make(gate, 1)}
 }
 
 // database is what survives the service's process.
@@ -120,10 +130,20 @@ func (s *service) commit(before database) error {
 		s.database = before
 		return errDied
 	}
+	s.show(len(before.log))
 	if s.died("after commit") {
 		return errDied
 	}
 	return nil
+}
+
+// show tells of the effects that were made and undone since.
+func (s *service) show(from int) {
+	for _, effect := range s.log[from:] {
+		if s.made != nil {
+			s.made(effect)
+		}
+	}
 }
 
 func (s *service) find(t *participant.Token) *row {
@@ -198,6 +218,7 @@ func (s *service) Due(context.Context, int) ([]participant.Waiting, error) {
 func (s *service) Invoke(ctx context.Context, c participant.Call) participant.Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.show(len(s.log))
 	return s.answer(ctx, c)
 }
 
@@ -306,6 +327,9 @@ func order(t testing.TB, change ...func(*plan.Draft)) *plan.Plan {
 	return p
 }
 
+// attempts is how often a step that may fail is tried.
+const attempts = 3
+
 func step(name string, kind participant.Kind, after ...string) plan.DraftStep {
 	s := plan.DraftStep{Follows: after, Step: plan.Step{
 		Name: name, Kind: kind, Action: name + "s.do", Timeout: 10 * time.Second,
@@ -321,7 +345,7 @@ func step(name string, kind participant.Kind, after ...string) plan.DraftStep {
 	s.Retry = plan.Retry{Initial: 100 * time.Millisecond, Factor: 2, Cap: plan.MaxBackoff}
 	s.Undo = s.Retry
 	if kind == participant.Compensatable || kind == participant.ReadOnly {
-		s.Retry.Attempts = 3
+		s.Retry.Attempts = attempts
 	}
 	if kind == participant.Compensatable {
 		s.Compensation = name + "s.undo"

@@ -47,7 +47,7 @@ func play(t *testing.T, p func(testing.TB) *plan.Plan, story func(s *scene)) {
 		}
 		for i := range s.p.Steps {
 			x := &s.p.Steps[i]
-			s.services[x.Name] = &service{name: plan.Owner(x.Action), kinds: map[string]participant.Kind{x.Action: x.Kind}, handler: s.answer}
+			s.services[x.Name] = newService(x, s.answer)
 		}
 		var err error
 		s.initiator, err = choreographer.NewInitiator(choreographer.InitiatorConfig{Broker: s.broker, Name: "shop", Plans: []*plan.Plan{s.p}})
