@@ -1,8 +1,6 @@
 package skaldtest
 
 import (
-	"time"
-
 	"github.com/skaldhq/skald/journal"
 )
 
@@ -53,14 +51,13 @@ type row struct {
 	busy          bool   // a transaction works on it
 	acting        bool   // that of the action
 
-	effects  int // that are there
-	acts     int // times that the action took effect
-	undos    int // times that the compensation did
-	refused  bool
-	failing  int // times that it still fails
-	answers  int // times that a readonly step was answered
-	heard    string
-	loose    bool // its participant's level does not promise what would be checked
-	byHand   bool // an operator ended it
-	lastCall time.Duration
+	effects int // that are there
+	acts    int // times that the action took effect
+	undos   int // times that the compensation did
+	refused bool
+	failing int // times that it still fails
+	answers int // times that a readonly step was answered
+	heard   string
+	loose   bool // its participant's level does not promise what would be checked
+	byHand  bool // an operator ended it
 }

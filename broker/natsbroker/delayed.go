@@ -65,7 +65,7 @@ func (b *Broker) move(ctx context.Context, a arrival) error {
 	}
 	msg.Header[nats.MsgIdHdr] = a.Header["ce-id"]
 	if _, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0)); err != nil {
-		return fmt.Errorf("%w (giving it back: %v)", err, a.Respond(fmt.Appendf(nil, `%s {"delay":%d}`, ackNak, time.Second)))
+		return fmt.Errorf("%w (giving it back: %w)", err, a.Respond(fmt.Appendf(nil, `%s {"delay":%d}`, ackNak, time.Second)))
 	}
 	_, err = b.conn.RequestWithContext(ctx, a.Reply, []byte(ackDone))
 	return err

@@ -114,7 +114,7 @@ func (b *Broker) outcome(what string, unknown bool, err error) error {
 	if explained := b.explain(err); !unknown || !errors.Is(explained, broker.ErrFull) {
 		return fmt.Errorf("natsbroker: %s: %w", what, explained)
 	}
-	return fmt.Errorf("natsbroker: %s: an attempt did not say what became of it, and then: %s", what, err)
+	return fmt.Errorf("natsbroker: %s: an attempt did not say what became of it, and then: %s", what, err.Error())
 }
 
 // Decide implements broker.Broker.

@@ -138,7 +138,7 @@ func (p *puller) want(n int) (again time.Duration, err error) {
 	if err := p.conn.PublishRequest(p.subject, r.inbox, body); err != nil {
 		p.finish(r)
 		p.pauseTo = now.Add(100 * time.Millisecond)
-		return 100 * time.Millisecond, nil //nolint:nilerr // the connection is away; it comes again
+		return 100 * time.Millisecond, nil // the connection is away; it comes again
 	}
 	return pullHeartbeat, nil
 }

@@ -240,7 +240,7 @@ func (s *Server) writeDisk() error {
 		return err
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // an empty file more or less
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if _, err := f.Write(make([]byte, 256<<10)); err != nil {
 		return err
 	}

@@ -65,9 +65,10 @@ func (o *Orchestrator) begun(ctx context.Context, id journal.SagaID) (*run, erro
 	}
 	o.Threads.Await(r.begun, ctx.Done(), o.dead, nil)
 	switch {
-	case closed(r.begun) && r.startErr != nil:
-		return nil, nil
 	case closed(r.begun):
+		if r.startErr != nil {
+			r = nil // somebody else's to find
+		}
 		return r, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()

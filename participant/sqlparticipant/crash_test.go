@@ -169,7 +169,7 @@ func crash(t *testing.T, address string, d sqlparticipant.Dialect, point string,
 	t.Helper()
 	p := start(t, address, d, point)
 	answer := make(chan participant.Answer, 1)
-	go func() { answer <- p.client.Invoke(context.Background(), c) }()
+	go func() { answer <- p.client.Invoke(t.Context(), c) }()
 	p.says(saysReached)
 	p.kill()
 	select {

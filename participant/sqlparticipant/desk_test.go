@@ -247,7 +247,7 @@ func joinsAreNotMissed(t *testing.T, d sqlparticipant.Dialect, address string) {
 			})
 		}
 		met.Wait()
-		if !<-found && !<-found {
+		if one, other := <-found, <-found; !one && !other {
 			t.Fatalf("%s: neither process saw both branches", id)
 		}
 	}

@@ -1,6 +1,7 @@
 package sqlparticipant
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"net/url"
@@ -30,7 +31,7 @@ func OpenSQLite(path string) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(readers)
 	db.SetMaxIdleConns(readers)
-	if err := db.Ping(); err != nil {
+	if err := db.PingContext(context.Background()); err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("sqlparticipant: opening %s: %w; its folder must exist and be writable", path, err)
 	}
