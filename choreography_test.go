@@ -3,11 +3,15 @@ package skald_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/membroker"
+	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 	"github.com/skaldhq/skald/store/memstore"
@@ -16,15 +20,36 @@ import (
 // patience bounds what the tests wait for; nothing is expected to take as long.
 const patience = 20 * time.Second
 
+// brokers are those that choreographed sagas are tried on: one in memory, and JetStream in this process with its files synced.
+func brokers(t *testing.T, run func(t *testing.T, b broker.Broker)) {
+	t.Run("membroker", func(t *testing.T) { run(t, membroker.New(membroker.Config{})) })
+	t.Run("natsbroker", func(t *testing.T) {
+		quiet := slog.New(slog.DiscardHandler)
+		server, err := natsbroker.Start(natsbroker.ServerConfig{Dir: t.TempDir(), Log: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := natsbroker.Open(t.Context(), natsbroker.Config{Server: server, Log: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := errors.Join(b.Close(), server.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+		run(t, b)
+	})
+}
+
 // visits is a theatre and an engine that runs its sagas in one of the modes.
 type visits struct {
 	*skald.Engine
 	saga    *skald.Saga[SeatRequest]
 	theatre *sqlparticipant.Participant
-	broker  *membroker.Broker
 }
 
-func openVisits(t *testing.T, mode skald.Mode, paper bool, here bool) visits {
+func openVisits(t *testing.T, mode skald.Mode, b broker.Broker, paper, here bool) visits {
 	t.Helper()
 	service, err := theatre(t.TempDir(), paper)
 	if err != nil {
@@ -34,8 +59,8 @@ func openVisits(t *testing.T, mode skald.Mode, paper bool, here bool) visits {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := visits{saga: saga, theatre: service, broker: membroker.New(membroker.Config{})}
-	c := skald.Config{Store: memstore.New(), Sagas: []skald.Registered{saga}, Mode: mode, Broker: v.broker, Participants: map[string]skald.Participant{}}
+	v := visits{saga: saga, theatre: service}
+	c := skald.Config{Store: memstore.New(), Sagas: []skald.Registered{saga}, Mode: mode, Broker: b, Participants: map[string]skald.Participant{}}
 	if here {
 		p := skald.Participant{Invoker: service, Level: participant.L2}
 		c.Participants["seats"], c.Participants["tickets"] = p, p
@@ -66,77 +91,75 @@ func (v visits) ends(t *testing.T, id skald.SagaID) skald.Status {
 
 // The mode is one setting: the same definition, service and client give the same outcome and the same steps.
 func TestTheModeIsOneSetting(t *testing.T) {
-	for _, mode := range []skald.Mode{skald.Orchestrated, skald.Choreographed} {
-		for _, paper := range []bool{true, false} {
-			t.Run(string(mode), func(t *testing.T) {
-				v := openVisits(t, mode, paper, true)
-				for i, existed := range []bool{false, true} {
-					run, err := v.saga.Start(t.Context(), v, SeatRequest{Show: "Edda"}, skald.WithID("visit-1"), skald.WithKey("ann"))
-					if err != nil || run.Existed != existed {
-						t.Fatalf("start %d: existed %t, %v", i, run.Existed, err)
-					}
-				}
-				if _, err := v.saga.Start(t.Context(), v, SeatRequest{Show: "Njal"}, skald.WithID("visit-1")); !errors.Is(err, skald.ErrConflict) {
-					t.Errorf("another input gives %v", err)
-				}
-				s := v.ends(t, "visit-1")
-				want := []string{"completed", "done", "done", ""}
-				if !paper {
-					want = []string{"compensated", "undone", "refused", "TicketRefused.NoPaper"}
-				}
-				got := []string{string(s.State), string(s.Step("seats.reserve").State), string(s.Step("tickets.print").State), s.Reason}
-				for i := range want {
-					if got[i] != want[i] {
-						t.Errorf("status is %q, want %q", got, want)
-						break
-					}
-				}
-				if s.Mode != mode || s.Key != "ann" || s.Step("seats.reserve").Level != "L2" || len(s.Incidents) > 0 {
-					t.Errorf("status is %+v", s)
-				}
-				last := ""
-				if err := v.Watch(t.Context(), "visit-1", 0, func(e skald.Event) error { last = e.Kind.String(); return nil }); err != nil || last != "saga "+want[0] {
-					t.Errorf("watched to %q, %v", last, err)
-				}
-				page, err := v.List(t.Context(), skald.Filter{Key: "ann"})
-				if err != nil || len(page.Sagas) != 1 {
-					t.Errorf("listed are %+v, %v", page, err)
-				}
-				if err := v.Cancel(t.Context(), "visit-1", "ann", "too late"); !errors.Is(err, skald.ErrEnded) {
-					t.Errorf("a cancel after the end gives %v", err)
-				}
-				if _, err := v.Status(t.Context(), "visit-2"); !errors.Is(err, skald.ErrNotFound) {
-					t.Errorf("a saga that was never started gives %v", err)
-				}
-			})
-		}
+	for _, paper := range []bool{true, false} {
+		t.Run("orchestrated", func(t *testing.T) { goesTheSame(t, skald.Orchestrated, nil, paper) })
+		brokers(t, func(t *testing.T, b broker.Broker) { goesTheSame(t, skald.Choreographed, b, paper) })
 	}
 }
 
-// A service in a process of its own takes part by itself.
+func goesTheSame(t *testing.T, mode skald.Mode, b broker.Broker, paper bool) {
+	v := openVisits(t, mode, b, paper, true)
+	for i, existed := range []bool{false, true} {
+		run, err := v.saga.Start(t.Context(), v, SeatRequest{Show: "Edda"}, skald.WithID("visit-1"), skald.WithKey("ann"))
+		if err != nil || run.Existed != existed {
+			t.Fatalf("start %d: existed %t, %v", i, run.Existed, err)
+		}
+	}
+	if _, err := v.saga.Start(t.Context(), v, SeatRequest{Show: "Njal"}, skald.WithID("visit-1")); !errors.Is(err, skald.ErrConflict) {
+		t.Errorf("another input gives %v", err)
+	}
+	s := v.ends(t, "visit-1")
+	want := []string{"completed", "done", "done", ""}
+	if !paper {
+		want = []string{"compensated", "undone", "refused", "TicketRefused.NoPaper"}
+	}
+	if got := []string{string(s.State), string(s.Step("seats.reserve").State), string(s.Step("tickets.print").State), s.Reason}; !slices.Equal(got, want) {
+		t.Errorf("status is %q, want %q", got, want)
+	}
+	if s.Mode != mode || s.Key != "ann" || s.Step("seats.reserve").Level != "L2" || len(s.Incidents) > 0 {
+		t.Errorf("status is %+v", s)
+	}
+	last := ""
+	if err := v.Watch(t.Context(), "visit-1", 0, func(e skald.Event) error { last = e.Kind.String(); return nil }); err != nil || last != "saga "+want[0] {
+		t.Errorf("watched to %q, %v", last, err)
+	}
+	if page, err := v.List(t.Context(), skald.Filter{Key: "ann"}); err != nil || len(page.Sagas) != 1 {
+		t.Errorf("listed are %+v, %v", page, err)
+	}
+	if err := v.Cancel(t.Context(), "visit-1", "ann", "too late"); !errors.Is(err, skald.ErrEnded) {
+		t.Errorf("a cancel after the end gives %v", err)
+	}
+	if _, err := v.Status(t.Context(), "visit-2"); !errors.Is(err, skald.ErrNotFound) {
+		t.Errorf("a saga that was never started gives %v", err)
+	}
+}
+
+// A service in a process of its own takes part by itself, also in what was started before it came.
 func TestServicesTakePartByThemselves(t *testing.T) {
-	v := openVisits(t, skald.Choreographed, true, false)
-	run, err := v.saga.Start(t.Context(), v, SeatRequest{Show: "Edda"}, skald.WithID("visit-1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s, err := run.Status(t.Context()); err != nil || s.State != skald.Running {
-		t.Errorf("with nobody there the saga is %s, %v", s.State, err)
-	}
-	for _, name := range []string{"seats", "tickets"} { // it hears what was told before it came
-		s, err := skald.Serve(t.Context(), skald.ServiceConfig{Broker: v.broker, Name: name, Desk: v.theatre, Sagas: []skald.Registered{v.saga}})
+	brokers(t, func(t *testing.T, b broker.Broker) {
+		v := openVisits(t, skald.Choreographed, b, true, false)
+		run, err := v.saga.Start(t.Context(), v, SeatRequest{Show: "Edda"}, skald.WithID("visit-1"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() {
-			if err := s.Stop(context.Background()); err != nil {
-				t.Error(err)
+		if s, err := run.Status(t.Context()); err != nil || s.State != skald.Running {
+			t.Errorf("with nobody there the saga is %s, %v", s.State, err)
+		}
+		for _, name := range []string{"seats", "tickets"} {
+			s, err := skald.Serve(t.Context(), skald.ServiceConfig{Broker: b, Name: name, Desk: v.theatre, Sagas: []skald.Registered{v.saga}})
+			if err != nil {
+				t.Fatal(err)
 			}
-		}()
-	}
-	if s := v.ends(t, "visit-1"); s.State != skald.Completed {
-		t.Errorf("saga is %+v", s)
-	}
+			defer func() {
+				if err := s.Stop(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		if s := v.ends(t, "visit-1"); s.State != skald.Completed {
+			t.Errorf("saga is %+v", s)
+		}
+	})
 }
 
 func TestChoreographyNeedsItsParts(t *testing.T) {
