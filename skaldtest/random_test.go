@@ -42,19 +42,23 @@ func TestEverySeedEndsRight(t *testing.T) {
 	began := time.Now()
 	var mu sync.Mutex
 	seen, happened := map[string]int{}, map[fault]int{}
-	sagas, injected, steps, ran, calm := 0, 0, 0, 0, 0
+	sagas, injected, steps, ran := 0, 0, 0, 0
 	each(*seeds, func(k int) bool {
 		s := someSetup(*firstSeed + uint64(k))
 		var x pool
 		defer x.close()
 		s.pool = &x
 		o := explore(s)
+		for len(o.happened) < 5 && o.violation == "" && s.chance.one > 1 { // a seed whose faults are rare: let them be more frequent
+			s.chance.one /= 2
+			o = explore(s)
+		}
 		again := explore(s)
 		mu.Lock()
 		defer mu.Unlock()
 		ran++
-		if len(o.happened) < 5 {
-			calm++
+		if len(o.happened) < 5 && o.violation == "" {
+			t.Errorf("seed %d had %d faults only", s.seed, len(o.happened))
 		}
 		sagas, injected, steps = sagas+s.sagas, injected+len(o.happened), steps+o.steps
 		for id, n := range o.seen {
@@ -73,7 +77,7 @@ func TestEverySeedEndsRight(t *testing.T) {
 		}
 		return true
 	})
-	t.Logf("%d seeds in %s: %d sagas, %d faults (fewer than 5 in %d seeds), %d steps", ran, time.Since(began).Round(time.Millisecond), sagas, injected, calm, steps)
+	t.Logf("%d seeds in %s: %d sagas, %d faults, %d steps", ran, time.Since(began).Round(time.Millisecond), sagas, injected, steps)
 	for _, f := range slices.Sorted(maps.Keys(happened)) {
 		t.Logf("  %-15s %d", f, happened[f])
 	}
