@@ -69,7 +69,7 @@ func openVisits(t *testing.T, mode skald.Mode, b broker.Broker, paper, here bool
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 		defer cancel()
 		if err := v.Stop(ctx); err != nil {
 			t.Error(err)
@@ -151,7 +151,7 @@ func TestServicesTakePartByThemselves(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() {
-				if err := s.Stop(context.Background()); err != nil {
+				if err := s.Stop(t.Context()); err != nil {
 					t.Error(err)
 				}
 			}()
