@@ -35,10 +35,9 @@ func TestOrderWithoutFaultsCompletes(t *testing.T) {
 var narrated = flag.Uint64("narrate", 0, "tell what happens in the run of this seed")
 
 func TestNarrate(t *testing.T) {
-	if *narrated == 0 {
-		t.Skip("no seed is asked for")
+	if *narrated != 0 { // a tool: it checks nothing by itself
+		narrate(t, someSetup(*narrated))
 	}
-	narrate(t, someSetup(*narrated))
 }
 
 // recorder keeps what an exploration reports.
