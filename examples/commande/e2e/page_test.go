@@ -53,7 +53,7 @@ func TestBrowserSeesTheRollback(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
 	b := l.open(t, 1280, 900)
-	l.set(t, "inventaire.release", setting{Mode: "slow", Count: 1, DelayMS: 1200})
+	l.set(t, "inventaire.release", setting{Mode: "slow", Count: 1, DelayMS: 6000}) // long enough to be seen on a busy machine
 	b.order(declined, "ada@example.com", "CAF-001")
 	b.steps("paiement.charge refused", "inventaire.reserve undoing")
 	b.shoot("undoing")
@@ -76,7 +76,8 @@ func TestBrowserReloadsInTheMiddle(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
 	b := l.open(t, 1280, 900)
-	l.set(t, "paiement.charge", setting{Mode: "slow", Count: 1, DelayMS: 2500})
+	// Long enough for a page to load twice on a busy machine; a call may take 10 s.
+	l.set(t, "paiement.charge", setting{Mode: "slow", Count: 1, DelayMS: 9000})
 	b.order(accepted, "ada@example.com", "CAF-001")
 	b.steps("inventaire.reserve done", "paiement.charge running")
 	b.run("reload", chromedp.Reload())
