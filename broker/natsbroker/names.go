@@ -1,6 +1,7 @@
 package natsbroker
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,16 +60,25 @@ func (n names) replay(topic, subscription string, k broker.Key) string {
 	return n.replays(topic, subscription) + encodeKey.Replace(string(k))
 }
 
-// filters are the subjects that a subscription consumes. With sessions there is no other subscription, so replays go to the topic itself.
+// filters are the subjects that a subscription consumes; none means all of the topic's. A consumer without a filter is by far the fastest where keys have many messages: with
+// one, the server looks at every key for every message. It then also gets the replays for other subscriptions, which are passed over.
 func (n names) filters(topic string, s broker.Subscription) []string {
+	if slices.Equal(s.Filters, []broker.Filter{"**"}) {
+		return nil
+	}
 	var subjects []string
 	for _, f := range s.Filters {
 		subjects = append(subjects, n.messages(topic)+encodeFilter.Replace(string(f)))
 	}
-	if !s.Sessions {
+	if !s.Sessions { // with sessions there is no other subscription, so replays go to the topic itself
 		subjects = append(subjects, n.replays(topic, s.Name)+">")
 	}
 	return subjects
+}
+
+// foreign says whether a subject is that of a replay for another subscription.
+func (n names) foreign(topic, subscription, subject string) bool {
+	return strings.HasPrefix(subject, n.topic(topic)+"r.") && !strings.HasPrefix(subject, n.replays(topic, subscription))
 }
 
 // key returns the key that a subject stands for.

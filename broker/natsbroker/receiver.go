@@ -168,6 +168,10 @@ func (b *Broker) forget(r interface{ Close() error }) {
 
 // handOut makes a delivery of what a consumer sent, or sets it aside and returns nil. What cannot be set aside now comes again.
 func (b *Broker) handOut(ctx context.Context, s subscription, a arrival) *broker.Delivery {
+	if b.names.foreign(s.topic.name, s.name, a.Subject) {
+		_ = a.Respond([]byte(ackDone)) // if it is lost, the message comes once more
+		return nil
+	}
 	d, h, err := b.delivery(s, a)
 	if err != nil {
 		b.log.Error("a message that no consumer can have sent", "subject", a.Subject, "error", err)

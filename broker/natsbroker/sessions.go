@@ -16,9 +16,11 @@ import (
 	"github.com/skaldhq/skald/broker"
 )
 
-// Bounds of what a receiver holds for sessions that are busy. What is more goes back to the server for a while.
+// Bounds of what a receiver holds for sessions that are busy: twice Subscription.MaxInFlight messages, at least minWaiting, and no more than maxBytes. What is more goes
+// back to the server for a while. A session that is stuck with all that Topic.MaxPerKey lets wait behind it stays below, so it causes no traffic.
 const (
-	maxWaiting    = 64 // messages of one session
+	minWaiting    = 1024
+	maxBytes      = 64 << 20
 	firstPause    = 10 * time.Millisecond
 	longestPause  = time.Second
 	longestReturn = 5 * time.Second
@@ -72,7 +74,7 @@ func (s *sessionReceiver) Receive(ctx context.Context, max int) ([]*broker.Deliv
 		if err := s.ended(ctx); err != nil {
 			return nil, err
 		}
-		for _, a := range s.puller.pop(4 * maxWaiting) {
+		for _, a := range s.puller.pop(minWaiting) {
 			s.add(a)
 		}
 		deliveries, again := s.handOutHeads(ctx, max)
@@ -285,23 +287,33 @@ func (s *sessionReceiver) hinted(key broker.Key) {
 	}
 }
 
-// giveBack returns what is more than should wait here, the last ones of each session first.
+// giveBack returns what is more than should wait here: from the session with the most messages, the last one first. Sessions that were not looked at are spared.
 func (s *sessionReceiver) giveBack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	total := 0
+	total, bytes := 0, 0
 	for _, in := range s.sessions {
 		total += len(in.waiting)
-	}
-	bound := max(maxWaiting, s.s.maxInFlight)
-	for _, in := range s.sessions {
-		for len(in.waiting) > maxWaiting || total > bound && len(in.waiting) > 0 && (in.holder != nil || in.tries > 0) {
-			w := in.waiting[len(in.waiting)-1]
-			in.waiting = in.waiting[:len(in.waiting)-1]
-			total--
-			delay := min(100*time.Millisecond<<min(w.delivered, 6), longestReturn)
-			_ = w.Respond(fmt.Appendf(nil, `%s {"delay":%d}`, ackNak, (delay/2 + rand.N(delay/2)).Nanoseconds()))
+		for _, w := range in.waiting {
+			bytes += len(w.Data)
 		}
+	}
+	for total > max(minWaiting, 2*s.s.maxInFlight) || bytes > maxBytes {
+		var longest *session
+		for _, in := range s.sessions {
+			if (in.holder != nil || in.tries > 0) && (longest == nil || len(in.waiting) > len(longest.waiting)) {
+				longest = in
+			}
+		}
+		if longest == nil || len(longest.waiting) == 0 {
+			return
+		}
+		last := len(longest.waiting) - 1
+		w := longest.waiting[last]
+		longest.waiting = longest.waiting[:last]
+		total, bytes = total-1, bytes-len(w.Data)
+		delay := min(250*time.Millisecond<<min(w.delivered, 5), longestReturn)
+		_ = w.Respond(fmt.Appendf(nil, `%s {"delay":%d}`, ackNak, (delay/2 + rand.N(delay/2)).Nanoseconds()))
 	}
 }
 
