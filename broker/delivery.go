@@ -49,7 +49,7 @@ type Settlement interface {
 	// the broker loses the last moments before a crash.
 	Complete(ctx context.Context) error
 
-	// Abandon gives the message back, to be handed out again no earlier than after the delay. The problem becomes the first, or the last, failure of a dead letter. If the
+	// Abandon gives the message back, to be handed out again no earlier than after the delay; if the broker is restarted meanwhile, it may take Subscription.Lock longer. The problem becomes the first, or the last, failure of a dead letter. If the
 	// message was handed out MaxDeliveries times, it is set aside with ReasonExhausted instead. In a session the messages behind it wait.
 	Abandon(ctx context.Context, delay time.Duration, p Problem) error
 
