@@ -248,3 +248,14 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestThePageShowsTheFirstVector(t *testing.T) {
+	page, err := os.ReadFile("../docs/wire-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := vectors(t, "encode")[0]
+	if want := strings.ReplaceAll(v.Headers, "\r\n", "\n") + v.Data; !strings.Contains(string(page), "```\n"+want+"\n```") {
+		t.Errorf("docs/wire-format.md does not contain:\n%s", want)
+	}
+}
