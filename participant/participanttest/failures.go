@@ -66,7 +66,7 @@ func timeouts() []test {
 		{"F08 a time-out is unknown, and asked again there is one effect", func(t *testing.T, open Open) {
 			s := serve(t, open)
 			s.gate = make(chan struct{})
-			atWork := false // when the time ran out
+			atWork := false                                                       // when the time ran out
 			for d := 100 * time.Millisecond; !atWork && d < time.Minute; d *= 2 { // a busy machine may not even begin in a short time
 				c := action()
 				c.Deadline = time.Now().Add(d)
