@@ -60,7 +60,7 @@ type Broker interface {
 	// Publish stores messages on a topic that is not kept. It returns nil when all of them are durable: they survive kill -9, power loss and, in a
 	// cluster, the loss of a minority. After an error any part of them may be stored; publish all of them again. A message whose id was published to the topic a
 	// short while ago (two minutes) is stored once; later, and whenever the broker forgets, it is stored again, so receivers need an inbox. Messages of one
-	// call are stored in their order if there is no error. With Message.NotBefore one is stored durably at once and takes its place on the topic no
+	// call are stored in their order, but for those that had to be sent again. With Message.NotBefore one is stored durably at once and takes its place on the topic no
 	// earlier than then, within 100 ms if the broker is idle; a delayed message may be handed out again like any other.
 	//
 	// Back-pressure: a topic that holds Topic.MaxMessages or MaxBytes, and a key that holds Topic.MaxPerKey, gets ErrFull. Publish does not wait for room.
@@ -89,4 +89,16 @@ type Broker interface {
 	// Close ends all receivers, waits for the calls that are under way, and releases what the broker holds. Later calls get ErrClosed, a second Close gets nil. Messages that were
 	// received but not settled are handed out again, elsewhere or after the next start.
 	Close() error
+}
+
+// Backlog is how much a subscription has before it.
+type Backlog struct {
+	Waiting  int // not handed out yet; those that wait behind another of their session may be in InFlight
+	InFlight int // handed out and not settled, or given back for a while
+}
+
+// Gauge tells how far subscriptions are behind, for metrics and alerts. Drivers implement it, too.
+type Gauge interface {
+	// Backlog returns what it is now. Another moment later it is another.
+	Backlog(ctx context.Context, topic, subscription string) (Backlog, error)
 }

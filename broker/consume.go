@@ -37,8 +37,6 @@ func (r *Retry) Error() string {
 type ConsumerConfig struct {
 	Topic        string // required
 	Subscription string // required
-	// Lock must be that of the subscription's declaration: locks are renewed when a third of it has passed. Default: DefaultLock.
-	Lock time.Duration
 	// Parallel is how many messages are handled at the same time. No more than that are taken from the broker. Default: 16.
 	Parallel int
 	// Backoff is the delay after a failed attempt, by the number of attempts so far. Default: DefaultBackoff.
@@ -59,7 +57,7 @@ func DefaultBackoff(count int) time.Duration {
 }
 
 // Consume receives messages and handles them until the context ends; then it waits for the handlers, at most for Grace, and returns nil. It renews the locks of
-// messages while their handlers work. It returns an error only if it cannot receive at all.
+// messages while their handlers work, whenever a third of the time has passed. It returns an error only if it cannot receive at all.
 func Consume(ctx context.Context, b Broker, cfg ConsumerConfig, handle Handler) error {
 	c := &consumer{cfg: cfg.withDefaults(), handle: handle}
 	receiver, err := b.Receiver(ctx, cfg.Topic, cfg.Subscription)
@@ -83,9 +81,6 @@ func Consume(ctx context.Context, b Broker, cfg ConsumerConfig, handle Handler) 
 }
 
 func (cfg ConsumerConfig) withDefaults() ConsumerConfig {
-	if cfg.Lock <= 0 {
-		cfg.Lock = DefaultLock
-	}
 	if cfg.Parallel <= 0 {
 		cfg.Parallel = 16
 	}
@@ -159,7 +154,7 @@ func (c *consumer) work(ctx context.Context, d *Delivery) {
 		return
 	}
 	// A settlement is tried as long as the lock may hold, also while the consumer stops.
-	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.Lock)
+	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.Lock)
 	defer cancel()
 	if err := c.settle(settling, d, err); err != nil {
 		log.Warn("delivery not settled; the message may come again", "error", err)
@@ -168,7 +163,7 @@ func (c *consumer) work(ctx context.Context, d *Delivery) {
 
 // renew keeps the lock until the context ends.
 func (c *consumer) renew(ctx context.Context, lost context.CancelCauseFunc, d *Delivery) {
-	tick := time.NewTicker(c.cfg.Lock / 3)
+	tick := time.NewTicker(d.Lock / 3)
 	defer tick.Stop()
 	for {
 		select {

@@ -32,9 +32,10 @@ type Delivery struct {
 	Message      Message
 	Topic        string
 	Subscription string
-	Sequence     uint64    // position on the topic; the same whenever the message is handed out again
-	Count        int       // how often it was handed out, this time included. In a session it may be one less after its holder died
-	Published    time.Time // when the broker stored it
+	Sequence     uint64        // position on the topic; the same whenever the message is handed out again
+	Count        int           // how often it was handed out, this time included. It may be one more where a receiver was stopped at that moment, and in a session one less after its holder died
+	Published    time.Time     // when the broker stored it
+	Lock         time.Duration // how long the lock holds from the hand-out or the last Renew, as the subscription was declared
 	Settlement
 }
 

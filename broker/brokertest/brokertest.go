@@ -19,6 +19,7 @@ import (
 type Broker interface {
 	broker.Broker
 	broker.DeadLetters
+	broker.Gauge
 }
 
 // Driver is what the suite needs of a driver.

@@ -77,7 +77,7 @@ func testConsume(t *testing.T, d Driver) {
 		const held = 600 * time.Millisecond
 		b := open(t, d, queue("q", lock(held)))
 		release, calls := make(chan struct{}), atomic.Int32{}
-		stop := consume(t, b, broker.ConsumerConfig{Log: slog.New(slog.DiscardHandler), Topic: "q", Subscription: "q", Lock: held}, func(ctx context.Context, _ *broker.Delivery) error {
+		stop := consume(t, b, broker.ConsumerConfig{Log: slog.New(slog.DiscardHandler), Topic: "q", Subscription: "q"}, func(ctx context.Context, _ *broker.Delivery) error {
 			calls.Add(1)
 			select {
 			case <-release:
@@ -140,6 +140,7 @@ func calls(b Broker) map[string]func(context.Context) error {
 		"Purge":    func(ctx context.Context) error { _, err := b.Purge(ctx, "tokens", "x/**"); return err },
 		"Receiver": func(ctx context.Context) error { _, err := b.Receiver(ctx, "q", "q"); return err },
 		"Probe":    b.Probe,
+		"Backlog":  func(ctx context.Context) error { _, err := b.Backlog(ctx, "q", "q"); return err },
 		"Letters":  func(ctx context.Context) error { _, err := b.Letters(ctx, broker.LetterFilter{}); return err },
 		"Letter":   func(ctx context.Context) error { _, err := b.Letter(ctx, broker.LetterID("q", "q", "m")); return err },
 		"Replay":   func(ctx context.Context) error { return b.Replay(ctx, broker.LetterID("q", "q", "m"), "note") },

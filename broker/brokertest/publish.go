@@ -334,6 +334,9 @@ func testPressure(t *testing.T, d Driver) {
 		held := receive(t, forward, 2)
 		nothing(t, forward)
 		nothing(t, receiver(t, another(t, d, b), "t", "forward"))
+		if got, err := b.Backlog(limited(t), "t", "forward"); err != nil || got != (broker.Backlog{Waiting: 1, InFlight: 2}) {
+			t.Errorf("backlog %+v (%v)", got, err)
+		}
 		complete(t, next(t, receiver(t, b, "t", "backward")))
 		complete(t, held[0])
 		if got := next(t, forward); got.Message.ID != "m2" {

@@ -31,7 +31,7 @@ type Config struct {
 // errFault is what a caller sees of a fault: it does not say whether the call took effect.
 var errFault = errors.New("membroker: the connection was lost (injected)")
 
-// Broker is a broker in memory. It implements broker.Broker and broker.DeadLetters.
+// Broker is a broker in memory. It implements broker.Broker, broker.DeadLetters and broker.Gauge.
 type Broker struct {
 	cfg Config
 
@@ -46,6 +46,7 @@ type Broker struct {
 var (
 	_ broker.Broker      = (*Broker)(nil)
 	_ broker.DeadLetters = (*Broker)(nil)
+	_ broker.Gauge       = (*Broker)(nil)
 )
 
 // New returns an empty broker.

@@ -128,6 +128,19 @@ func (b *Broker) Pending(topic, subscription string) (int, error) {
 	return n, nil
 }
 
+// Backlog implements broker.Gauge.
+func (b *Broker) Backlog(ctx context.Context, topic, subscription string) (broker.Backlog, error) {
+	if err := b.enter(ctx); err != nil {
+		return broker.Backlog{}, err
+	}
+	defer b.mu.Unlock()
+	_, s, err := b.find(topic, subscription)
+	if err != nil {
+		return broker.Backlog{}, err
+	}
+	return broker.Backlog{Waiting: len(s.items) - len(s.out), InFlight: len(s.out)}, nil
+}
+
 // NextDue returns the earliest time, not before now, at which a message may become ready by the mere passing of time, and false if there is none. A simulator in
 // which nobody can do anything else goes on there.
 func (b *Broker) NextDue() (time.Time, bool) {
@@ -205,6 +218,6 @@ func (b *Broker) handOut(s *subscription, i *item, now time.Time) *broker.Delive
 	s.handouts++
 	i.holder, i.locked = s.handouts, now.Add(s.Lock)
 	s.out[i] = true
-	return &broker.Delivery{Message: i.message.Clone(), Topic: s.topic.Name, Subscription: s.Name, Sequence: i.seq, Count: i.count, Published: i.published,
+	return &broker.Delivery{Message: i.message.Clone(), Topic: s.topic.Name, Subscription: s.Name, Sequence: i.seq, Count: i.count, Published: i.published, Lock: s.Lock,
 		Settlement: &settlement{b: b, s: s, i: i, holder: i.holder}}
 }

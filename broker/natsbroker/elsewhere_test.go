@@ -235,7 +235,7 @@ func TestF31_ALeaderDies(t *testing.T) {
 		for _, topic := range []string{"tokens/all", "s/s"} {
 			name, subscription, _ := strings.Cut(topic, "/")
 			consumers.Go(func() {
-				err := broker.Consume(consuming, b, broker.ConsumerConfig{Topic: name, Subscription: subscription, Lock: 2 * time.Second, Log: quiet()}, seen.handle)
+				err := broker.Consume(consuming, b, broker.ConsumerConfig{Topic: name, Subscription: subscription, Log: quiet()}, seen.handle)
 				if err != nil {
 					t.Error(err)
 				}

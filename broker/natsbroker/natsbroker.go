@@ -72,7 +72,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
-// Broker is a connection to a server or cluster. It implements broker.Broker and broker.DeadLetters.
+// Broker is a connection to a server or cluster. It implements broker.Broker, broker.DeadLetters and broker.Gauge.
 type Broker struct {
 	cfg   Config
 	names names
@@ -94,6 +94,7 @@ type Broker struct {
 var (
 	_ broker.Broker      = (*Broker)(nil)
 	_ broker.DeadLetters = (*Broker)(nil)
+	_ broker.Gauge       = (*Broker)(nil)
 )
 
 // Open connects and makes the streams that every broker needs. The context bounds the opening only. Afterwards the broker connects again by itself whenever the connection

@@ -50,30 +50,27 @@ func (b *Broker) Receiver(ctx context.Context, name, subscription string) (broke
 	return opened, nil
 }
 
+// Backlog implements broker.Gauge.
+func (b *Broker) Backlog(ctx context.Context, name, subscription string) (broker.Backlog, error) {
+	leave, err := b.enter(ctx)
+	if err != nil {
+		return broker.Backlog{}, err
+	}
+	defer leave()
+	_, info, err := b.consumerOf(ctx, name, subscription)
+	if err != nil {
+		return broker.Backlog{}, err
+	}
+	return broker.Backlog{Waiting: int(info.NumPending), InFlight: info.NumAckPending}, nil
+}
+
 // subscription looks one up.
 func (b *Broker) subscription(ctx context.Context, name, subscriptionName string) (subscription, error) {
-	t, err := b.topic(ctx, name)
+	t, info, err := b.consumerOf(ctx, name, subscriptionName)
 	if err != nil {
 		return subscription{}, err
 	}
-	unknown := fmt.Errorf("natsbroker: subscription %.80q of topic %s: %w", subscriptionName, name, broker.ErrNotDeclared)
-	if (broker.Topic{Name: subscriptionName}).Check() != nil {
-		return subscription{}, unknown
-	}
-	var cfg jetstream.ConsumerConfig
-	err = b.retry(ctx, func(ctx context.Context) error {
-		consumer, err := b.js.Consumer(ctx, t.stream, subscriptionName)
-		if err == nil {
-			cfg = consumer.CachedInfo().Config
-		}
-		return err
-	})
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) {
-		return subscription{}, unknown
-	}
-	if err != nil {
-		return subscription{}, fmt.Errorf("natsbroker: looking up subscription %s of %s: %w", subscriptionName, name, err)
-	}
+	cfg := info.Config
 	s := subscription{topic: t, name: subscriptionName, lock: cfg.AckWait, sessions: hasSessions(cfg)}
 	s.maxDeliveries, err = strconv.Atoi(cfg.Metadata[metaMaxDeliveries])
 	if err == nil {
@@ -83,6 +80,33 @@ func (b *Broker) subscription(ctx context.Context, name, subscriptionName string
 		return subscription{}, fmt.Errorf("natsbroker: consumer %s of stream %s was not made by Declare: %w", subscriptionName, t.stream, broker.ErrConflict)
 	}
 	return s, nil
+}
+
+// consumerOf returns what the server knows of a subscription now, or an error that wraps ErrNotDeclared.
+func (b *Broker) consumerOf(ctx context.Context, name, subscription string) (topic, *jetstream.ConsumerInfo, error) {
+	t, err := b.topic(ctx, name)
+	if err != nil {
+		return topic{}, nil, err
+	}
+	unknown := fmt.Errorf("natsbroker: subscription %.80q of topic %s: %w", subscription, name, broker.ErrNotDeclared)
+	if (broker.Topic{Name: subscription}).Check() != nil {
+		return topic{}, nil, unknown
+	}
+	var info *jetstream.ConsumerInfo
+	err = b.retry(ctx, func(ctx context.Context) error {
+		consumer, err := b.js.Consumer(ctx, t.stream, subscription)
+		if err == nil {
+			info = consumer.CachedInfo()
+		}
+		return err
+	})
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) {
+		return topic{}, nil, unknown
+	}
+	if err != nil {
+		return topic{}, nil, fmt.Errorf("natsbroker: looking up subscription %s of %s: %w", subscription, name, err)
+	}
+	return t, info, nil
 }
 
 // receiver implements broker.Receiver for a subscription without sessions.
@@ -193,6 +217,6 @@ func (b *Broker) delivery(s subscription, a arrival) (*broker.Delivery, *holder,
 	m, unreadable := decode(a.Header, a.Data, b.names.key(s.topic.name, a.Subject))
 	h := &holder{b: b, s: s, msg: a.Msg, seq: meta.Sequence.Stream, count: int(meta.NumDelivered), m: m, unreadable: unreadable}
 	h.lockedFrom(a.at)
-	d := &broker.Delivery{Message: m, Topic: s.topic.name, Subscription: s.name, Sequence: h.seq, Count: h.count, Published: meta.Timestamp.UTC(), Settlement: h}
+	d := &broker.Delivery{Message: m, Topic: s.topic.name, Subscription: s.name, Sequence: h.seq, Count: h.count, Published: meta.Timestamp.UTC(), Lock: s.lock, Settlement: h}
 	return d, h, nil
 }

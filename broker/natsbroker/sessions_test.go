@@ -36,7 +36,7 @@ func TestAStuckSessionCausesNoTraffic(t *testing.T) {
 	release, done := make(chan struct{}), make(chan error, 1)
 	var others, afterwards atomic.Int32
 	go func() {
-		cfg := broker.ConsumerConfig{Topic: "q", Subscription: "q", Lock: 500 * time.Millisecond, Parallel: 8, Log: quiet()}
+		cfg := broker.ConsumerConfig{Topic: "q", Subscription: "q", Parallel: 8, Log: quiet()}
 		done <- broker.Consume(ctx, b, cfg, func(_ context.Context, d *broker.Delivery) error {
 			if d.Message.Key == "stuck" {
 				<-release
