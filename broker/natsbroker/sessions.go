@@ -39,6 +39,8 @@ type sessionReceiver struct {
 	mu       sync.Mutex
 	sessions map[broker.Key]*session
 	out      int // handed out and not settled
+	total    int // waiting messages, and their bytes
+	bytes    int
 }
 
 type session struct {
@@ -112,6 +114,7 @@ func (s *sessionReceiver) add(a arrival) {
 		return
 	}
 	in.waiting = slices.Insert(in.waiting, at, w)
+	s.total, s.bytes = s.total+1, s.bytes+len(w.Data)
 	if at == 0 {
 		in.check, in.pause, in.tries = time.Time{}, 0, 0
 	}
@@ -201,7 +204,7 @@ func (s *sessionReceiver) believe(in *session, head uint64, err error) *waiting 
 	}
 	w := in.waiting[0]
 	if err == nil && head == w.seq {
-		in.waiting = in.waiting[1:]
+		s.remove(in, 0)
 		in.pause, in.tries = 0, 0
 		s.out++
 		return w
@@ -211,7 +214,7 @@ func (s *sessionReceiver) believe(in *session, head uint64, err error) *waiting 
 	in.check = time.Now().Add(in.pause)
 	if err == nil && (head == 0 || head > w.seq) && in.tries >= disbelieved {
 		// It was settled elsewhere, or purged. If not, it comes again.
-		in.waiting = in.waiting[1:]
+		s.remove(in, 0)
 		in.check, in.tries = time.Time{}, 0
 		_ = w.Respond([]byte(ackNak))
 	}
@@ -263,11 +266,19 @@ func (s *sessionReceiver) settled(in *session, h *holder) {
 	s.mu.Lock()
 	if in.holder == h {
 		s.release(in)
-		in.waiting = slices.DeleteFunc(in.waiting, func(w *waiting) bool { return w.seq == h.seq })
+		if at := slices.IndexFunc(in.waiting, func(w *waiting) bool { return w.seq == h.seq }); at >= 0 {
+			s.remove(in, at)
+		}
 	}
 	s.mu.Unlock()
 	s.puller.signal()
 	_ = s.b.conn.Publish(s.b.names.hint(s.s.topic.name), []byte(in.key)) // a hint: others look by themselves, too
+}
+
+// remove takes a message off; the caller holds the lock.
+func (s *sessionReceiver) remove(in *session, at int) {
+	s.total, s.bytes = s.total-1, s.bytes-len(in.waiting[at].Data)
+	in.waiting = slices.Delete(in.waiting, at, at+1)
 }
 
 // release frees a session; the caller holds the lock.
@@ -291,14 +302,7 @@ func (s *sessionReceiver) hinted(key broker.Key) {
 func (s *sessionReceiver) giveBack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	total, bytes := 0, 0
-	for _, in := range s.sessions {
-		total += len(in.waiting)
-		for _, w := range in.waiting {
-			bytes += len(w.Data)
-		}
-	}
-	for total > max(minWaiting, 2*s.s.maxInFlight) || bytes > maxBytes {
+	for s.total > max(minWaiting, 2*s.s.maxInFlight) || s.bytes > maxBytes {
 		var longest *session
 		for _, in := range s.sessions {
 			if (in.holder != nil || in.tries > 0) && (longest == nil || len(in.waiting) > len(longest.waiting)) {
@@ -310,8 +314,7 @@ func (s *sessionReceiver) giveBack() {
 		}
 		last := len(longest.waiting) - 1
 		w := longest.waiting[last]
-		longest.waiting = longest.waiting[:last]
-		total, bytes = total-1, bytes-len(w.Data)
+		s.remove(longest, last)
 		delay := min(250*time.Millisecond<<min(w.delivered, 5), longestReturn)
 		_ = w.Respond(fmt.Appendf(nil, `%s {"delay":%d}`, ackNak, (delay/2 + rand.N(delay/2)).Nanoseconds()))
 	}
@@ -356,5 +359,6 @@ func (s *sessionReceiver) Close() error {
 		}
 		in.waiting = nil
 	}
+	s.total, s.bytes = 0, 0
 	return err
 }
