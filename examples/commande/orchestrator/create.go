@@ -10,7 +10,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/commande/placeorder"
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 )
 
 // startTime bounds what it takes to make an order durable.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/commande/contract/transaction"
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 )
 
 const (

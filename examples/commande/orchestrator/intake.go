@@ -16,7 +16,7 @@ import (
 
 	"github.com/skaldhq/skald/examples/commande/contract/commande"
 	"github.com/skaldhq/skald/examples/commande/gateway"
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 )
 
 // Bounds of an order.

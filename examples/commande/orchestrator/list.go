@@ -12,7 +12,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/commande/placeorder"
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/store"
 )
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 )
 

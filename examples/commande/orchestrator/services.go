@@ -15,7 +15,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/commande/contract/paiement"
 	"github.com/skaldhq/skald/examples/commande/gateway"
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 )
 
 // Services are the addresses of the five services, such as "http://127.0.0.1:8081".

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/skaldhq/skald/examples/commande/problem"
-	"github.com/skaldhq/skald/examples/commande/switches"
+	"github.com/skaldhq/skald/examples/problem"
+	"github.com/skaldhq/skald/examples/switches"
 )
 
 // article is a product as the shop shows it: what ProduitService says of it and how much InventaireService has.

@@ -10,7 +10,7 @@ import (
 	"github.com/skaldhq/skald/examples/commande/contract/paiement"
 	"github.com/skaldhq/skald/examples/commande/contract/produit"
 	"github.com/skaldhq/skald/examples/commande/contract/transaction"
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/store"
 )

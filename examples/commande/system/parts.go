@@ -7,12 +7,12 @@ import (
 	"syscall"
 
 	"github.com/skaldhq/skald/examples/commande/orchestrator"
-	"github.com/skaldhq/skald/examples/commande/part"
 	"github.com/skaldhq/skald/examples/commande/service/commande"
 	"github.com/skaldhq/skald/examples/commande/service/inventaire"
 	"github.com/skaldhq/skald/examples/commande/service/paiement"
 	"github.com/skaldhq/skald/examples/commande/service/produit"
 	"github.com/skaldhq/skald/examples/commande/service/transaction"
+	"github.com/skaldhq/skald/examples/part"
 )
 
 // Services names the five services, in the order in which the saga calls them. The caller owns the slice.

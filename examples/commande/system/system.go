@@ -20,8 +20,8 @@ import (
 	"github.com/skaldhq/skald/examples/commande/gateway"
 	"github.com/skaldhq/skald/examples/commande/mailbox"
 	"github.com/skaldhq/skald/examples/commande/orchestrator"
-	"github.com/skaldhq/skald/examples/commande/part"
 	"github.com/skaldhq/skald/examples/commande/shop"
+	"github.com/skaldhq/skald/examples/part"
 )
 
 // Config says where the system runs.

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/skaldhq/skald/examples/commande/part"
 	"github.com/skaldhq/skald/examples/commande/service/commande"
+	"github.com/skaldhq/skald/examples/part"
 )
 
 func main() {

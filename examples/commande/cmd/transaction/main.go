@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/skaldhq/skald/examples/commande/part"
 	"github.com/skaldhq/skald/examples/commande/service/transaction"
+	"github.com/skaldhq/skald/examples/part"
 )
 
 func main() {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	contract "github.com/skaldhq/skald/examples/commande/contract/commande"
-	"github.com/skaldhq/skald/examples/commande/part"
+	"github.com/skaldhq/skald/examples/part"
 	"github.com/skaldhq/skald/participant"
 )
 

@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	contract "github.com/skaldhq/skald/examples/commande/contract/commande"
-	"github.com/skaldhq/skald/examples/commande/part"
-	"github.com/skaldhq/skald/examples/commande/part/parttest"
 	"github.com/skaldhq/skald/examples/commande/service/commande"
+	"github.com/skaldhq/skald/examples/part"
+	"github.com/skaldhq/skald/examples/part/parttest"
 	"github.com/skaldhq/skald/participant"
 )
 

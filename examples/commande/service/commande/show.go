@@ -8,7 +8,7 @@ import (
 	"time"
 
 	contract "github.com/skaldhq/skald/examples/commande/contract/commande"
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 )
 
 // Order is what GET /orders/{id} answers.

@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	contract "github.com/skaldhq/skald/examples/commande/contract/inventaire"
-	"github.com/skaldhq/skald/examples/commande/part"
-	"github.com/skaldhq/skald/examples/commande/part/parttest"
 	"github.com/skaldhq/skald/examples/commande/service/inventaire"
+	"github.com/skaldhq/skald/examples/part"
+	"github.com/skaldhq/skald/examples/part/parttest"
 	"github.com/skaldhq/skald/participant"
 )
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/examples/commande/gateway"
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )

@@ -11,8 +11,8 @@ import (
 
 	contract "github.com/skaldhq/skald/examples/commande/contract/paiement"
 	"github.com/skaldhq/skald/examples/commande/gateway"
-	"github.com/skaldhq/skald/examples/commande/part/parttest"
 	"github.com/skaldhq/skald/examples/commande/service/paiement"
+	"github.com/skaldhq/skald/examples/part/parttest"
 )
 
 func parse[T any](t *testing.T, body []byte) T {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 )
 
 // Ledger is what GET /ledger answers.

@@ -21,7 +21,7 @@ import (
 	"github.com/skaldhq/skald"
 	contract "github.com/skaldhq/skald/examples/commande/contract/paiement"
 	"github.com/skaldhq/skald/examples/commande/gateway"
-	"github.com/skaldhq/skald/examples/commande/part"
+	"github.com/skaldhq/skald/examples/part"
 	"github.com/skaldhq/skald/participant"
 )
 

@@ -18,9 +18,9 @@ import (
 
 	contract "github.com/skaldhq/skald/examples/commande/contract/paiement"
 	"github.com/skaldhq/skald/examples/commande/gateway"
-	"github.com/skaldhq/skald/examples/commande/part"
-	"github.com/skaldhq/skald/examples/commande/part/parttest"
 	"github.com/skaldhq/skald/examples/commande/service/paiement"
+	"github.com/skaldhq/skald/examples/part"
+	"github.com/skaldhq/skald/examples/part/parttest"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )

@@ -16,8 +16,8 @@ import (
 
 	"github.com/skaldhq/skald"
 	contract "github.com/skaldhq/skald/examples/commande/contract/produit"
-	"github.com/skaldhq/skald/examples/commande/part"
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/part"
+	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/participant"
 )
 

@@ -7,9 +7,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	contract "github.com/skaldhq/skald/examples/commande/contract/produit"
-	"github.com/skaldhq/skald/examples/commande/part"
-	"github.com/skaldhq/skald/examples/commande/part/parttest"
 	"github.com/skaldhq/skald/examples/commande/service/produit"
+	"github.com/skaldhq/skald/examples/part"
+	"github.com/skaldhq/skald/examples/part/parttest"
 )
 
 func start(t *testing.T, folder string) *part.Part {

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/skaldhq/skald/examples/commande/problem"
 	"github.com/skaldhq/skald/examples/commande/receipt"
+	"github.com/skaldhq/skald/examples/problem"
 )
 
 // icon is the shop's, at the address under which the shop also serves the receipts.

@@ -17,7 +17,7 @@ import (
 	"github.com/skaldhq/skald"
 	contract "github.com/skaldhq/skald/examples/commande/contract/transaction"
 	"github.com/skaldhq/skald/examples/commande/mail"
-	"github.com/skaldhq/skald/examples/commande/part"
+	"github.com/skaldhq/skald/examples/part"
 	"github.com/skaldhq/skald/participant"
 )
 

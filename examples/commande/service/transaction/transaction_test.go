@@ -16,10 +16,10 @@ import (
 
 	contract "github.com/skaldhq/skald/examples/commande/contract/transaction"
 	"github.com/skaldhq/skald/examples/commande/mailbox"
-	"github.com/skaldhq/skald/examples/commande/part"
-	"github.com/skaldhq/skald/examples/commande/part/parttest"
 	"github.com/skaldhq/skald/examples/commande/receipt"
 	"github.com/skaldhq/skald/examples/commande/service/transaction"
+	"github.com/skaldhq/skald/examples/part"
+	"github.com/skaldhq/skald/examples/part/parttest"
 	"github.com/skaldhq/skald/participant"
 )
 

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
-	"github.com/skaldhq/skald/examples/commande/part"
+	"github.com/skaldhq/skald/examples/part"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"

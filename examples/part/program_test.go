@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/skaldhq/skald/examples/commande/part"
+	"github.com/skaldhq/skald/examples/part"
 )
 
 func TestProgramServesUntilItIsToldToStop(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/skaldhq/skald/examples/commande/switches"
+	"github.com/skaldhq/skald/examples/switches"
 	"github.com/skaldhq/skald/participant"
 )
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/skaldhq/skald/examples/commande/problem"
+	"github.com/skaldhq/skald/examples/problem"
 )
 
 // maxBody is more than any call has, in bytes.

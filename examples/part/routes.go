@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/skaldhq/skald/examples/commande/problem"
-	"github.com/skaldhq/skald/examples/commande/switches"
+	"github.com/skaldhq/skald/examples/problem"
+	"github.com/skaldhq/skald/examples/switches"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )

@@ -1,4 +1,4 @@
-// Package part runs one service of the order system: its SQLite database with the barrier and the outbox, its HTTP server with the
+// Package part runs one service of an example system: its SQLite database with the barrier and the outbox, its HTTP server with the
 // operations, the metrics and the failure switches, and the relay that sends its events. A service brings its tables, its
 // handlers and its own pages (see Service); the programs, one per service or all in one, start parts and stop them.
 //
@@ -21,8 +21,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/skaldhq/skald/examples/commande/problem"
-	"github.com/skaldhq/skald/examples/commande/switches"
+	"github.com/skaldhq/skald/examples/problem"
+	"github.com/skaldhq/skald/examples/switches"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/skaldhq/skald/examples/commande/part"
-	"github.com/skaldhq/skald/examples/commande/part/parttest"
+	"github.com/skaldhq/skald/examples/part"
+	"github.com/skaldhq/skald/examples/part/parttest"
 )
 
 func expectMetric(t *testing.T, p *part.Part, lines ...string) {
