@@ -25,7 +25,8 @@ type Config struct {
 	Participants map[string]Participant
 
 	// Mode says who drives the sagas; Orchestrated. Choreographed needs a Broker. Participants whose Invoker is a participant.Desk (*sqlparticipant.Participant is one) then
-	// take part from this process, and the others by themselves, with Serve; nothing is called.
+	// take part from this process, and the others by themselves, with Serve; nothing is called. One behind a
+	// sidecar gets an entry in Participants with Level participant.L1 and no Invoker, so that what is shown of it is true.
 	Mode Mode
 	// Broker carries what participants of choreographed sagas tell each other. The engine does not close it.
 	Broker broker.Broker
@@ -95,7 +96,9 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if c.Mode == Choreographed {
 		for _, p := range oc.Plans {
 			for i := range p.Steps {
-				e.levels[plan.Owner(p.Steps[i].Action)] = participant.L2 // there are no others
+				if owner := plan.Owner(p.Steps[i].Action); e.levels[owner] == 0 {
+					e.levels[owner] = participant.L2 // but for those behind a sidecar, which Participants says
+				}
 			}
 		}
 		d, err := openChoreography(ctx, c)

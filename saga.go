@@ -35,6 +35,10 @@ type StepInfo struct {
 	Action       string   // the operation's durable name
 	Compensation string   // of kind Compensatable
 	Reasons      []string // the reason codes that the operation declares
+	Stored       bool     // of kind ReadOnly: the participant stores its answers
+	Success      string   // events that the participant publishes, empty where it publishes none
+	Failure      string
+	Undone       string
 }
 
 // Participant names who owns the step's operation: "inventaire" of "inventaire.reserve".
@@ -56,7 +60,8 @@ func (c compiled) Steps() []StepInfo {
 	steps := make([]StepInfo, len(c.plan.Steps))
 	for i := range steps {
 		s := &c.plan.Steps[i]
-		steps[i] = StepInfo{Name: s.Name, Kind: s.Kind, Action: s.Action, Compensation: s.Compensation, Reasons: slices.Clone(s.Reasons)}
+		steps[i] = StepInfo{Name: s.Name, Kind: s.Kind, Action: s.Action, Compensation: s.Compensation, Reasons: slices.Clone(s.Reasons),
+			Stored: s.Stored, Success: s.Events.Success, Failure: s.Events.Failure, Undone: s.Events.Undone}
 	}
 	return steps
 }

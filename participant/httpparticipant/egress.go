@@ -23,6 +23,9 @@ type EgressConfig struct {
 	Idle int
 	// TLS is used for https. Default: Go's defaults.
 	TLS *tls.Config
+	// Socket is the path of a Unix socket to which every connection goes, whatever the host in the address says: for a service on this machine that opens no
+	// port. The rules about addresses do not apply to it. Default: none.
+	Socket string
 	// Resolver finds the addresses of names. Default: net.DefaultResolver. What it says is checked when a connection is made,
 	// so a name that changes its address in between gains nothing.
 	Resolver *net.Resolver
@@ -45,8 +48,15 @@ func NewEgress(cfg EgressConfig) *Egress {
 		ControlContext: func(_ context.Context, network, address string, _ syscall.RawConn) error {
 			return rules.check(network, address)
 		}}
+	dial := dialer.DialContext
+	if cfg.Socket != "" {
+		local := &net.Dialer{Timeout: dialer.Timeout}
+		dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return local.DialContext(ctx, "unix", cfg.Socket)
+		}
+	}
 	return &Egress{transport: &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            dial,
 		TLSClientConfig:        cfg.TLS,
 		TLSHandshakeTimeout:    5 * time.Second,
 		MaxIdleConnsPerHost:    idle,
