@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/participant"
@@ -14,6 +15,19 @@ import (
 // again. The reason is a short stable code, such as "InventaireFail.OutOfStock"; the rest is for people.
 func Refuse(reason, format string, args ...any) error {
 	return &participant.Refusal{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Later is the error with which a participant's handler says that the action cannot be done now: everything is rolled back, and it is asked again no
+// earlier than after the pause, with the step's retries. The reason is a short stable code; when the attempts are used up the step ends with it, and OnReason may say
+// what then becomes of it.
+func Later(reason string, after time.Duration, format string, args ...any) error {
+	return &participant.Postponement{Reason: reason, After: after, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Working is the error with which a participant's handler says that it is still at it, such as an action that was begun in the world outside and takes its time: everything is
+// rolled back, and it is asked again no earlier than after the pause. That counts as no failed attempt: only a deadline ends the asking.
+func Working(after time.Duration, format string, args ...any) error {
+	return &participant.Postponement{Working: true, After: after, Detail: fmt.Sprintf(format, args...)}
 }
 
 // ReasonMalformed refuses a payload that does not fit the operation's type.

@@ -69,7 +69,7 @@ func EmitsUndone(event string) OperationOption {
 	return operationOption(func(s *plan.Step) { s.Events.Undone = event })
 }
 
-// Reasons declares the reason codes with which the action may be refused. Metrics show a code that nobody declared as "other".
+// Reasons declares the reason codes with which the action may be refused or put off (Later). OnReason says what becomes of one. Metrics show a code that nobody declared as "other".
 func Reasons(codes ...string) OperationOption {
 	return operationOption(func(s *plan.Step) { s.Reasons = append(s.Reasons, codes...) })
 }

@@ -20,11 +20,13 @@ const (
 // LetterState says what became of a dead letter.
 type LetterState string
 
-// The states of dead letters. Replayed and discarded ones are kept for 30 days, to be looked at.
+// The states of dead letters. All but waiting ones are kept for 30 days, to be looked at.
 const (
 	Waiting   LetterState = "waiting"
 	Replayed  LetterState = "replayed"
 	Discarded LetterState = "discarded"
+	// Remedied: what the message stood for was made good in another way, such as by compensation. The note says how.
+	Remedied LetterState = "remedied"
 )
 
 // DeadLetter is a message that a subscription could not handle, with all that is known of it.
@@ -70,6 +72,7 @@ func (f LetterFilter) Match(d DeadLetter) bool {
 type LetterPage struct {
 	Letters []DeadLetter
 	Next    string // cursor of the next page; empty on the last
+	End     string // on the last page: a cursor behind everything, to ask later for what was set aside or settled since
 }
 
 // DeadLetters is the queue of messages set aside. Its methods may be called concurrently, by people and programs in several processes: each letter
@@ -85,6 +88,13 @@ type DeadLetters interface {
 	// that was replayed already stays as it is, without a second copy, unless a crash came in between: then a copy with the same id. A discarded one gets
 	// ErrSettled. A message past its Expires is replayed without it: whoever replays it has decided.
 	Replay(ctx context.Context, id, note string) error
+
+	// SetAside makes a dead letter of a message that a subscription took but that came to nothing later on: of Topic, Subscription, Message, Reason, Description, Count, First and Last. Replay
+	// publishes the message to that subscription. It returns nil when the letter is durable. One with the same id stays as it is, also if it was settled: setting aside again is harmless.
+	SetAside(ctx context.Context, l DeadLetter) error
+
+	// Remedy says that what the message stood for was made good in another way. Doing it twice is harmless; a letter settled otherwise gets ErrSettled.
+	Remedy(ctx context.Context, id, note string) error
 
 	// Discard gives a letter up. Discarding it twice is harmless; a replayed one gets ErrSettled.
 	Discard(ctx context.Context, id, note string) error

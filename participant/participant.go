@@ -121,7 +121,7 @@ func (c Class) String() string {
 type Answer struct {
 	Class      Class
 	Result     []byte        // JSON, of Done
-	Reason     string        // reason code, of Refused
+	Reason     string        // reason code, of Refused; of Unknown if the participant says what is in the way
 	Detail     string        // words for a person
 	RetryAfter time.Duration // of Unknown: ask again no earlier than this; 0 leaves it to the caller
 	Working    bool          // of Unknown: the participant is still at it, which is no failure: only a deadline ends the asking
@@ -159,6 +159,30 @@ func (r *Refusal) Error() string {
 	return r.Reason + ": " + r.Detail
 }
 
+// Postponement is the error with which a handler says that it cannot answer yet: everything is rolled back, and the call comes again.
+type Postponement struct {
+	Reason  string        // reason code of what is in the way; may be empty if Working
+	Detail  string        // words for a person
+	After   time.Duration // ask again no earlier than this; 0 leaves it to the caller
+	Working bool          // still at it, which is no failed attempt
+}
+
+// Error returns the reason code and the detail.
+func (p *Postponement) Error() string {
+	switch {
+	case p.Reason == "":
+		return p.Detail
+	case p.Detail == "":
+		return p.Reason
+	}
+	return p.Reason + ": " + p.Detail
+}
+
+// Answer is what the caller gets.
+func (p *Postponement) Answer() Answer {
+	return Answer{Class: Unknown, Reason: p.Reason, Detail: p.Detail, RetryAfter: p.After, Working: p.Working}
+}
+
 // Tx is the transaction in which a handler makes its change, together with the barrier's row. The participant commits it after the
 // handler returned without an error and rolls it back otherwise; the handler does neither. It is the interface that query generators expect.
 type Tx interface {
@@ -170,7 +194,7 @@ type Tx interface {
 
 // Handler is one operation with the functions that carry it out; payloads are JSON. Handle in the root package makes one
 // from typed functions. A handler returns *Refusal (possibly wrapped) to refuse; any other error leaves the
-// result unknown to the caller, after everything was rolled back, and the call comes again.
+// result unknown to the caller, after everything was rolled back, and the call comes again; *Postponement says when, and why.
 type Handler struct {
 	Action       string // durable name of the action
 	Compensation string // durable name of the compensation, for kind Compensatable

@@ -63,6 +63,7 @@ type Token struct {
 	Detail     string // words for a person
 	By         string // who asked for it, when a person did
 	Source     string // who wrote it: a participant's name
+	Attempts   uint32 // of TokenFailed and TokenRefused: attempts that were made, where more than one was
 	Time       time.Time
 	Cause      string // ID of the token that led to it
 	Trace      string // W3C traceparent
@@ -89,15 +90,21 @@ type Ledger struct {
 
 // Waiting is a call that is to be made again.
 type Waiting struct {
-	Saga    journal.SagaID
-	Step    string
-	Phase   Phase
-	Attempt uint32 // made so far
-	Since   time.Time
-	At      time.Time // when it is due
-	Reason  string    // of the last attempt
-	Detail  string
-	Input   []byte // an operator's replacement of the call's input; nil without one
+	Saga                     journal.SagaID
+	Step                     string
+	Phase                    Phase
+	Attempt                  uint32 // made so far, in this round
+	Since                    time.Time
+	At                       time.Time // when it is due
+	Reason                   string    // of the last attempt
+	Detail                   string
+	FirstReason, FirstDetail string // of the first attempt of this round
+	Refused                  bool   // the last attempt was refused, where that may not be
+	Input                    []byte // an operator's replacement of the call's input; nil without one
+
+	// Aside says that the attempts are used up and the call was set aside as a dead letter: it is not made again by itself.
+	Aside bool
+	Round uint32 // how often it was begun anew after that
 }
 
 // Work is one thing that a saga needs of its participant now.

@@ -3,6 +3,7 @@ package brokertest
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -102,6 +103,63 @@ func testLetters(t *testing.T, d Driver) {
 		}
 		isErr(t, "replay", b.Replay(limited(t), letter.ID, "bob"), broker.ErrSettled)
 		nothing(t, receiver(t, b, "q", "q"))
+	})
+	d.run(t, "WhatCameToNothingLaterIsSetAsideOnceAndCanBeReplayed", func(t *testing.T) {
+		b := open(t, d, queue("q"))
+		at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+		l := broker.DeadLetter{Topic: "q", Subscription: "q", Message: message("m", "k"), Reason: "Drone.NoneFree", Description: "none of 6", Count: 4,
+			First: broker.Failure{Problem: broker.Problem{Reason: "A", Description: "first"}, At: at}, Last: broker.Failure{Problem: broker.Problem{Reason: "B"}, At: at.Add(time.Minute)}}
+		for range 2 {
+			if err := b.SetAside(limited(t), l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := onlyLetter(t, b)
+		want := l
+		want.ID, want.At, want.State, want.Message = broker.LetterID("q", "q", "m"), got.At, broker.Waiting, got.Message
+		if diff := cmp.Diff(want, got); diff != "" || got.Message.ID != "m" || got.Message.Key != "k" || got.At.IsZero() {
+			t.Errorf("%s", diff)
+		}
+		if err := b.Replay(limited(t), got.ID, "ann: a drone is back"); err != nil {
+			t.Fatal(err)
+		}
+		if again := receive(t, receiver(t, b, "q", "q"), 1)[0]; again.Message.ID != "m" || string(again.Message.Data) != string(l.Message.Data) {
+			t.Errorf("replayed: %+v", again.Message)
+		}
+		if err := b.SetAside(limited(t), l); err != nil { // a late copy of what was settled
+			t.Fatal(err)
+		}
+		if after, err := b.Letter(limited(t), got.ID); err != nil || after.State != broker.Replayed {
+			t.Errorf("%+v (%v)", after, err)
+		}
+		l.Subscription = "other"
+		isErr(t, "unknown subscription", b.SetAside(limited(t), l), broker.ErrNotDeclared)
+		l.Message.ID = ""
+		isErr(t, "unusable message", b.SetAside(limited(t), l), broker.ErrInvalid)
+	})
+	d.run(t, "RemediedIsRemedied", func(t *testing.T) {
+		b := open(t, d, queue("q"))
+		setAside(t, b, "q", "q", message("m", "k"))
+		letter := onlyLetter(t, b)
+		before, err := b.Letters(limited(t), broker.LetterFilter{})
+		if err != nil || before.End == "" || before.Next != "" {
+			t.Fatalf("%+v (%v)", before, err)
+		}
+		for range 2 { // again is harmless
+			if err := b.Remedy(limited(t), letter.ID, "remediation: compensated"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		since, err := b.Letters(limited(t), broker.LetterFilter{State: broker.Remedied, Cursor: before.End})
+		if err != nil || len(since.Letters) != 1 || since.Letters[0].Note != "remediation: compensated" || since.Letters[0].Settled.IsZero() {
+			t.Errorf("%+v (%v)", since, err)
+		}
+		none, err := b.Letters(limited(t), broker.LetterFilter{State: broker.Remedied, Cursor: since.End})
+		if err != nil || len(none.Letters) != 0 {
+			t.Errorf("%+v (%v)", none, err)
+		}
+		isErr(t, "replay", b.Replay(limited(t), letter.ID, "bob"), broker.ErrSettled)
+		isErr(t, "without a note", b.Remedy(limited(t), letter.ID, " "), broker.ErrInvalid)
 	})
 	d.run(t, "NotesAndIdsAreRequired", func(t *testing.T) {
 		b := open(t, d, queue("q"))

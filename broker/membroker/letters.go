@@ -61,16 +61,20 @@ func (b *Broker) Letters(ctx context.Context, f broker.LetterFilter) (broker.Let
 	}
 	defer b.mu.Unlock()
 	var page broker.LetterPage
+	full := false
 	for _, l := range b.letters.order {
 		if l.change <= after || !f.Match(l.DeadLetter) {
 			continue
 		}
 		if len(page.Letters) == f.Max() {
-			page.Next = strconv.FormatUint(after, 10)
+			page.Next, full = strconv.FormatUint(after, 10), true
 			break
 		}
 		after = l.change
 		page.Letters = append(page.Letters, l.clone())
+	}
+	if !full {
+		page.End = strconv.FormatUint(b.letters.last, 10)
 	}
 	return page, nil
 }
@@ -121,6 +125,34 @@ func (b *Broker) Replay(ctx context.Context, id, note string) error {
 		b.notify()
 		return nil
 	})
+}
+
+// SetAside implements broker.DeadLetters.
+func (b *Broker) SetAside(ctx context.Context, l broker.DeadLetter) error {
+	if err := l.Message.Check(); err != nil {
+		return fmt.Errorf("membroker: %w", err)
+	}
+	if err := b.enter(ctx); err != nil {
+		return err
+	}
+	defer b.mu.Unlock()
+	if _, _, err := b.find(l.Topic, l.Subscription); err != nil {
+		return err
+	}
+	l.ID = broker.LetterID(l.Topic, l.Subscription, l.Message.ID)
+	if b.letters.byID[l.ID] != nil {
+		return nil
+	}
+	p := broker.Problem{Reason: l.Reason, Description: l.Description}.Cut()
+	l.Message, l.Reason, l.Description = l.Message.Clone(), p.Reason, p.Description
+	l.At, l.State, l.Note, l.Settled, l.Replays = b.cfg.Now().UTC(), broker.Waiting, "", time.Time{}, 0
+	b.letters.put(l)
+	return nil
+}
+
+// Remedy implements broker.DeadLetters.
+func (b *Broker) Remedy(ctx context.Context, id, note string) error {
+	return b.settleLetter(ctx, id, note, broker.Remedied, func(*broker.DeadLetter) error { return nil })
 }
 
 // Discard implements broker.DeadLetters.

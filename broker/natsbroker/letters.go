@@ -208,6 +208,7 @@ func (b *Broker) Letters(ctx context.Context, f broker.LetterFilter) (broker.Let
 			return err
 		})
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			page.End = strconv.FormatUint(after, 10)
 			return page, nil
 		}
 		if err != nil {
@@ -249,6 +250,41 @@ func (b *Broker) Replay(ctx context.Context, id, note string) error {
 		_, err = b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 		return err
 	})
+}
+
+// SetAside implements broker.DeadLetters.
+func (b *Broker) SetAside(ctx context.Context, d broker.DeadLetter) error {
+	msg, err := wire("", d.Message)
+	if err != nil {
+		return fmt.Errorf("natsbroker: %w", err)
+	}
+	leave, err := b.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	p := broker.Problem{Reason: d.Reason, Description: d.Description}.Cut()
+	l := letter{ID: broker.LetterID(d.Topic, d.Subscription, d.Message.ID), Topic: d.Topic, Subscription: d.Subscription, Key: d.Message.Key,
+		Reason: p.Reason, Description: p.Description, Count: d.Count, First: imported(d.First), Last: imported(d.Last), At: time.Now().UTC(), State: broker.Waiting}
+	err = b.retry(ctx, func(ctx context.Context) error {
+		if _, err := b.subscription(ctx, d.Topic, d.Subscription); err != nil {
+			return err
+		}
+		_, _, err := b.letter(ctx, l.ID)
+		if err == nil || !errors.Is(err, broker.ErrNotFound) {
+			return err // it was made before, and perhaps settled since
+		}
+		return b.putLetter(ctx, l, msg.Header, msg.Data, 0, 0)
+	})
+	if err != nil {
+		return fmt.Errorf("natsbroker: setting message %s aside: %w", d.Message.ID, b.explain(err))
+	}
+	return nil
+}
+
+// Remedy implements broker.DeadLetters.
+func (b *Broker) Remedy(ctx context.Context, id, note string) error {
+	return b.settleLetter(ctx, id, note, broker.Remedied, func(context.Context, keptLetter, uint64) error { return nil })
 }
 
 // Discard implements broker.DeadLetters.

@@ -27,6 +27,11 @@ type failure struct {
 	At          time.Time `json:"at,omitzero"`
 }
 
+func imported(f broker.Failure) failure {
+	p := f.Problem.Cut()
+	return failure{p.Reason, p.Description, f.At}
+}
+
 func (f failure) exported() broker.Failure {
 	return broker.Failure{Problem: broker.Problem{Reason: f.Reason, Description: f.Description}, At: f.At}
 }

@@ -71,7 +71,7 @@ func (x *Tracker) act(tr *track, i int, a act) (broker.Message, error) {
 		return broker.Message{}, err
 	}
 	return broker.Message{
-		ID: id.String(), Type: "skald.act", Source: x.Name, Saga: tr.summary.ID, Step: a.Step, Time: x.Now(), Data: data,
+		ID: id.String(), Type: typeAct, Source: x.Name, Saga: tr.summary.ID, Step: a.Step, Time: x.Now(), Data: data,
 		Key: broker.NewKey(plan.Owner(tr.m.Plan.Steps[i].Action), string(tr.summary.ID)),
 	}, nil
 }
@@ -168,7 +168,9 @@ func (p *part) decided(i int, move machine.Move, x *act) participant.Work {
 			if old := p.waiting(i, move); old != nil {
 				w = *old
 			}
-			w.At = p.now().Truncate(time.Microsecond)
+			if w.At = p.now().Truncate(time.Microsecond); w.Aside {
+				w.Aside, w.Attempt, w.Round = false, 0, w.Round+1
+			}
 			if x.Verb == journal.VerbReplace {
 				w.Input = x.Payload
 			}

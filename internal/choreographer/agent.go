@@ -87,6 +87,7 @@ func NewAgent(c AgentConfig) (*Agent, error) {
 	if c.Broker == nil || c.Desk == nil {
 		faults = append(faults, plan.Fault{Problem: "participant " + c.Name + " has no broker or no desk", Mend: "give a broker, and a participant such as one of sqlparticipant, whose database is the desk"})
 	}
+	faults = append(faults, unkept(c.Broker, plans)...)
 	if len(plans) == 0 {
 		faults = append(faults, plan.Fault{Problem: "no definition has a step of participant " + c.Name, Mend: "give the definitions that its operations stand in"})
 	}
@@ -209,6 +210,9 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 	if a.scores.of(&t) == nil {
 		return unregistered(&t, d.Count)
 	}
+	if err := a.file(ctx, &t, d); err != nil {
+		return err
+	}
 	return a.Hear(ctx, t)
 }
 
@@ -310,6 +314,11 @@ func (a *Agent) workOn(ctx context.Context, saga journal.SagaID, hear []particip
 		if taken.Wait != nil {
 			a.rouse()
 			a.report(ctx, taken.Wait, &from)
+			if taken.Wait.Aside {
+				if err := a.announce(ctx, taken.Wait, &from); err != nil {
+					a.Logger.WarnContext(ctx, "dead letter not written yet; trying again", "saga", saga, "step", taken.Wait.Step, "error", err)
+				}
+			}
 		}
 		hear = a.tellAll(ctx, taken.Tell)
 	}

@@ -1,6 +1,7 @@
 package choreographer
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/skaldhq/skald/internal/machine"
@@ -104,6 +105,12 @@ func (p *part) act(i int, w *participant.Waiting, now time.Time) participant.Wor
 		return p.giveUp(i, machine.ReasonDeadline, "")
 	case w != nil && p.mayGiveUp(i) && p.turning():
 		return p.giveUp(i, machine.ReasonAbandoned, w.Detail)
+	case w != nil && w.Aside: // announced again
+		return participant.Work{Call: participant.Call{Step: step.Name}, Then: func(participant.Answer) participant.Entry {
+			again := *w
+			again.At = now.Add(announceAgain).Truncate(time.Microsecond)
+			return participant.Entry{Wait: &again}
+		}}
 	}
 	input, err := p.input(i)
 	if w != nil && w.Input != nil {
@@ -157,15 +164,36 @@ func (p *part) acted(i int, w *participant.Waiting, a participant.Answer) partic
 		t := p.token(i, participant.TokenRefused)
 		t.Reason, t.Detail = a.Reason, a.Detail
 		return participant.Entry{Tell: []participant.Token{t}}
-	case p.mayGiveUp(i) && step.Retry.Exhausted(attempts(w)+1):
-		reason := machine.ReasonExhausted
-		if a.Class == participant.Refused {
-			reason = a.Reason
+	case a.Class == participant.Refused && step.Kind == participant.Retriable && p.remedied(a.Reason, plan.GoOn, 0):
+		return p.aside(i, w, a, a.Reason)
+	case p.mayGiveUp(i) && !a.Working && step.Retry.Exhausted(attempts(w)+1):
+		reason := cmp.Or(a.Reason, machine.ReasonExhausted)
+		if p.remedied(reason, plan.Replay, round(w)) {
+			return p.aside(i, w, a, reason)
 		}
-		return p.giveUp(i, reason, a.Detail).Then(a)
+		e := p.giveUp(i, reason, a.Detail).Then(a)
+		e.Tell[0].Attempts = attempts(w) + 1
+		return e
 	}
 	return p.again(i, participant.Action, w, a, step.Retry)
 }
+
+// remedied says whether the definition's remedy for a reason code is of a sort, and its budget is not used up.
+func (p *part) remedied(reason string, does plan.Does, rounds uint32) bool {
+	r := p.m.Plan.Remedy(reason)
+	return r != nil && r.Does == does && int(rounds) <= max(r.Budget-1, 0)
+}
+
+// aside ends the attempts of this round: whoever handles dead letters decides what follows. The letter is announced at once, and again whenever this
+// is due, in case a crash came in between.
+func (p *part) aside(i int, w *participant.Waiting, a participant.Answer, reason string) participant.Entry {
+	e := p.again(i, participant.Action, w, a, p.m.Plan.Steps[i].Retry)
+	e.Wait.Aside, e.Wait.Reason, e.Wait.At = true, reason, p.now().Add(announceAgain).Truncate(time.Microsecond)
+	return e
+}
+
+// announceAgain is how often it is made sure that what was set aside is among the dead letters.
+const announceAgain = time.Minute
 
 // giveUp decides a step without an answer of its action: failed, since a call may have taken effect, or refused where there can be no effect.
 func (p *part) giveUp(i int, reason, detail string) participant.Work {
@@ -202,17 +230,32 @@ func (p *part) again(i int, phase participant.Phase, w *participant.Waiting, a p
 	now := p.now()
 	next := participant.Waiting{
 		Saga: p.ledger.Heard[0].Saga, Step: p.m.Plan.Steps[i].Name, Phase: phase, Attempt: attempts(w) + 1, Since: now, Reason: a.Reason, Detail: a.Detail,
+		Refused: a.Class == participant.Refused, Round: round(w),
 	}
+	next.FirstReason, next.FirstDetail = next.Reason, next.Detail
 	if w != nil {
 		next.Since, next.Input = w.Since, w.Input
 	}
+	if w != nil && w.Attempt > 0 {
+		next.FirstReason, next.FirstDetail = w.FirstReason, w.FirstDetail
+	}
 	pause := r.Delay(next.Attempt)
+	if a.Working { // the attempt goes on
+		next.Attempt--
+	}
 	if a.Class == participant.Refused {
 		pause = plan.MaxBackoff
 	}
 	pause = time.Duration(float64(pause) * (1 + r.Jitter*p.jitter()))
 	next.At = now.Add(min(max(pause, a.RetryAfter), plan.MaxBackoff))
 	return participant.Entry{Wait: &next}
+}
+
+func round(w *participant.Waiting) uint32 {
+	if w == nil {
+		return 0
+	}
+	return w.Round
 }
 
 func attempts(w *participant.Waiting) uint32 {

@@ -68,9 +68,15 @@ func decodeNote(m *broker.Message) (*note, error) {
 
 // report tells trackers of an attempt without a result.
 func (a *Agent) report(ctx context.Context, l *participant.Waiting, from *participant.Token) {
+	attempt := l.Attempt
+	if m := a.scores.of(from); m != nil {
+		if i, ok := m.Plan.Index(l.Step); ok { // rounds of attempts count on
+			attempt += l.Round * uint32(max(m.Plan.Steps[i].Retry.Attempts, 0)) //nolint:gosec // both are bounded by the definition
+		}
+	}
 	n := note{
-		definition: from.Definition, version: from.Version, saga: l.Saga, step: l.Step, phase: l.Phase, attempt: l.Attempt, at: a.Now().UTC().Truncate(time.Microsecond),
-		next: l.At, reason: l.Reason, detail: l.Detail, refused: l.Reason != "",
+		definition: from.Definition, version: from.Version, saga: l.Saga, step: l.Step, phase: l.Phase, attempt: attempt, at: a.Now().UTC().Truncate(time.Microsecond),
+		next: l.At, reason: l.Reason, detail: l.Detail, refused: l.Refused && !l.Aside,
 	}
 	if err := a.Broker.Publish(ctx, a.Notes, n.encode(a.Name)); err != nil {
 		a.Logger.DebugContext(ctx, "attempt not reported", "saga", l.Saga, "step", l.Step, "error", err)

@@ -59,7 +59,7 @@ const (
 func encode(t *participant.Token) broker.Message {
 	m := broker.Message{
 		ID: t.ID, Type: typePrefix + string(t.Kind), Source: t.Source, Saga: t.Saga, Step: t.Step, Time: t.Time, Cause: t.Cause, Trace: t.Trace,
-		Key: keyOf(t), Data: t.Payload, Headers: map[string]string{headerDefinition: t.Definition, headerVersion: t.Version},
+		Attempt: t.Attempts, Key: keyOf(t), Data: t.Payload, Headers: map[string]string{headerDefinition: t.Definition, headerVersion: t.Version},
 	}
 	for name, value := range map[string]string{headerReason: t.Reason, headerDetail: cut(t.Detail), headerBy: t.By, headerKey: t.Key} {
 		if value != "" {
@@ -83,7 +83,7 @@ func cut(s string) string {
 // decode reads a token. The error lists what is missing or wrong: such a message is poison.
 func decode(m *broker.Message) (participant.Token, error) {
 	t := participant.Token{
-		ID: m.ID, Saga: m.Saga, Step: m.Step, Source: m.Source, Time: m.Time, Cause: m.Cause, Trace: m.Trace, Payload: m.Data,
+		ID: m.ID, Saga: m.Saga, Step: m.Step, Source: m.Source, Time: m.Time, Cause: m.Cause, Trace: m.Trace, Payload: m.Data, Attempts: m.Attempt,
 		Definition: m.Headers[headerDefinition], Version: m.Headers[headerVersion],
 	}
 	var faults []error

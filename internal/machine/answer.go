@@ -80,6 +80,8 @@ func (m *Machine) undecided(s *State, a Answer, cmds []Command) []Command {
 		end = journal.StepRefused // no call was ever made: there is no effect
 	}
 	switch {
+	case step.Kind == participant.Retriable && a.Class == participant.Refused && m.goesOn(a.Reason):
+		return m.goOn(s, a, cmds)
 	case !mayFail:
 	case s.Turning() && !tried:
 		return append(cmds, m.event(a, journal.StepSkipped, ReasonAbandoned))
@@ -91,12 +93,45 @@ func (m *Machine) undecided(s *State, a Answer, cmds []Command) []Command {
 		return append(cmds, m.event(a, end, ReasonUnknown))
 	case step.Retry.Exhausted(attempt) && !a.Working:
 		reason := ReasonExhausted
-		if a.Class == participant.Refused {
+		if a.Reason != "" && !a.NotAsked {
 			reason = a.Reason
 		}
-		return append(cmds, m.event(a, end, reason))
+		pause, again := m.replays(step, attempt, reason)
+		if !again {
+			return append(cmds, m.event(a, end, reason))
+		}
+		a.RetryAfter = max(a.RetryAfter, pause)
 	}
 	return m.retry(s, a, step.Retry, journal.StepRetrying, cmds)
+}
+
+// replays says whether a step goes on although its attempts are used up: in the middle of a round that a remedy began, or because one begins now, after a pause.
+func (m *Machine) replays(step *plan.Step, attempt uint32, reason string) (pause time.Duration, again bool) {
+	rounds, made := int(attempt)/step.Retry.Attempts, int(attempt)%step.Retry.Attempts
+	if made > 0 {
+		return 0, true
+	}
+	r := m.Plan.Remedy(reason)
+	if r == nil || r.Does != plan.Replay || rounds > r.Budget {
+		return 0, false
+	}
+	return r.Pause, true
+}
+
+func (m *Machine) goesOn(reason string) bool {
+	r := m.Plan.Remedy(reason)
+	return r != nil && r.Does == plan.GoOn
+}
+
+// ByDefinition is who decides where the definition says what becomes of a reason code.
+const ByDefinition = "definition"
+
+// goOn ends a retriable step without its effect, as an operator's skip does.
+func (m *Machine) goOn(s *State, a Answer, cmds []Command) []Command {
+	s.Flying &^= plan.One(a.Step)
+	c := m.event(a, journal.IncidentResolved, a.Reason)
+	c.Event.Verb, c.Event.By, c.Event.Payload = journal.VerbSkip, ByDefinition, nil
+	return append(cmds, c)
 }
 
 func (m *Machine) compensationAnswered(s *State, a Answer, cmds []Command) []Command {
@@ -118,7 +153,11 @@ func (m *Machine) retry(s *State, a Answer, r plan.Retry, kind journal.Kind, cmd
 	if a.Working { // the attempt goes on
 		c.Event.Attempt--
 	}
-	pause := pauseAfter(r, st.Attempt, refused, a)
+	made := st.Attempt
+	if r.Attempts > 0 { // a round that a remedy began is paced like the first
+		made = (made-1)%uint32(r.Attempts) + 1
+	}
+	pause := pauseAfter(r, made, refused, a)
 	if again { // with the input that an operator gave meanwhile
 		pause, st.Again = 0, false
 	}

@@ -12,14 +12,23 @@ import (
 
 // The canonical form. Its fields and their order are durable: a change of either changes every version.
 type canonicalPlan struct {
-	Skald         int             `json:"skald"` // version of this form
-	Name          string          `json:"name"`
-	Revision      string          `json:"revision,omitempty"`
-	Input         string          `json:"input"`
-	Deadline      string          `json:"deadline,omitempty"`
-	IncidentAfter string          `json:"incident_after"`
-	Durability    string          `json:"durability"`
-	Steps         []canonicalStep `json:"steps"`
+	Skald         int               `json:"skald"` // version of this form
+	Name          string            `json:"name"`
+	Revision      string            `json:"revision,omitempty"`
+	Input         string            `json:"input"`
+	Deadline      string            `json:"deadline,omitempty"`
+	IncidentAfter string            `json:"incident_after"`
+	Durability    string            `json:"durability"`
+	Remedies      []canonicalRemedy `json:"remedies,omitempty"`
+	Steps         []canonicalStep   `json:"steps"`
+}
+
+type canonicalRemedy struct {
+	Reason  string `json:"reason"`
+	Meaning string `json:"meaning"`
+	Does    string `json:"does"`
+	Budget  int    `json:"budget,omitempty"`
+	Pause   string `json:"pause,omitempty"`
 }
 
 type canonicalStep struct {
@@ -57,6 +66,9 @@ func canonical(d *Draft, p *Plan) (text []byte, version string) {
 	}
 	if p.IncidentAfter < 0 {
 		c.IncidentAfter = "never"
+	}
+	for _, r := range p.Remedies {
+		c.Remedies = append(c.Remedies, canonicalRemedy{r.Reason, r.Meaning, r.Does.String(), r.Budget, duration(r.Pause)})
 	}
 	for i := range p.Steps {
 		c.Steps = append(c.Steps, p.canonicalStep(i))

@@ -17,6 +17,7 @@ type Draft struct {
 	Deadline      time.Duration
 	IncidentAfter time.Duration
 	Durability    Durability
+	Remedies      []Remedy
 	Steps         []DraftStep
 	Faults        []Fault // found while it was written down
 }
@@ -83,6 +84,7 @@ func Build(d Draft) (*Plan, error) {
 	if p != nil {
 		c.kinds(p)
 		c.limits(p)
+		c.remedies()
 	}
 	if len(c.faults) > 0 {
 		return nil, &Faults{Definition: d.Name, List: c.faults}
@@ -166,7 +168,7 @@ func (c *checker) assemble(order []int, written []Set) *Plan {
 		at[i] = place
 	}
 	p := &Plan{
-		Name: d.Name, Deadline: d.Deadline, IncidentAfter: d.IncidentAfter, Durability: d.Durability, Pivot: -1,
+		Name: d.Name, Deadline: d.Deadline, IncidentAfter: d.IncidentAfter, Durability: d.Durability, Pivot: -1, Remedies: slices.Clone(d.Remedies),
 		Steps: make([]Step, n), Preds: make([]Set, n), Succs: make([]Set, n), Anc: make([]Set, n), Desc: make([]Set, n),
 		index: make(map[string]int, n),
 	}

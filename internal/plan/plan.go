@@ -18,8 +18,9 @@ type Plan struct {
 	Deadline      time.Duration
 	IncidentAfter time.Duration // negative: never
 	Durability    Durability
-	Steps         []Step // in the order of their definition, which is a topological order
-	Pivot         int    // index of the pivot, -1 without one
+	Remedies      []Remedy // in the order of their definition
+	Steps         []Step   // in the order of their definition, which is a topological order
+	Pivot         int      // index of the pivot, -1 without one
 
 	Preds, Succs []Set // direct neighbours, transitively reduced
 	Anc, Desc    []Set // all that come before and after

@@ -191,6 +191,9 @@ func (c *Client) answer(call participant.Call, res *http.Response, body []byte) 
 		a.Working = status == http.StatusTooEarly
 	}
 	a.Detail = c.words(call, status, p)
+	if isProblem {
+		a.Reason = p.Reason
+	}
 	return a
 }
 

@@ -163,10 +163,13 @@ func write(w http.ResponseWriter, a participant.Answer) {
 }
 
 func unknownResult(w http.ResponseWriter, a participant.Answer) {
-	p := problem{Type: problemUnknown, Title: "The result is not known; ask again", Status: http.StatusInternalServerError, Detail: a.Detail}
-	if a.RetryAfter > 0 {
+	p := problem{Type: problemUnknown, Title: "The result is not known; ask again", Status: http.StatusInternalServerError, Detail: a.Detail, Reason: a.Reason}
+	if a.RetryAfter > 0 || a.Working {
 		p.Status = http.StatusServiceUnavailable
-		w.Header()["Retry-After"] = []string{seconds(a.RetryAfter)}
+		w.Header()["Retry-After"] = []string{seconds(max(a.RetryAfter, 1))}
+	}
+	if a.Working {
+		p.Status, p.Title = http.StatusTooEarly, "Still working on it; ask again"
 	}
 	p.write(w)
 }

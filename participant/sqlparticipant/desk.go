@@ -202,9 +202,7 @@ func (t *taking) outside(ctx context.Context, need needsOutside) {
 	if err == nil {
 		return
 	}
-	t.p.log.WarnContext(ctx, "call without a known result", "saga", c.Saga, "step", c.Step, "operation", c.Operation,
-		"phase", c.Phase, "attempt", c.Attempt, "error", err)
-	answer := unknown(c.Operation + ": " + err.Error())
+	answer := t.p.unanswered(ctx, &c, err)
 	t.ready.answer = &answer
 }
 

@@ -52,6 +52,7 @@ type statements struct {
 }
 
 func (d Dialect) statements() statements {
+	const calls = `saga, step, phase, attempt, since_us, due_us, reason, detail, input, refused, aside, round, first_reason, first_detail`
 	lock, lead, turn, elements := "", "", "", "json_each(?)"
 	if d == PostgreSQL {
 		lock, elements = " FOR UPDATE", "jsonb_array_elements_text(CAST(? AS jsonb)) AS held(value)"
@@ -80,12 +81,15 @@ func (d Dialect) statements() statements {
 			ON CONFLICT (owner, saga, step, direction) DO NOTHING`,
 		tokens: `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND saga = ? ORDER BY seq`,
 		untold: `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND heard = 0 AND updated_us < ? ORDER BY updated_us, seq LIMIT ?`,
-		wait: `INSERT INTO skald_waiting (owner, saga, step, phase, attempt, since_us, due_us, reason, detail, input) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		wait: `INSERT INTO skald_waiting (owner, saga, step, phase, attempt, since_us, due_us, reason, detail, input, refused, aside, round, first_reason, first_detail)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (owner, saga, step) DO UPDATE SET phase = excluded.phase, attempt = excluded.attempt, since_us = excluded.since_us,
-			due_us = excluded.due_us, reason = excluded.reason, detail = excluded.detail, input = excluded.input`,
-		waiting:     `SELECT saga, step, phase, attempt, since_us, due_us, reason, detail, input FROM skald_waiting WHERE owner = ? AND saga = ? ORDER BY step`,
+			due_us = excluded.due_us, reason = excluded.reason, detail = excluded.detail, input = excluded.input,
+			refused = excluded.refused, aside = excluded.aside, round = excluded.round,
+			first_reason = excluded.first_reason, first_detail = excluded.first_detail`,
+		waiting:     `SELECT ` + calls + ` FROM skald_waiting WHERE owner = ? AND saga = ? ORDER BY step`,
 		waited:      `DELETE FROM skald_waiting WHERE owner = ? AND saga = ? AND step = ?`,
-		due:         `SELECT saga, step, phase, attempt, since_us, due_us, reason, detail, input FROM skald_waiting WHERE owner = ? ORDER BY due_us LIMIT ?`,
+		due:         `SELECT ` + calls + ` FROM skald_waiting WHERE owner = ? ORDER BY due_us LIMIT ?`,
 		pruneTokens: `DELETE FROM skald_token WHERE seq IN (SELECT seq FROM skald_token WHERE updated_us < ? AND heard = 1 ORDER BY updated_us LIMIT ?)`,
 		lead:        lead,
 	}

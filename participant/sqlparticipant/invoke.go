@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -34,6 +33,7 @@ const (
 //     participant.ReasonForgotten.
 //   - A handler's refusal rolls its changes back. Those of kind Compensatable, Pivot and ReadOnly with Stored are stored as the answer.
 //     Those of a Retriable, of a compensation and of a ReadOnly without Stored are not: the handler runs again when asked again.
+//   - A handler's *Postponement is participant.Unknown with what it says, with nothing changed.
 //   - Any other error of a handler, a panic, and any error of the database is participant.Unknown, with nothing changed
 //     unless the commit itself was cut off. A panic is logged with its stack.
 //   - A handler's Prepare runs before the transaction, unless there is a stored answer. Calls of the same key do not wait for each
@@ -63,9 +63,20 @@ func (p *Participant) Invoke(ctx context.Context, c participant.Call) participan
 	if err == nil {
 		return answer
 	}
-	p.log.Log(ctx, slog.LevelWarn, "call without a known result", "saga", c.Saga, "step", c.Step, "operation", c.Operation,
+	return p.unanswered(ctx, &c, err)
+}
+
+// unanswered is the answer of a call whose result is not known because of an error.
+func (p *Participant) unanswered(ctx context.Context, c *participant.Call, err error) participant.Answer {
+	var postponed *participant.Postponement
+	if errors.As(err, &postponed) && postponed != nil {
+		a := postponed.Answer()
+		a.Detail = trim(a.Detail)
+		return a
+	}
+	p.log.WarnContext(ctx, "call without a known result", "saga", c.Saga, "step", c.Step, "operation", c.Operation,
 		"phase", c.Phase, "attempt", c.Attempt, "error", err)
-	answer = unknown(c.Operation + ": " + err.Error())
+	answer := unknown(c.Operation + ": " + err.Error())
 	if passing(err) {
 		answer.RetryAfter = askAgainIn
 	}

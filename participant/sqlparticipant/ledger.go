@@ -28,6 +28,7 @@ type meta struct {
 	Detail     string    `json:"detail,omitempty"`
 	By         string    `json:"by,omitempty"`
 	Source     string    `json:"source"`
+	Attempts   uint32    `json:"attempts,omitempty"`
 	Time       time.Time `json:"time"`
 	Cause      string    `json:"cause,omitempty"`
 	Trace      string    `json:"trace,omitempty"`
@@ -57,7 +58,7 @@ func (l *ledger) token(ctx context.Context, statement string, saga journal.SagaI
 		return 0, fmt.Errorf("it is no token of saga %s: step %q, kind %q", saga, t.Step, t.Kind)
 	}
 	said, err := json.Marshal(meta{
-		ID: t.ID, Definition: t.Definition, Version: t.Version, Reason: t.Reason, Detail: trim(t.Detail), By: t.By, Source: t.Source,
+		ID: t.ID, Definition: t.Definition, Version: t.Version, Reason: t.Reason, Detail: trim(t.Detail), By: t.By, Source: t.Source, Attempts: t.Attempts,
 		Time: t.Time, Cause: t.Cause, Trace: t.Trace, Key: t.Key, Deadline: t.Deadline,
 	})
 	if err != nil {
@@ -104,12 +105,19 @@ func (l *ledger) write(ctx context.Context, saga journal.SagaID, e *participant.
 	}
 	if w := e.Wait; w != nil {
 		_, err := l.tx.ExecContext(ctx, l.p.sql.wait, l.p.name, string(saga), w.Step, string(w.Phase), int64(w.Attempt), w.Since.UnixMicro(),
-			w.At.UnixMicro(), w.Reason, trim(w.Detail), w.Input)
+			w.At.UnixMicro(), w.Reason, trim(w.Detail), w.Input, flag(w.Refused), flag(w.Aside), int64(w.Round), w.FirstReason, trim(w.FirstDetail))
 		if err != nil {
 			return fmt.Errorf("planning the next attempt of step %s: %w", w.Step, err)
 		}
 	}
 	return nil
+}
+
+func flag(set bool) int {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 // forget forgets a step's waiting call.
@@ -144,7 +152,7 @@ func tokens(ctx context.Context, q querier, yield func(t participant.Token, hear
 		}
 		t.Saga, t.Kind = journal.SagaID(saga), participant.TokenKind(kind)
 		t.ID, t.Definition, t.Version, t.Reason, t.Detail, t.By = m.ID, m.Definition, m.Version, m.Reason, m.Detail, m.By
-		t.Source, t.Time, t.Cause, t.Trace, t.Key, t.Deadline = m.Source, m.Time, m.Cause, m.Trace, m.Key, m.Deadline
+		t.Source, t.Attempts, t.Time, t.Cause, t.Trace, t.Key, t.Deadline = m.Source, m.Attempts, m.Time, m.Cause, m.Trace, m.Key, m.Deadline
 		yield(t, heard == 1)
 	}
 	return rows.Err()
@@ -160,10 +168,11 @@ func waiting(ctx context.Context, q querier, statement string, args ...any) (all
 		var w participant.Waiting
 		var saga, phase string
 		var since, due int64
-		if err := rows.Scan(&saga, &w.Step, &phase, &w.Attempt, &since, &due, &w.Reason, &w.Detail, &w.Input); err != nil {
+		var refused, aside int
+		if err := rows.Scan(&saga, &w.Step, &phase, &w.Attempt, &since, &due, &w.Reason, &w.Detail, &w.Input, &refused, &aside, &w.Round, &w.FirstReason, &w.FirstDetail); err != nil {
 			return nil, fmt.Errorf("reading waiting calls: %w", err)
 		}
-		w.Saga, w.Phase = journal.SagaID(saga), participant.Phase(phase)
+		w.Saga, w.Phase, w.Refused, w.Aside = journal.SagaID(saga), participant.Phase(phase), refused == 1, aside == 1
 		w.Since, w.At = time.UnixMicro(since).UTC(), time.UnixMicro(due).UTC()
 		all = append(all, w)
 	}

@@ -4,10 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 )
 
 // SchemaVersion is the version of the tables that this package reads and writes.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // Schema returns the statements that make the participant's tables, for teams that keep them in their own migrations (Config.KeepSchema).
 // Each can be run again without harm. The tables are skald_barrier, skald_outbox,
@@ -70,10 +71,29 @@ func Schema(d Dialect) []string {
 	reason TEXT NOT NULL DEFAULT '',
 	detail TEXT NOT NULL DEFAULT '',
 	input ` + blob + `,
+	refused SMALLINT NOT NULL DEFAULT 0,
+	aside SMALLINT NOT NULL DEFAULT 0,
+	round BIGINT NOT NULL DEFAULT 0,
+	first_reason TEXT NOT NULL DEFAULT '',
+	first_detail TEXT NOT NULL DEFAULT '',
 	PRIMARY KEY (owner, saga, step)
 )`,
 		`CREATE INDEX IF NOT EXISTS skald_waiting_due ON skald_waiting (owner, due_us)`,
 		fmt.Sprintf(`INSERT INTO skald_participant_schema (version) VALUES (%d) ON CONFLICT (version) DO NOTHING`, SchemaVersion),
+	}
+}
+
+// upgrade returns the statements that bring tables of the version before up to date; Schema then makes what is new.
+func upgrade(from int) []string {
+	if from != 2 {
+		return nil
+	}
+	return []string{
+		`ALTER TABLE skald_waiting ADD COLUMN refused SMALLINT NOT NULL DEFAULT 0`,
+		`ALTER TABLE skald_waiting ADD COLUMN aside SMALLINT NOT NULL DEFAULT 0`,
+		`ALTER TABLE skald_waiting ADD COLUMN round BIGINT NOT NULL DEFAULT 0`,
+		`ALTER TABLE skald_waiting ADD COLUMN first_reason TEXT NOT NULL DEFAULT ''`,
+		`ALTER TABLE skald_waiting ADD COLUMN first_detail TEXT NOT NULL DEFAULT ''`,
 	}
 }
 
@@ -107,7 +127,14 @@ func (p *Participant) createTables(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, statement := range Schema(p.dialect) {
+	if _, err := tx.ExecContext(ctx, Schema(p.dialect)[0]); err != nil {
+		return err
+	}
+	var version int
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM skald_participant_schema`).Scan(&version); err != nil {
+		return err
+	}
+	for _, statement := range slices.Concat(upgrade(version), Schema(p.dialect)) {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return err
 		}

@@ -1,0 +1,182 @@
+package choreographer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/internal/machine"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+// RemediatorConfig says what a remediator works with. The zero value of a field means its default, where one is given.
+type RemediatorConfig struct {
+	Broker broker.Broker // keeps dead letters
+	Name   string        // signs what it does
+	Plans  []*plan.Plan  // whose remedies it knows
+	Topic  string        // DefaultTopic
+	Acts   string        // DefaultActs
+	Poll   time.Duration // how often it looks for dead letters; 500 ms
+	Now    func() time.Time
+	Logger *slog.Logger // none
+}
+
+// Remediator handles dead letters as the definitions' remedies say. It keeps nothing: what was done with a letter is in the letter, and doing it twice is harmless, so
+// any number of them may run.
+type Remediator struct {
+	RemediatorConfig
+	scores  scores
+	letters broker.DeadLetters
+	looked  string // cursor behind all that was looked at
+	waiting map[string]waitingLetter
+}
+
+// waitingLetter is one that a remedy is known for.
+type waitingLetter struct {
+	broker.DeadLetter
+	remedy plan.Remedy
+	due    time.Time
+}
+
+// NewRemediator makes a remediator. The error lists everything that is wrong with the configuration.
+func NewRemediator(c RemediatorConfig) (*Remediator, error) {
+	if c.Topic == "" {
+		c.Topic = DefaultTopic
+	}
+	if c.Acts == "" {
+		c.Acts = DefaultActs
+	}
+	if c.Poll == 0 {
+		c.Poll = 500 * time.Millisecond
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Remediator{RemediatorConfig: c, waiting: make(map[string]waitingLetter)}
+	var faults []plan.Fault
+	r.scores, faults = newScores(c.Plans)
+	if c.Broker == nil {
+		faults = append(faults, plan.Fault{Problem: "the remediation has no broker", Mend: "give one, such as natsbroker"})
+	} else if r.letters = letters(c.Broker); r.letters == nil {
+		faults = append(faults, plan.Fault{Problem: "the broker keeps no dead letters", Mend: "use one that does, such as natsbroker"})
+	}
+	if len(faults) > 0 {
+		return nil, &plan.Faults{Definition: "remediation " + c.Name, List: faults}
+	}
+	return r, nil
+}
+
+// Run handles dead letters until the context ends, and then returns nil.
+func (r *Remediator) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := r.Round(ctx); err != nil && ctx.Err() == nil {
+			r.Logger.WarnContext(ctx, "dead letters not handled; trying again", "error", err)
+		}
+		sleep(ctx, r.Poll, nil)
+	}
+	return nil
+}
+
+// Round looks for dead letters that came since the last one, and handles those that are due. It is called by one goroutine at a time.
+func (r *Remediator) Round(ctx context.Context) error {
+	for more := true; more; {
+		page, err := r.letters.Letters(ctx, broker.LetterFilter{Cursor: r.looked, Limit: 1000})
+		if err != nil {
+			return err
+		}
+		for i := range page.Letters {
+			l := page.Letters[i]
+			if remedy := r.Remedy(&l); remedy != nil {
+				r.waiting[l.ID] = waitingLetter{l, *remedy, l.At.Add(remedy.Pause)}
+			}
+		}
+		more = page.Next != ""
+		r.looked = page.Next + page.End
+	}
+	var failed error
+	for id, l := range r.waiting {
+		if l.due.After(r.Now()) {
+			continue
+		}
+		if err := r.handle(ctx, &l); err != nil && !errors.Is(err, broker.ErrSettled) && !errors.Is(err, broker.ErrNotFound) {
+			failed = errors.Join(failed, fmt.Errorf("dead letter %s of saga %s: %w", id, l.Message.Saga, err))
+			continue
+		}
+		delete(r.waiting, id)
+	}
+	return failed
+}
+
+// Remedy is what the letter's definition says of its reason code, or nil: then it waits for a person.
+func (r *Remediator) Remedy(l *broker.DeadLetter) *plan.Remedy {
+	m := r.scores[l.Message.Headers[headerDefinition]][l.Message.Headers[headerVersion]]
+	if m == nil || l.Topic != r.Topic && l.Topic != r.Acts {
+		return nil
+	}
+	return m.Plan.Remedy(l.Reason)
+}
+
+// handle does what a letter's remedy says and settles the letter.
+func (r *Remediator) handle(ctx context.Context, l *waitingLetter) error {
+	says := func(what string) string { return r.Name + ": " + what }
+	switch {
+	case l.Topic == r.Topic:
+		return r.letters.Remedy(ctx, l.ID, says(fmt.Sprintf("%s: step %s is decided, and the saga turns back", plan.Compensate, l.Message.Step)))
+	case l.remedy.Does == plan.Replay:
+		return r.letters.Replay(ctx, l.ID, says(fmt.Sprintf("%s %d of %d, after %s", plan.Replay, l.Message.Epoch, l.remedy.Budget, l.remedy.Pause)))
+	case l.remedy.Does == plan.GoOn:
+		if err := r.goOn(ctx, l); err != nil {
+			return err
+		}
+		return r.letters.Remedy(ctx, l.ID, says(plan.GoOn.String()+": the step ends without its effect"))
+	}
+	return r.Compensate(ctx, &l.DeadLetter, r.Name, l.Reason)
+}
+
+// goOn tells the participant to end its step without the effect.
+func (r *Remediator) goOn(ctx context.Context, l *waitingLetter) error {
+	data, err := json.Marshal(act{Step: l.Message.Step, Verb: journal.VerbSkip, By: machine.ByDefinition, Reason: l.Reason})
+	if err != nil {
+		return err
+	}
+	m := l.Message
+	m.ID, m.Source, m.Cause, m.Time, m.Data = m.ID+"/go on", r.Name, m.ID, r.Now().UTC(), data
+	return r.Broker.Publish(ctx, r.Acts, m)
+}
+
+// Compensate decides a step that was set aside, by rule 4, so that its saga turns back, and settles the letter. What was decided meanwhile stands. The error wraps machine.ErrVerb
+// if the step is none that may be decided from outside.
+func (r *Remediator) Compensate(ctx context.Context, l *broker.DeadLetter, by, reason string) error {
+	m := r.scores[l.Message.Headers[headerDefinition]][l.Message.Headers[headerVersion]]
+	if m == nil {
+		return fmt.Errorf("%w: the definition of this letter is not registered here", machine.ErrVerb)
+	}
+	i, ok := m.Plan.Index(l.Message.Step)
+	if !ok || m.Plan.Steps[i].Kind == participant.Pivot || m.Plan.Steps[i].Kind == participant.Retriable {
+		return fmt.Errorf("%w: step %q cannot be decided from outside; replay the letter, or decide about its incident", machine.ErrVerb, l.Message.Step)
+	}
+	from := participant.Token{ID: l.Message.ID, Definition: m.Plan.Name, Version: m.Plan.Version, Saga: l.Message.Saga, Trace: l.Message.Trace}
+	kind := participant.TokenFailed
+	if m.Plan.Steps[i].Kind == participant.ReadOnly {
+		kind = participant.TokenRefused
+	}
+	t := newToken(&from, r.Name, l.Message.Step, kind, r.Now())
+	t.Reason, t.Detail = l.Reason, reason
+	if by != r.Name {
+		t.By = by
+	}
+	decided, err := decide(ctx, r.Broker, r.Topic, &t)
+	if err != nil {
+		return err
+	}
+	return r.letters.Remedy(ctx, l.ID, fmt.Sprintf("%s: %s (%s): the step is %s", by, plan.Compensate, reason, decided.Kind))
+}
