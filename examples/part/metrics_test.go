@@ -70,7 +70,7 @@ func TestOperationsThatDoNotExistMakeNoSeries(t *testing.T) {
 
 func TestLivezAnswersWhenTheDatabaseDoes(t *testing.T) {
 	p := start(t, config(t.TempDir()))
-	if status, _, body := parttest.Request(t, p, "GET", "/livez", ""); status != 200 || string(body) != "ok\n" {
+	if status, _, body := parttest.Request(t, p, "GET", "/livez", ""); status != 200 || string(body) != "ok: called over HTTP\n" {
 		t.Errorf("/livez: %d %q", status, body)
 	}
 }

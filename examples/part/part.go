@@ -1,5 +1,5 @@
 // Package part runs one service of an example system: its SQLite database with the barrier and the outbox, its HTTP server with the
-// operations, the metrics and the failure switches, and the relay that sends its events. A service brings its tables, its
+// operations, the metrics and the failure switches, the relay that sends its events and, with a broker, its side in choreographed sagas. A service brings its tables, its
 // handlers and its own pages (see Service); the programs, one per service or all in one, start parts and stop them.
 //
 // A part listens on loopback only and neither authenticates nor encrypts. It does not watch over the saga: that is the
@@ -21,6 +21,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/examples/switches"
 	"github.com/skaldhq/skald/participant"
@@ -36,8 +38,15 @@ type Config struct {
 	Listen string
 	// Data is the folder of the database <Data>/<Name>.db. Both are made if they are missing. Required.
 	Data string
-	// Events is the URL that takes the service's events, as CloudEvents. Empty: they stay in the outbox.
+	// Events is the URL that takes the service's events, as CloudEvents. Empty: they stay in the outbox, unless there is a Publisher.
 	Events string
+	// Publisher takes the service's events instead of the URL. The part does not close it. May be nil.
+	Publisher participant.Publisher
+	// Broker carries choreographed sagas. With it the part takes part in those of Service.Sagas beside answering calls over HTTP. The part does not close it, and stops before
+	// it. Nil: calls are answered over HTTP only.
+	Broker broker.Broker
+	// BrokerURL is where Main finds the Broker, such as "nats://127.0.0.1:4222"; several, of one cluster, are separated by commas. Start does not read it.
+	BrokerURL string
 	// Logger takes what an operator should know. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -46,6 +55,9 @@ type Config struct {
 type Service struct {
 	// Handlers carry the operations out.
 	Handlers []participant.Handler
+	// Sagas are the definitions that the operations stand in, the same as the program has that starts them. With Config.Broker there must be one; without it they are
+	// not used.
+	Sagas []skald.Registered
 	// Reason is the reason code of refusals that a failure switch makes.
 	Reason string
 	// Routes adds the service's own pages. Paths of operations, switches, metrics and livez are taken. May be nil.
@@ -68,8 +80,12 @@ type Part struct {
 	service Service
 	server  *http.Server
 	egress  *httpparticipant.Egress
+	broker  broker.Broker
 
-	abort   context.CancelFunc // ends requests, relay and background work
+	choreography choreography
+
+	ctx     context.Context    // of requests, work over the broker, relay and background work
+	abort   context.CancelFunc // ends it
 	working sync.WaitGroup     // all goroutines but those of requests
 	serving sync.RWMutex       // held for reading by requests
 	closed  bool               // whether the database is gone; guarded by serving
@@ -87,7 +103,8 @@ func Start(ctx context.Context, c Config, migrations fs.FS, build Build) (*Part,
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("service %s cannot start: %w", c.Name, err)
 	}
-	p := &Part{name: c.Name, log: c.Logger.With("service", c.Name), failed: make(chan error, 1)}
+	p := &Part{name: c.Name, log: c.Logger.With("service", c.Name), broker: c.Broker, failed: make(chan error, 1)}
+	p.ctx, p.abort = context.WithCancel(context.WithoutCancel(ctx))
 	if err := p.start(ctx, c, migrations, build); err != nil {
 		p.release()
 		return nil, fmt.Errorf("service %s cannot start: %w", c.Name, err)
@@ -132,12 +149,9 @@ func (p *Part) start(ctx context.Context, c Config, migrations fs.FS, build Buil
 		return err
 	}
 	m.watch(barrier.Backlog)
-	var to participant.Publisher
-	if c.Events != "" {
-		p.egress = httpparticipant.NewEgress(httpparticipant.EgressConfig{})
-		if to, err = httpparticipant.NewPublisher(httpparticipant.PublisherConfig{URL: c.Events, Egress: p.egress}); err != nil {
-			return err
-		}
+	to, err := p.publisher(c)
+	if err != nil {
+		return err
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
@@ -148,6 +162,9 @@ func (p *Part) start(ctx context.Context, c Config, migrations fs.FS, build Buil
 		return fmt.Errorf("%s leads to %s, where others could reach it: give 127.0.0.1:port", c.Listen, listener.Addr())
 	}
 	p.address = listener.Addr().String()
+	if err := p.joinIn(ctx, c, barrier, panel, m); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	p.run(listener, p.routes(panel, m, barrier), func(ctx context.Context) {
 		if to != nil {
 			_ = barrier.Relay(ctx, to) // returns when the context ends, and says so
@@ -156,13 +173,28 @@ func (p *Part) start(ctx context.Context, c Config, migrations fs.FS, build Buil
 	return nil
 }
 
+// publisher is where the events go; nil if they stay.
+func (p *Part) publisher(c Config) (participant.Publisher, error) {
+	if c.Publisher != nil || c.Events == "" {
+		return c.Publisher, nil
+	}
+	p.egress = httpparticipant.NewEgress(httpparticipant.EgressConfig{})
+	return httpparticipant.NewPublisher(httpparticipant.PublisherConfig{URL: c.Events, Egress: p.egress})
+}
+
+// fail says that the part no longer does what it should. The first failure is the one to tell.
+func (p *Part) fail(err error) {
+	select {
+	case p.failed <- err:
+	default:
+	}
+}
+
 // run starts the goroutines.
 func (p *Part) run(listener net.Listener, routes http.Handler, relay func(context.Context)) {
-	ctx, abort := context.WithCancel(context.Background())
-	p.abort = abort
 	p.server = &http.Server{
 		Handler:           p.counted(routes),
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(net.Listener) context.Context { return p.ctx },
 		ReadHeaderTimeout: 10 * time.Second,
 		// No ReadTimeout: it would also end the context of a call that takes longer to answer.
 		IdleTimeout:    2 * time.Minute,
@@ -171,12 +203,12 @@ func (p *Part) run(listener net.Listener, routes http.Handler, relay func(contex
 	}
 	p.working.Go(func() {
 		if err := p.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			p.failed <- fmt.Errorf("service %s stopped serving: %w", p.name, err)
+			p.fail(fmt.Errorf("service %s stopped serving: %w", p.name, err))
 		}
 	})
-	p.working.Go(func() { relay(ctx) })
+	p.working.Go(func() { relay(p.ctx) })
 	if p.service.Background != nil {
-		p.working.Go(func() { p.service.Background(ctx) })
+		p.working.Go(func() { p.service.Background(p.ctx) })
 	}
 }
 
@@ -202,15 +234,17 @@ func (p *Part) Addr() string { return p.address }
 // URL is where the part is reached, such as "http://127.0.0.1:7003".
 func (p *Part) URL() string { return "http://" + p.address }
 
-// Failed receives an error if the server stops by itself. It is never closed.
+// Failed receives an error if the server, or the taking part over the broker, stops by itself. It is never closed.
 func (p *Part) Failed() <-chan error { return p.failed }
 
-// Stop ends the part: it takes no more requests and lets those being served end; when ctx ends it cuts them off. It returns when no
-// goroutine is left and the database is closed; the error is not nil if requests were cut off. Later calls wait for the first and return the same.
+// Stop ends the part: it takes no more requests and nothing more from the broker, and lets what is under way end; when ctx ends it cuts that off. It returns when no
+// goroutine is left and the database is closed; the error is not nil if something was cut off. Later calls wait for the first and return the same.
 func (p *Part) Stop(ctx context.Context) error {
 	p.stop.Do(func() {
-		if err := p.server.Shutdown(ctx); err != nil {
-			p.stopped = fmt.Errorf("service %s: requests were cut off while stopping: %w", p.name, err)
+		left := make(chan error, 1)
+		go func() { left <- p.choreography.leave(ctx) }()
+		if err := errors.Join(p.server.Shutdown(ctx), <-left); err != nil {
+			p.stopped = fmt.Errorf("service %s: work was cut off while stopping, and is done again: %w", p.name, err)
 		}
 		p.release()
 	})
@@ -219,14 +253,15 @@ func (p *Part) Stop(ctx context.Context) error {
 
 // release ends whatever was started and closes whatever was opened.
 func (p *Part) release() {
+	p.abort()
 	if p.server != nil {
-		p.abort()
 		_ = p.server.Close() // its listener and connections; nobody is left to tell
 		p.serving.Lock()
 		p.closed = true
 		p.serving.Unlock()
-		p.working.Wait()
 	}
+	_ = p.choreography.leave(context.Background()) // soon: the work under way was ended
+	p.working.Wait()
 	if p.service.Close != nil {
 		p.service.Close()
 	}

@@ -82,6 +82,15 @@ func counter(gate chan struct{}) part.Build {
 	}
 }
 
+// withSagas builds a service whose operations stand in these definitions.
+func withSagas(build part.Build, sagas ...skald.Registered) part.Build {
+	return func(db *sql.DB, log *slog.Logger) (part.Service, error) {
+		s, err := build(db, log)
+		s.Sagas = sagas
+		return s, err
+	}
+}
+
 func config(folder string) part.Config {
 	return part.Config{Name: "counter", Data: folder, Logger: slog.New(slog.DiscardHandler)}
 }

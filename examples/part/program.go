@@ -6,27 +6,42 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/broker/natsbroker"
 )
 
 // patience is how long a program lets requests end after it was told to stop.
 const patience = 10 * time.Second
 
-// Flags defines the flags that every service's program has, with the environment's LISTEN, DATA and EVENTS as defaults.
+// Flags defines the flags that every service's program has, with the environment's LISTEN, DATA, EVENTS and BROKER as defaults.
 func Flags(f *flag.FlagSet, c *Config) {
 	f.StringVar(&c.Listen, "listen", cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:0"), "loopback `address` to listen on; LISTEN")
 	f.StringVar(&c.Data, "data", cmp.Or(os.Getenv("DATA"), "./data"), "`folder` of the database; DATA")
 	f.StringVar(&c.Events, "events", os.Getenv("EVENTS"), "`URL` that takes the service's events; empty: they wait in the outbox; EVENTS")
+	f.StringVar(&c.BrokerURL, "broker", os.Getenv("BROKER"), "`URL` of the NATS server that carries choreographed sagas; empty: only calls over HTTP; BROKER")
 }
 
-// Main starts a part, prints one line that says where it listens, and serves until the process is told to stop (SIGINT or SIGTERM) or the part
-// fails. A second signal ends the process at once.
-func Main(start func(ctx context.Context) (*Part, error)) error {
+// Main opens the broker that c names, if it names one, starts a part, prints one line that says where it listens, and serves until the process is told to stop (SIGINT or
+// SIGTERM) or the part fails. A broker that is not there yet is waited for. A second signal ends the process at once.
+func Main(c *Config, start func(ctx context.Context) (*Part, error)) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if c.BrokerURL != "" {
+		b, err := Connect(ctx, c.BrokerURL, c.Logger)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = b.Close() }() // what it held is handed out again
+		c.Broker = b
+	}
 	p, err := start(ctx)
 	if err != nil {
 		return err
@@ -42,3 +57,28 @@ func Main(start func(ctx context.Context) (*Part, error)) error {
 	defer cancel()
 	return errors.Join(failure, p.Stop(soft))
 }
+
+// Connect opens the broker at a URL, and tries again until ctx ends if it is not there: programs may be started in any order. The caller closes it. log may be nil.
+func Connect(ctx context.Context, url string, log *slog.Logger) (broker.Broker, error) {
+	log = cmp.Or(log, slog.Default())
+	for {
+		b, err := natsbroker.Open(ctx, natsbroker.Config{URL: url, Log: log})
+		if err == nil {
+			return b, nil
+		}
+		if !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) {
+			return nil, err
+		}
+		log.WarnContext(ctx, "the broker is not there yet; trying again", "error", err)
+		timer := time.NewTimer(again)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, errors.Join(context.Cause(ctx), err)
+		}
+	}
+}
+
+// again is the pause before a broker that was not there is tried again.
+const again = 300 * time.Millisecond

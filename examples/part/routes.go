@@ -26,7 +26,8 @@ func (p *Part) routes(panel *switches.Panel, m *metrics, barrier *sqlparticipant
 	return fromHere(http.NewCrossOriginProtection().Handler(mux))
 }
 
-// livez answers 200 when the database answers.
+// livez answers 200 when the database answers and the part takes part as it should, and tells both. A broker that is away is told, too, and no reason to start the
+// service again: it connects by itself.
 func (p *Part) livez(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
@@ -35,9 +36,20 @@ func (p *Part) livez(w http.ResponseWriter, r *http.Request) {
 		problem.New(http.StatusServiceUnavailable, "the database does not answer").Write(w)
 		return
 	}
+	how, ended := p.choreography.state()
+	if ended {
+		problem.New(http.StatusServiceUnavailable, "the service "+how).Write(w)
+		return
+	}
+	if p.broker != nil {
+		if err := p.broker.Probe(ctx); err != nil {
+			p.log.WarnContext(ctx, "the broker does not answer", "error", err)
+			how += ", and the broker does not answer"
+		}
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write([]byte("ok\n"))
+	_, _ = w.Write([]byte("ok: " + how + "\n"))
 }
 
 // fromHere answers only requests for a name of this machine, so that no web page can reach the service by giving its own name this

@@ -97,7 +97,7 @@ func (p *Panel) Interrupt(next http.Handler) http.Handler {
 		case Slow:
 			// The server notices that the caller hangs up once the body is read.
 			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-			if err != nil || !wait(r, time.Duration(s.DelayMS)*time.Millisecond) {
+			if err != nil || rest(r.Context(), time.Duration(s.DelayMS)*time.Millisecond) != nil { // the caller hung up first
 				return
 			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
@@ -113,18 +113,6 @@ func (p *Panel) Interrupt(next http.Handler) http.Handler {
 		case Off, Refuse: // not taken here
 		}
 	})
-}
-
-// wait returns false if the caller hung up first.
-func wait(r *http.Request, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-r.Context().Done():
-		return false
-	}
 }
 
 // hangUp loses the connection in the first line of the answer. If nothing at all were sent, clients that find a kept

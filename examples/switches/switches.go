@@ -2,7 +2,7 @@
 // be slow, be down, answer 500, or carry the operation out and drop the answer.
 //
 // A refusal is given inside the operation, so it is stored and published like a real one; everything else happens to the
-// HTTP call around it. The switches are an aid for demonstrations: they are kept in memory only, and whoever reaches
+// HTTP call around it or, in choreographed sagas, where nobody calls, to the work at the service's own desk. The switches are an aid for demonstrations: they are kept in memory only, and whoever reaches
 // the service can set them.
 package switches
 
@@ -23,9 +23,9 @@ const (
 	Off      Mode = "off"      // works normally
 	Refuse   Mode = "refuse"   // refuses for a business reason, without effect
 	Slow     Mode = "slow"     // waits before it works
-	Down     Mode = "down"     // the connection is lost before the operation
-	Error500 Mode = "error500" // answers 500 without effect
-	Drop     Mode = "drop"     // works, and the connection is lost before the answer
+	Down     Mode = "down"     // the connection is lost before the operation; choreographed, as error500
+	Error500 Mode = "error500" // answers 500 without effect; choreographed, fails without effect
+	Drop     Mode = "drop"     // works, and the connection, or what came of it, is lost before the answer
 )
 
 // Modes returns all modes, in the order in which they are told.

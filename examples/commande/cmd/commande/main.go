@@ -16,7 +16,7 @@ func main() {
 	part.Flags(flag.CommandLine, &c.Config)
 	flag.Parse()
 	start := func(ctx context.Context) (*part.Part, error) { return commande.Start(ctx, c) }
-	if err := part.Main(start); err != nil {
+	if err := part.Main(&c.Config, start); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

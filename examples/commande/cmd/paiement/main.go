@@ -17,7 +17,7 @@ func main() {
 	flag.StringVar(&c.Gateway, "gateway", os.Getenv("GATEWAY"), "`URL` of the card company's gateway; GATEWAY")
 	flag.Parse()
 	start := func(ctx context.Context) (*part.Part, error) { return paiement.Start(ctx, c) }
-	if err := part.Main(start); err != nil {
+	if err := part.Main(&c.Config, start); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -19,7 +19,7 @@ func main() {
 	flag.StringVar(&c.From, "from", cmp.Or(os.Getenv("FROM"), "Commande <shop@commande.example>"), "`sender` of receipts; FROM")
 	flag.Parse()
 	start := func(ctx context.Context) (*part.Part, error) { return transaction.Start(ctx, c) }
-	if err := part.Main(start); err != nil {
+	if err := part.Main(&c.Config, start); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
