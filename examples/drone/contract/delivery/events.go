@@ -45,6 +45,8 @@ type Event struct {
 	LastKnownLocation *geo.Point `json:"lastKnownLocation,omitempty"`
 	PickupETA         *time.Time `json:"pickupETA,omitempty"`
 	DeliveryETA       *time.Time `json:"deliveryETA,omitempty"`
+	PickupTime        *time.Time `json:"pickupTime,omitempty"` // of DeliveryRescheduled, what was agreed
+	Deadline          *time.Time `json:"deadline,omitempty"`   // the same
 	Reason            string     `json:"reason,omitempty"`
 	Recipients        []string   `json:"recipients,omitempty"` // of DeliveryNotified
 }

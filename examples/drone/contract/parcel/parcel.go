@@ -48,8 +48,6 @@ const (
 	ReasonUnknownSize = "PackageFail.UnknownSize"
 	// ReasonWeight refuses a weight that is not positive.
 	ReasonWeight = "PackageFail.Weight"
-	// ReasonInUse refuses a package that another delivery under way has.
-	ReasonInUse = "PackageFail.InUse"
 	// ReasonCancelled refuses a package whose delivery was cancelled first.
 	ReasonCancelled = "PackageFail.Cancelled"
 	// ReasonSwitched refuses because somebody switched the failure on.
@@ -61,4 +59,4 @@ const Withdraw = "package.withdraw"
 
 // Upsert makes the package known, or what is known of it up to date; its compensation restores what was known before.
 var Upsert = skald.Compensatable[UpsertRequest, Upserted]("package.upsert", Withdraw,
-	skald.Reasons(ReasonTooHeavy, ReasonUnknownSize, ReasonWeight, ReasonInUse, ReasonCancelled, ReasonSwitched))
+	skald.Reasons(ReasonTooHeavy, ReasonUnknownSize, ReasonWeight, ReasonCancelled, ReasonSwitched))

@@ -1,0 +1,78 @@
+// Package bus is what runs over the broker beside the sagas' own tokens: commands to a delivery under way, and the status events of deliveries. It knows topics and types of messages, and turns
+// messages into calls of a service's own operations.
+//
+//	delivery-commands  a queue with sessions in front of the Delivery service: the commands for one delivery in their order and one at a time, thousands of others beside them
+//	drone-commands     a topic with two subscriptions, package and drone: what Delivery decided about a command
+//	drone-events       a topic for whoever listens: the status of deliveries. Delivery, which publishes it, knows no listener
+//
+// A message is delivered at least once and takes effect once, because the operation's key is in the message and the service's barrier knows it.
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
+)
+
+// Topics.
+const (
+	DeliveryCommands = "delivery-commands"
+	DroneCommands    = "drone-commands"
+	Events           = "drone-events"
+)
+
+// Subscriptions.
+const (
+	ToDelivery = "delivery"
+	ToPackage  = "package"
+	ToDrone    = "drone"
+)
+
+// room bounds each topic, in bytes: the broker sets it aside.
+const room = 64 << 20
+
+// Declare makes the topics, with the subscriptions of the services. Listeners of Events declare their own.
+func Declare(ctx context.Context, b broker.Broker) error {
+	err := b.Declare(ctx,
+		broker.Topic{Name: DeliveryCommands, MaxBytes: room, Subscriptions: []broker.Subscription{{Name: ToDelivery, Sessions: true}}},
+		broker.Topic{Name: DroneCommands, MaxBytes: room, Subscriptions: []broker.Subscription{{Name: ToPackage}, {Name: ToDrone}}},
+		broker.Topic{Name: Events, MaxBytes: room},
+	)
+	if err != nil {
+		return fmt.Errorf("declaring the topics of the drone system: %w", err)
+	}
+	return nil
+}
+
+// Subscribe makes a subscription of Events.
+func Subscribe(ctx context.Context, b broker.Broker, name string) error {
+	err := b.Declare(ctx, broker.Topic{Name: Events, MaxBytes: room, Subscriptions: []broker.Subscription{{Name: name}}})
+	if err != nil {
+		return fmt.Errorf("subscribing %s to %s: %w", name, Events, err)
+	}
+	return nil
+}
+
+// Ask sends a command to the Delivery service and returns, once it is durable, the step under which its answer comes back among the Events. After an error that wraps
+// broker.ErrFull, or another that the broker promises to be without effect, nothing was sent; after any other it may have been.
+func Ask[T any](ctx context.Context, b broker.Broker, source, messageType, delivery string, data T) (step string, err error) {
+	body, err := json.Marshal(data)
+	if err != nil {
+		return "", err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", err
+	}
+	step = "command." + id.String()
+	m := broker.Message{
+		ID: id.String(), Type: messageType, Source: source, Saga: skald.SagaID(delivery), Step: step, Time: time.Now().UTC(), Data: body, Key: broker.NewKey(delivery),
+	}
+	return step, b.Publish(ctx, DeliveryCommands, m)
+}
