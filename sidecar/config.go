@@ -1,0 +1,158 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/participant/httpparticipant"
+)
+
+// Config says what a sidecar stands beside.
+type Config struct {
+	// Name is the participant's: "package" of "package.upsert". Required.
+	Name string
+	// Service is where the service answers calls: "http://127.0.0.1:9000", with a path if it has one, or "unix:///run/package.sock". Required.
+	Service string
+	// Data is the folder of the sidecar's database. It is made if it does not exist, and used by one process at a time. Required.
+	Data string
+	// Listen is the loopback address for calls of an orchestrator, health and metrics. Default: 127.0.0.1:0.
+	Listen string
+	// Sagas are the definitions that the participant's operations stand in; several versions of one may be there. Others are left out. Required.
+	Sagas []skald.Registered
+	// Broker carries the tokens of choreographed sagas. The sidecar does not close it. Default: none; then it only answers an orchestrator.
+	Broker broker.Broker
+	// Events takes the events that the operations announce. Default: none; then there are no events.
+	Events participant.Publisher
+	// Timeout bounds one call of the service, beside the call's own deadline. Default: 30 s.
+	Timeout time.Duration
+	// Log never gets payloads. Default: slog.Default().
+	Log *slog.Logger
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// defaults fills in what is not said and finds every fault.
+func (c *Config) defaults() error {
+	var faults []error
+	if why := participant.CheckName(c.Name); why != "" {
+		faults = append(faults, fmt.Errorf("the participant's name cannot be used: %s; it is what the names of its operations begin with, such as package in package.upsert", why))
+	}
+	if c.Data == "" {
+		faults = append(faults, errors.New("there is no folder for the data: name one that outlives this process"))
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	if err := checkLoopback(c.Listen); err != nil {
+		faults = append(faults, err)
+	}
+	if c.Timeout < 0 {
+		faults = append(faults, errors.New("the time-out of a call is negative: leave it out for 30 s"))
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	c.Log = c.Log.With("participant", c.Name)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return errors.Join(faults...)
+}
+
+// checkLoopback holds that nobody from elsewhere can call: the contract neither authenticates nor encrypts.
+func checkLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("the address to listen on, %q, cannot be read: write it as 127.0.0.1:7100, with port 0 for any that is free", address)
+	}
+	ip, err := netip.ParseAddr(host)
+	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return fmt.Errorf("the address to listen on, %q, can be reached from elsewhere, and calls are neither authenticated nor encrypted: listen on 127.0.0.1 and put something in front that does both", address)
+	}
+	return nil
+}
+
+// target is the service as the HTTP client sees it.
+type target struct {
+	client  *httpparticipant.Client
+	egress  *httpparticipant.Egress
+	network string // of a connection that shows whether anybody is there
+	address string
+}
+
+// newTarget reads a service's address.
+func newTarget(c *Config) (target, error) {
+	base := c.Service
+	var t target
+	path, isSocket := strings.CutPrefix(c.Service, "unix://")
+	switch {
+	case isSocket && !strings.HasPrefix(path, "/"):
+		return t, fmt.Errorf("the service's address %q names no socket: write it as unix:///run/package.sock, with three slashes", c.Service)
+	case isSocket:
+		base, t.network, t.address = "http://localhost", "unix", path
+	case c.Service == "":
+		return t, errors.New("the service's address is missing: give one such as http://127.0.0.1:9000 or unix:///run/package.sock")
+	}
+	t.egress = httpparticipant.NewEgress(httpparticipant.EgressConfig{Socket: t.address})
+	client, err := httpparticipant.New(httpparticipant.Config{BaseURL: base, Timeout: c.Timeout, Level: participant.L1, Egress: t.egress})
+	if err != nil {
+		return t, fmt.Errorf("the service: %w", err)
+	}
+	t.client = client
+	if !isSocket {
+		t.network, t.address = "tcp", hostPort(base)
+	}
+	return t, nil
+}
+
+// hostPort is the host and port of an address that was checked.
+func hostPort(base string) string {
+	scheme, rest, _ := strings.Cut(base, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	if scheme == "https" {
+		return net.JoinHostPort(strings.Trim(host, "[]"), "443")
+	}
+	return net.JoinHostPort(strings.Trim(host, "[]"), "80")
+}
+
+// handlers are the participant's operations as the definitions have them.
+func handlers(name string, sagas []skald.Registered, events bool) ([]participant.Handler, error) {
+	var all []participant.Handler
+	var faults []error
+	for _, saga := range sagas {
+		for _, step := range saga.Steps() {
+			if step.Participant() != name {
+				continue
+			}
+			h := handler(&step, events)
+			i := slices.IndexFunc(all, func(x participant.Handler) bool { return x.Action == h.Action })
+			if i < 0 {
+				all = append(all, h)
+			} else if !same(&all[i], &h) {
+				faults = append(faults, fmt.Errorf("operation %s is not the same in all definitions (%s %s is one of those that differ): its kind, compensation and events belong to the contract",
+					h.Action, saga.Name(), saga.Version()))
+			}
+		}
+	}
+	if len(all) == 0 {
+		faults = append(faults, fmt.Errorf("no definition has an operation of participant %s: give those whose operations begin with %q, or correct the name", name, name+"."))
+	}
+	return all, errors.Join(faults...)
+}
+
+func same(a, b *participant.Handler) bool {
+	return a.Compensation == b.Compensation && a.Kind == b.Kind && a.Stored == b.Stored &&
+		a.Success == b.Success && a.Failure == b.Failure && a.Undone == b.Undone
+}

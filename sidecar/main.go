@@ -1,0 +1,67 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/skaldhq/skald"
+)
+
+// Exit codes of programs that run a sidecar.
+const (
+	ExitStopped = 0 // it was told to stop
+	ExitFailed  = 1 // it could not start or go on; starting it again may help
+	ExitUsage   = 2 // flags or definitions are wrong; starting it again does not help
+)
+
+// Main is the program of a sidecar whose definitions are written in Go and linked in. It returns the exit code; getenv reads the environment, as os.Getenv does.
+//
+//	saga, err := delivery.Saga()
+//	…
+//	os.Exit(sidecar.Main(os.Args[1:], os.Getenv, os.Stdout, os.Stderr, saga))
+func Main(args []string, getenv func(string) string, stdout, stderr io.Writer, sagas ...skald.Registered) int {
+	var o Options
+	return Parse(&o, "sidecar", "Take part in sagas on behalf of a service that speaks HTTP.", args, stdout, stderr, func(*kong.Context) error {
+		o.Password = getenv(PasswordVariable)
+		return o.Run(context.Background(), stdout, stderr, sagas...)
+	})
+}
+
+// exit carries the code out of kong, which ends the process for --help.
+type exit int
+
+// Parse reads flags into grammar and runs the program, unless there is something else to do, as with --help. It returns the exit code and says what went wrong.
+func Parse(grammar any, name, description string, args []string, stdout, stderr io.Writer, run func(*kong.Context) error) (code int) {
+	defer func() {
+		if v := recover(); v != nil {
+			c, ok := v.(exit)
+			if !ok {
+				panic(v)
+			}
+			code = int(c)
+		}
+	}()
+	parser, err := kong.New(grammar, kong.Name(name), kong.Description(description), kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 120}), kong.Exit(func(code int) { panic(exit(code)) }))
+	if err != nil {
+		panic("sidecar: the grammar of the flags is wrong: " + err.Error()) // found by any test that parses
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "%s: %v; %s --help says more\n", name, err, name)
+		return ExitUsage
+	}
+	switch err := run(parsed); {
+	case errors.Is(err, ErrUsage):
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return ExitUsage
+	case err != nil:
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		return ExitFailed
+	}
+	return ExitStopped
+}

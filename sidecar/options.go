@@ -1,0 +1,85 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/participant/httpparticipant"
+)
+
+// Options are the flags of a sidecar's program, as kong reads them.
+type Options struct {
+	Name    string `help:"The participant: what the names of its operations begin with, as package in package.upsert." required:"" placeholder:"NAME" env:"SKALD_NAME"`
+	Service string `help:"Where the service answers: http://127.0.0.1:9000 or unix:///run/package.sock." required:"" placeholder:"URL" env:"SKALD_SERVICE"`
+	Data    string `help:"Folder of the sidecar's own database. It must outlive the process." required:"" placeholder:"DIR" env:"SKALD_DATA"`
+	Listen  string `help:"Loopback address for calls of an orchestrator, health and metrics." default:"127.0.0.1:0" placeholder:"HOST:PORT" env:"SKALD_LISTEN"`
+
+	Broker      string `help:"NATS servers that carry choreographed sagas, separated by commas. Without it only an orchestrator is answered." placeholder:"nats://HOST:PORT" env:"SKALD_BROKER"`
+	User        string `help:"User at the broker; the password comes from the environment." placeholder:"USER" env:"SKALD_BROKER_USER"`
+	Password    string `kong:"-"`
+	Credentials string `help:"File with credentials for the broker (.creds)." placeholder:"FILE" type:"path" env:"SKALD_BROKER_CREDENTIALS"`
+	NKey        string `name:"nkey" help:"File with an NKey seed for the broker." placeholder:"FILE" type:"path" env:"SKALD_BROKER_NKEY"`
+	Namespace   string `help:"Namespace of Skald's streams at the broker." default:"skald" placeholder:"NAME" env:"SKALD_NAMESPACE"`
+
+	Events  string        `help:"URL that takes the events which the operations announce, as CloudEvents. Without it there are none." placeholder:"URL" env:"SKALD_EVENTS"`
+	Timeout time.Duration `help:"Longest time that one call of the service may take." default:"30s" placeholder:"TIME" env:"SKALD_TIMEOUT"`
+	Debug   bool          `help:"Log more." env:"SKALD_DEBUG"`
+}
+
+// PasswordVariable is the environment variable with the password at the broker: on a command line everybody on the machine could read it.
+const PasswordVariable = "SKALD_BROKER_PASSWORD"
+
+// patience is how long calls under way may take after the program was told to stop.
+const patience = 10 * time.Second
+
+// ErrUsage is wrapped by errors that are the caller's to mend before the program is started again.
+var ErrUsage = errors.New("it cannot be started like this")
+
+// Run runs a sidecar until the process is told to stop (SIGINT or SIGTERM) or the sidecar fails. It prints one line when it is up, with the address that it listens on, and logs to
+// stderr. A second signal ends the process at once.
+func (o *Options) Run(ctx context.Context, stdout, stderr io.Writer, sagas ...skald.Registered) (err error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	level := slog.LevelInfo
+	if o.Debug {
+		level = slog.LevelDebug
+	}
+	cfg := Config{Name: o.Name, Service: o.Service, Data: o.Data, Listen: o.Listen, Sagas: sagas, Timeout: o.Timeout,
+		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))}
+	if o.Events != "" {
+		if cfg.Events, err = httpparticipant.NewPublisher(httpparticipant.PublisherConfig{URL: o.Events}); err != nil {
+			return fmt.Errorf("%w: --events: %w", ErrUsage, err)
+		}
+	}
+	if o.Broker != "" {
+		b, err := natsbroker.Open(ctx, natsbroker.Config{URL: o.Broker, User: o.User, Password: o.Password, Credentials: o.Credentials, NKey: o.NKey,
+			Namespace: o.Namespace, Log: cfg.Log})
+		if err != nil {
+			return fmt.Errorf("the broker: %w; start it first, or correct --broker", err)
+		}
+		defer func() { err = errors.Join(err, b.Close()) }()
+		cfg.Broker = b
+	}
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(stdout, "%s listens on http://%s (level %s)\n", o.Name, s.Address(), s.inbox.Level())
+	select {
+	case <-ctx.Done():
+		stop() // from now on a signal ends the process
+	case <-s.Failed():
+	}
+	soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	return errors.Join(s.Err(), s.Stop(soft))
+}
