@@ -46,6 +46,7 @@ func (h *holder) unfit(now time.Time) (broker.Problem, bool) {
 	case h.m.Expired(now):
 		return broker.Problem{Reason: broker.ReasonExpired, Description: "it was to be handled by " + h.m.Expires.Format(time.RFC3339Nano)}, true
 	case h.count >= h.s.maxDeliveries:
+		h.count = h.s.maxDeliveries // the server also counted those that were on their way here, while the one before was being set aside
 		return broker.Problem{Reason: broker.ReasonExhausted, Description: fmt.Sprintf("handed out %d times; the last one did not say what became of it", h.count)}, true
 	}
 	h.count++

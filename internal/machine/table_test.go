@@ -434,6 +434,43 @@ func TestWorkingParticipantIsNotGivenUp(t *testing.T) {
 	b.wants("deadline expired look", "step failed look skald.deadline")
 }
 
+// Where the definition says so, attempts that are used up begin anew after a pause, paced like the first ones, until the budget is used up too.
+func TestAttemptsBeginAnewAsTheRemedySays(t *testing.T) {
+	b := newBench(t, participant.L2)
+	b.m.Plan.Remedies = []plan.Remedy{{Reason: "NoneFree", Does: plan.Replay, Budget: 2, Pause: 30 * time.Second}}
+	b.done("look")
+	per := b.m.Plan.Steps[1].Retry.Attempts
+	noneFree := machine.Answer{Answer: participant.Answer{Reason: "NoneFree"}}
+	for attempt := 1; attempt < 3*per; attempt++ {
+		before := b.s
+		b.hear("hold", noneFree)
+		b.wants("step retrying hold NoneFree")
+		pause := time.Duration(0)
+		if attempt%per == 0 {
+			pause = 30 * time.Second
+		}
+		early := b.m.Due(&b.s, at(29*time.Second), nil)
+		if late := len(early) == 0; late != (pause > 0) {
+			t.Fatalf("attempt %d: waits for the remedy's pause: %t (before %+v)", attempt, late, before.Steps[1])
+		}
+		if pause > 0 {
+			early = b.m.Due(&b.s, at(31*time.Second), nil)
+		}
+		b.do(early...)
+		b.said = nil
+	}
+	b.hear("hold", noneFree)
+	b.wants("step failed hold NoneFree", "incident closed hold") // it had been without progress for long
+}
+
+func TestARefusalBeyondThePivotIsGoneOnFromAsTheRemedySays(t *testing.T) {
+	b := newBench(t, participant.L2)
+	b.m.Plan.Remedies = []plan.Remedy{{Reason: "No", Does: plan.GoOn}}
+	b.done("look", "hold", "take", "sign")
+	b.answer("tell", isRefused)
+	b.wants("incident resolved tell No", "step skipped tell No", "saga completed", "announce")
+}
+
 func TestRecoveryAtL1CompensatesOnlyWhatWasAsked(t *testing.T) {
 	b := newBench(t, participant.L1)
 	b.do(machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.SagaRecovered}})
