@@ -22,14 +22,12 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/examples/drone/bus"
 	"github.com/skaldhq/skald/examples/drone/outsider/loopback"
 )
 
-// Names on the broker, which are durable.
-const (
-	Topic        = "drone-events" // where status events are published
-	Subscription = "outsiders"    // this service's subscription of it
-)
+// Subscription is this service's own on the topic bus.Events: a durable name.
+const Subscription = "outsiders"
 
 // DefaultOrigin is what the service calls itself in the handshake. An outsider decides by it whether it wants the events.
 const DefaultOrigin = "drone.skald.example"
@@ -89,15 +87,10 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(faults...)
 }
 
-// Declaration is what the service needs of the broker. Who publishes to the topic declares it first, for instance with this; declaring it again is harmless.
-func Declaration() broker.Topic {
-	return broker.Topic{Name: Topic, Subscriptions: []broker.Subscription{{Name: Subscription, MaxDeliveries: 20}}}
-}
-
 //go:embed schema.sql
 var schema string
 
-// Start declares the subscription on the broker and serves when it returns. ctx bounds starting only; Stop ends the service and leaves the broker open. Started again with the
+// Start makes the subscription on the broker, which gets what is published from then on, and serves when it returns. ctx bounds starting only; Stop ends the service and leaves the broker open. Started again with the
 // same folder it goes on where it was, in whatever way it ended. It does not retry what fails while starting.
 func Start(ctx context.Context, c Config) (*loopback.Server, error) {
 	c, err := c.withDefaults()
@@ -106,8 +99,8 @@ func Start(ctx context.Context, c Config) (*loopback.Server, error) {
 	}
 	at := loopback.Config{Name: "outsiders", Listen: c.Listen, Data: c.Data, Schema: schema, Logger: c.Logger}
 	return loopback.Start(ctx, at, func(ctx context.Context, db *sql.DB, log *slog.Logger) (loopback.Program, error) {
-		if err := c.Broker.Declare(ctx, Declaration()); err != nil {
-			return loopback.Program{}, fmt.Errorf("declaring %s: %w", Topic, err)
+		if err := bus.Subscribe(ctx, c.Broker, Subscription); err != nil {
+			return loopback.Program{}, err
 		}
 		s := newService(c, log, db)
 		return loopback.Program{Routes: s.routes(), Background: s.work}, nil

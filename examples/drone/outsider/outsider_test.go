@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/examples/drone/bus"
 	"github.com/skaldhq/skald/examples/drone/outsider"
 )
 
@@ -146,7 +147,7 @@ func TestEventsAreCloudEventsSignedByTheStandard(t *testing.T) {
 	at := time.Date(2026, 11, 21, 20, 0, 0, 123456000, time.UTC)
 	m := broker.Message{ID: "e-1", Type: "DroneShipped", Source: "delivery", Saga: "d-1", Time: at, Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		Key: "delivery/e-1", Data: []byte(`{"at":"48.85,2.35"}`), Headers: map[string]string{"ce-region": "north", "X-Internal": "stays"}}
-	if err := w.cfg.Broker.Publish(t.Context(), outsider.Topic, m); err != nil {
+	if err := w.cfg.Broker.Publish(t.Context(), bus.Events, m); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the event", func() bool { return len(s.events()) == 1 })

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/examples/drone/bus"
 )
 
 // service takes events in and has one queue per subscription.
@@ -99,7 +100,7 @@ func (s *service) open(ctx context.Context, group *sync.WaitGroup) error {
 
 // consume takes events in until the context ends.
 func (s *service) consume(ctx context.Context) error {
-	return broker.Consume(ctx, s.cfg.Broker, broker.ConsumerConfig{Topic: Topic, Subscription: Subscription, Log: s.log}, s.take)
+	return broker.Consume(ctx, s.cfg.Broker, broker.ConsumerConfig{Topic: bus.Events, Subscription: Subscription, Log: s.log}, s.take)
 }
 
 // take writes an event into the queues. It is durable there when take returns, and only then is the broker done with it.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/examples/drone/bus"
 	"github.com/skaldhq/skald/examples/drone/outsider"
 	"github.com/skaldhq/skald/examples/drone/outsider/loopback"
 	"github.com/skaldhq/skald/journal"
@@ -81,7 +82,7 @@ func (w *world) publish(kind, subject string) string {
 	w.sent++
 	id := fmt.Sprintf("event-%d", w.sent)
 	m := broker.Message{ID: id, Type: kind, Source: "delivery", Saga: journal.SagaID(subject), Time: time.Now(), Key: broker.Key("delivery/" + id), Data: fmt.Appendf(nil, `{"n":%d}`, w.sent)}
-	if err := w.cfg.Broker.Publish(w.t.Context(), outsider.Topic, m); err != nil {
+	if err := w.cfg.Broker.Publish(w.t.Context(), bus.Events, m); err != nil {
 		w.t.Fatal(err)
 	}
 	return id

@@ -20,6 +20,7 @@ import (
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/examples/drone/bus"
 	"github.com/skaldhq/skald/examples/drone/outsider"
 	"github.com/skaldhq/skald/examples/drone/outsider/demo"
 	"github.com/skaldhq/skald/examples/drone/outsider/loopback"
@@ -123,7 +124,7 @@ func publish(t *testing.T, b broker.Broker, n int) {
 	t.Helper()
 	id := fmt.Sprintf("e-%d", n)
 	m := broker.Message{ID: id, Type: "DeliveryCreated", Source: "delivery", Saga: "Zoë 1", Time: time.Now(), Key: broker.Key("delivery/" + id), Data: fmt.Appendf(nil, `{"n":%d}`, n)}
-	if err := b.Publish(t.Context(), outsider.Topic, m); err != nil {
+	if err := b.Publish(t.Context(), bus.Events, m); err != nil {
 		t.Fatal(err)
 	}
 }
