@@ -59,20 +59,23 @@ func Subscribe(ctx context.Context, b broker.Broker, name string) error {
 	return nil
 }
 
-// Ask sends a command to the Delivery service and returns, once it is durable, the step under which its answer comes back among the Events. After an error that wraps
-// broker.ErrFull, or another that the broker promises to be without effect, nothing was sent; after any other it may have been.
-func Ask[T any](ctx context.Context, b broker.Broker, source, messageType, delivery string, data T) (step string, err error) {
-	body, err := json.Marshal(data)
-	if err != nil {
-		return "", err
-	}
+// NewStep makes the name under which a command is carried out and its answer comes back among the Events.
+func NewStep() (string, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return "", err
 	}
-	step = "command." + id.String()
-	m := broker.Message{
-		ID: id.String(), Type: messageType, Source: source, Saga: skald.SagaID(delivery), Step: step, Time: time.Now().UTC(), Data: body, Key: broker.NewKey(delivery),
+	return "command." + id.String(), nil
+}
+
+// Ask sends a command to the Delivery service and returns once it is durable. After an error that wraps one of package broker's nothing was sent; after any other it may have been:
+// asked again with the same step it takes effect once.
+func Ask[T any](ctx context.Context, b broker.Broker, source, messageType, delivery, step string, data T) error {
+	body, err := json.Marshal(data)
+	if err != nil {
+		return err
 	}
-	return step, b.Publish(ctx, DeliveryCommands, m)
+	return b.Publish(ctx, DeliveryCommands, broker.Message{
+		ID: step, Type: messageType, Source: source, Saga: skald.SagaID(delivery), Step: step, Time: time.Now().UTC(), Data: body, Key: broker.NewKey(delivery),
+	})
 }

@@ -131,3 +131,15 @@ func fromHere(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// Time reads a time as clients write it: RFC 3339, or nothing for the zero time.
+func Time(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return t, fmt.Errorf("a time is written as %s, and %.40q is not", time.RFC3339, text)
+	}
+	return t.UTC().Truncate(time.Microsecond), nil
+}
