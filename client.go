@@ -37,6 +37,7 @@ type StartRequest struct {
 	Input      []byte // JSON, at most 1 MiB
 	Key        string // business key
 	Trace      string // W3C traceparent
+	Mode       Mode   // who drives it; empty: as the engine is configured. ErrMode if the engine does not run it
 }
 
 // Started is the answer to a start.

@@ -24,9 +24,10 @@ type Config struct {
 	// Participants says where the calls go, by the owner in the operations' names: "inventaire" of "inventaire.reserve".
 	Participants map[string]Participant
 
-	// Mode says who drives the sagas; Orchestrated. Choreographed needs a Broker. Participants whose Invoker is a participant.Desk (*sqlparticipant.Participant is one) then
-	// take part from this process, and the others by themselves, with Serve; nothing is called. One behind a
-	// sidecar gets an entry in Participants with Level participant.L1 and no Invoker, so that what is shown of it is true.
+	// Mode says who drives sagas whose start does not say it (InMode); Orchestrated. With a Broker, and an Invoker for each participant, the engine runs both modes;
+	// otherwise this one only. Choreographed needs a Broker; nothing is called then. Participants whose Invoker is a participant.Desk (*sqlparticipant.Participant is one) take part
+	// from this process, and the others by themselves, with Serve. One behind a sidecar gets an entry in Participants with Level participant.L1 and no Invoker, so
+	// that what is shown of it is true.
 	Mode Mode
 	// Broker carries what participants of choreographed sagas tell each other. The engine does not close it.
 	Broker broker.Broker
@@ -61,9 +62,10 @@ type Observer = orchestrator.Observer
 // Health says what an operator should know of an engine now.
 type Health = orchestrator.Health
 
-// Engine runs sagas. Orchestrated, it drives them from this process; choreographed, it starts them, says how they end and keeps their journals. Its methods may be called concurrently.
+// Engine runs sagas. Orchestrated ones it drives from this process; choreographed ones it starts, says how they end and keeps their journals. Its methods may be called concurrently,
+// and do the same whatever a saga's mode.
 type Engine struct {
-	o      driver
+	o      starter
 	plans  map[string]*plan.Plan // by name@version
 	levels map[string]participant.Level
 }
@@ -93,7 +95,7 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 	if c.Mode != "" && c.Mode != Orchestrated && c.Mode != Choreographed {
 		return nil, fmt.Errorf("there is no mode %q: say Orchestrated or Choreographed", c.Mode)
 	}
-	if c.Mode == Choreographed {
+	if c.Mode == Choreographed || c.Broker != nil {
 		for _, p := range oc.Plans {
 			for i := range p.Steps {
 				if owner := plan.Owner(p.Steps[i].Action); e.levels[owner] == 0 {
@@ -101,19 +103,26 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 				}
 			}
 		}
-		d, err := openChoreography(ctx, c)
-		if err != nil {
-			return nil, err
-		}
-		e.o = d
-		return e, nil
 	}
-	o, err := orchestrator.Open(ctx, oc)
+	var err error
+	e.o, err = drive(ctx, c, oc)
 	if err != nil {
 		return nil, err
 	}
-	e.o = o
 	return e, nil
+}
+
+// drive opens what drives the sagas: both modes if there is all that they need, and otherwise the one that is asked for.
+func drive(ctx context.Context, c Config, oc orchestrator.Config) (starter, error) {
+	switch {
+	case c.Broker != nil && callable(c, oc.Plans):
+		return openModes(ctx, c, oc)
+	case c.Mode == Choreographed:
+		d, err := openChoreography(ctx, c)
+		return single{d, Choreographed}, err
+	}
+	d, err := orchestrator.Open(ctx, oc)
+	return single{d, Orchestrated}, err
 }
 
 // Stop ends the engine: no new start and no new call; calls under way are waited for until ctx ends, and then ended. Sagas go on from
@@ -132,7 +141,7 @@ func (e *Engine) Health() Health { return e.o.Health() }
 
 // Start begins a saga and returns once it is durable.
 func (e *Engine) Start(ctx context.Context, q StartRequest) (Started, error) {
-	id, existed, err := e.o.Start(ctx, orchestrator.Request(q))
+	id, existed, err := e.o.StartIn(ctx, q.Mode, orchestrator.Request{ID: q.ID, Definition: q.Definition, Version: q.Version, Input: q.Input, Key: q.Key, Trace: q.Trace})
 	return Started{ID: id, Existed: existed}, err
 }
 

@@ -66,6 +66,9 @@ func (o *Orchestrator) forget(r *run) {
 	o.runs.remove(r.summary.ID)
 }
 
+// Drives says whether a saga is in memory: it is under way, or its start is.
+func (o *Orchestrator) Drives(id journal.SagaID) bool { return o.runs.get(id) != nil }
+
 // idSet is a set of sagas.
 type idSet struct {
 	mu  sync.Mutex
