@@ -17,6 +17,9 @@ func (x *inbox) Take(ctx context.Context, saga journal.SagaID, heard []participa
 	t := taking{next: next, answers: make(map[string]participant.Answer)}
 	for range calls {
 		taken, err := x.Participant.Take(ctx, saga, heard, t.find)
+		if err == nil && t.need == nil && !taken.Worked {
+			x.left.taken(saga)
+		}
 		if err != nil || t.need == nil {
 			return taken, err
 		}

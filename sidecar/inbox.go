@@ -24,6 +24,7 @@ type inbox struct {
 	service participant.Invoker
 	kinds   map[string]participant.Handler // by operation, of both phases
 	keys    keys
+	left    resumption
 	watch   *metrics
 	log     *slog.Logger
 	now     func() time.Time

@@ -52,7 +52,7 @@ func Parse(grammar any, name, description string, args []string, stdout, stderr 
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "%s: %v; %s --help says more\n", name, err, name)
+		_, _ = fmt.Fprintf(stderr, "%s: %v; %s --help says more\n", name, err, command(name, err))
 		return ExitUsage
 	}
 	switch err := run(parsed); {
@@ -64,4 +64,13 @@ func Parse(grammar any, name, description string, args []string, stdout, stderr 
 		return ExitFailed
 	}
 	return ExitStopped
+}
+
+// command is the command that flags were wrong for, as it is typed.
+func command(name string, err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context.Selected() != nil {
+		return name + " " + wrong.Context.Selected().Path()
+	}
+	return name
 }

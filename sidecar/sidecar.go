@@ -116,6 +116,9 @@ func (s *Sidecar) openInbox(ctx context.Context, operations []participant.Handle
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return fmt.Errorf("making the tables: %w", err)
 	}
+	if err := s.inbox.left.read(ctx, s.inbox, s.cfg.Name); err != nil {
+		return err
+	}
 	s.inbox.watch.gauges(db, s.cfg.Name, func() bool {
 		_, ready := s.look(context.Background())
 		return ready
