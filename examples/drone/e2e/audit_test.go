@@ -1,0 +1,84 @@
+package e2e_test
+
+import (
+	"net/http"
+
+	"github.com/skaldhq/skald/examples/drone/service/delivery"
+	"github.com/skaldhq/skald/examples/drone/service/drone"
+	"github.com/skaldhq/skald/examples/drone/service/parcel"
+)
+
+// craft is a drone as the fleet's page shows it.
+type craft struct {
+	ID, State, Delivery string
+	At                  string
+	Battery             float64
+}
+
+// item is a delivery in the list.
+type item struct {
+	ID, Stage, Outcome, Reason, DroneID, At string
+	Legs                                    struct{ Package, Drone, Delivery string }
+}
+
+// settle waits until every delivery has its outcome.
+func (w *world) settle() {
+	w.t.Helper()
+	w.expect(http.StatusNoContent, http.MethodDelete, "/api/switches", nil)
+	w.eventually("every delivery has an outcome", func() bool {
+		for _, x := range get[[]item](w, "/api/deliveries?limit=200") {
+			if x.Outcome != "completed" && x.Outcome != "compensated" {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// audit compares what the services keep, once nothing is under way: each drone has one delivery at most and none that has ended; what was turned back left nothing; each package is there once.
+func (w *world) audit() {
+	w.t.Helper()
+	outcome := map[string]string{}
+	for _, x := range get[[]item](w, "/api/deliveries?limit=200") {
+		outcome[x.ID] = x.Outcome
+	}
+	type assigned struct{ DeliveryID, DroneID, State string }
+	held := map[string]string{} // delivery by drone
+	states := map[string]string{}
+	for _, a := range get[[]assigned](w, w.system.Service(drone.Name)+"/api/dronedeliveries") {
+		states[a.DeliveryID] = a.State
+		if a.State != "assigned" {
+			continue
+		}
+		if other, twice := held[a.DroneID]; twice {
+			w.t.Errorf("drone %s is assigned to deliveries %s and %s", a.DroneID, other, a.DeliveryID)
+		}
+		held[a.DroneID] = a.DeliveryID
+		if o := outcome[a.DeliveryID]; o != "" {
+			w.t.Errorf("drone %s still belongs to delivery %s, which is %s", a.DroneID, a.DeliveryID, o)
+		}
+	}
+	type made struct{ ID, Stage string }
+	stages := map[string]string{}
+	for _, d := range get[[]made](w, w.system.Service(delivery.Name)+"/api/deliveries") {
+		stages[d.ID] = d.Stage
+	}
+	for id, o := range outcome {
+		switch {
+		case o == "completed" && (states[id] != "released" || stages[id] != "Completed"):
+			w.t.Errorf("delivery %s is completed, its drone %q and its stage %q", id, states[id], stages[id])
+		case o == "compensated" && (states[id] != "" && states[id] != "freed" || stages[id] != "" && stages[id] != "Cancelled"):
+			w.t.Errorf("delivery %s is compensated, its drone %q and its stage %q", id, states[id], stages[id])
+		}
+	}
+	seen := map[string]bool{}
+	for _, id := range get[[]string](w, w.system.Service(parcel.Name)+"/api/packages") {
+		if seen[id] {
+			w.t.Errorf("package %s is there twice", id)
+		}
+		if outcome[id] == "compensated" { // a package without an id of its own has its delivery's
+			w.t.Errorf("package %s of a delivery that was turned back is left", id)
+		}
+		seen[id] = true
+	}
+}
