@@ -108,7 +108,7 @@ func newRunning(ctx context.Context) running {
 // run runs a loop until Stop. If it ends by itself, everything ends.
 func (r *running) run(loop func(context.Context) error) {
 	r.state.loops.Go(func() {
-		if err := loop(r.ctx); err != nil || r.ctx.Err() == nil {
+		if err := loop(r.ctx); r.ctx.Err() == nil { // otherwise what ended it was the stop
 			r.state.once.Do(func() {
 				r.state.err = err
 				close(r.failed)
@@ -118,7 +118,8 @@ func (r *running) run(loop func(context.Context) error) {
 	})
 }
 
-// Stop ends the work: nothing new is taken in, and what is under way is waited for until ctx ends.
+// Stop ends the work: nothing new is taken in, and what is under way is waited for. It takes no longer than the grace of broker.ConsumerConfig, after which it is cut off and comes again;
+// the error then is ctx's if that ended first.
 func (r *running) Stop(ctx context.Context) error {
 	r.cancel()
 	stopped := make(chan struct{})
@@ -130,7 +131,8 @@ func (r *running) Stop(ctx context.Context) error {
 	case <-stopped:
 		return r.Err()
 	case <-ctx.Done():
-		return ctx.Err()
+		<-stopped
+		return errors.Join(ctx.Err(), r.Err())
 	}
 }
 
@@ -216,6 +218,12 @@ func agentsOf(c Config, plans []*plan.Plan) ([]*choreographer.Agent, error) {
 // takesPart says whether a participant owns an operation of a definition.
 func takesPart(p *plan.Plan, name string) bool {
 	return slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return plan.Owner(s.Action) == name })
+}
+
+// Stop implements driver. That work was cut off loses nothing.
+func (d *choreography) Stop(ctx context.Context) error {
+	_ = d.running.Stop(ctx)
+	return d.Err()
 }
 
 // Start implements driver.

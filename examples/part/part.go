@@ -241,6 +241,7 @@ func (p *Part) Failed() <-chan error { return p.failed }
 // goroutine is left and the database is closed; the error is not nil if something was cut off. Later calls wait for the first and return the same.
 func (p *Part) Stop(ctx context.Context) error {
 	p.stop.Do(func() {
+		defer context.AfterFunc(ctx, p.abort)()
 		left := make(chan error, 1)
 		go func() { left <- p.choreography.leave(ctx) }()
 		if err := errors.Join(p.server.Shutdown(ctx), <-left); err != nil {

@@ -69,47 +69,48 @@ func TestEveryFaultOfAnOrderIsListed(t *testing.T) {
 }
 
 func TestF02SameKeyIsTheSameOrder(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	key := []string{"Idempotency-Key", "any key \"works\": ünïcode/" + t.Name()}
-	body := encode(t, purchaseOf(accepted))
-	ids := make([]string, 8)
-	var posts sync.WaitGroup
-	for i := range ids {
-		posts.Go(func() {
-			a, err := l.request(t.Context(), http.MethodPost, "/api/commandes", body, key...)
-			if err != nil || a.status != http.StatusAccepted {
-				t.Errorf("%v %d %s", err, a.status, a.body)
-				return
-			}
-			ids[i] = a.header.Get("Location")
-		})
-	}
-	posts.Wait()
-	if len(slices.Compact(slices.Clone(ids))) != 1 || ids[0] == "" {
-		t.Errorf("one key gave %v", ids)
-	}
-	id := strings.TrimPrefix(ids[0], "/api/commandes/")
-	l.untilEnded(t, id)
-	if again := l.place(t, purchaseOf(accepted), key...); again.ID != id || again.State != "CommandeConfirm" {
-		t.Errorf("after the end, the key gave %+v", again)
-	}
-	other := purchaseOf(accepted, item{"CAF-001", 3})
-	if p := l.do(t, http.MethodPost, "/api/commandes", encode(t, other), key...).problem(t); p.Status != http.StatusConflict {
-		t.Errorf("same key, other basket: %+v", p)
-	}
-	if p := l.do(t, http.MethodPost, "/api/commandes", encode(t, purchaseOf(declined)), key...).problem(t); p.Status != http.StatusConflict {
-		t.Errorf("same key, other card: %+v", p)
-	}
-	if p := l.do(t, http.MethodPost, "/api/commandes", body, "Idempotency-Key", strings.Repeat("k", 256)).problem(t); p.Status != http.StatusBadRequest {
-		t.Errorf("long key: %+v", p)
-	}
-	if all := l.orders(t); len(all) != 1 {
-		t.Errorf("%+v", all)
-	}
-	if first, second := l.place(t, purchaseOf(accepted)), l.place(t, purchaseOf(accepted)); first.ID == second.ID {
-		t.Error("two orders without a key are one")
-	}
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		key := []string{"Idempotency-Key", "any key \"works\": ünïcode/" + t.Name()}
+		body := encode(t, purchaseOf(accepted))
+		ids := make([]string, 8)
+		var posts sync.WaitGroup
+		for i := range ids {
+			posts.Go(func() {
+				a, err := l.request(t.Context(), http.MethodPost, "/api/commandes", body, key...)
+				if err != nil || a.status != http.StatusAccepted {
+					t.Errorf("%v %d %s", err, a.status, a.body)
+					return
+				}
+				ids[i] = a.header.Get("Location")
+			})
+		}
+		posts.Wait()
+		if len(slices.Compact(slices.Clone(ids))) != 1 || ids[0] == "" {
+			t.Errorf("one key gave %v", ids)
+		}
+		id := strings.TrimPrefix(ids[0], "/api/commandes/")
+		l.untilEnded(t, id)
+		if again := l.place(t, purchaseOf(accepted), key...); again.ID != id || again.State != "CommandeConfirm" {
+			t.Errorf("after the end, the key gave %+v", again)
+		}
+		other := purchaseOf(accepted, item{"CAF-001", 3})
+		if p := l.do(t, http.MethodPost, "/api/commandes", encode(t, other), key...).problem(t); p.Status != http.StatusConflict {
+			t.Errorf("same key, other basket: %+v", p)
+		}
+		if p := l.do(t, http.MethodPost, "/api/commandes", encode(t, purchaseOf(declined)), key...).problem(t); p.Status != http.StatusConflict {
+			t.Errorf("same key, other card: %+v", p)
+		}
+		if p := l.do(t, http.MethodPost, "/api/commandes", body, "Idempotency-Key", strings.Repeat("k", 256)).problem(t); p.Status != http.StatusBadRequest {
+			t.Errorf("long key: %+v", p)
+		}
+		if all := l.orders(t); len(all) != 1 {
+			t.Errorf("%+v", all)
+		}
+		if first, second := l.place(t, purchaseOf(accepted)), l.place(t, purchaseOf(accepted)); first.ID == second.ID {
+			t.Error("two orders without a key are one")
+		}
+	})
 }
 
 func TestWaitingIsBounded(t *testing.T) {
@@ -133,29 +134,30 @@ func TestWaitingIsBounded(t *testing.T) {
 }
 
 func TestF10OrderGoesOnWhenTheWaitingClientHangsUp(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	l.set(t, "produit.check", setting{Mode: "slow", Count: 1, DelayMS: 400})
-	ctx, hangUp := context.WithCancel(t.Context())
-	gone := make(chan error, 1)
-	go func() {
-		_, err := l.request(ctx, http.MethodPost, "/api/commandes", encode(t, purchaseOf(declined)), "Prefer", "wait=30")
-		gone <- err
-	}()
-	var id string
-	eventually(t, "the order exists", func() bool {
-		if all := l.orders(t); len(all) == 1 {
-			id = all[0].ID
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		l.set(t, "produit.check", setting{Mode: "slow", Count: 1, DelayMS: 400})
+		ctx, hangUp := context.WithCancel(t.Context())
+		gone := make(chan error, 1)
+		go func() {
+			_, err := l.request(ctx, http.MethodPost, "/api/commandes", encode(t, purchaseOf(declined)), "Prefer", "wait=30")
+			gone <- err
+		}()
+		var id string
+		eventually(t, "the order exists", func() bool {
+			if all := l.orders(t); len(all) == 1 {
+				id = all[0].ID
+			}
+			return id != ""
+		})
+		hangUp()
+		if err := <-gone; err == nil {
+			t.Error("the request was answered before its client hung up")
 		}
-		return id != ""
+		if o := l.untilEnded(t, id); o.State != "CommandeCancel" || o.Reason != "PaiementCancel.CardDeclined" {
+			t.Errorf("%+v", o)
+		}
 	})
-	hangUp()
-	if err := <-gone; err == nil {
-		t.Error("the request was answered before its client hung up")
-	}
-	if o := l.untilEnded(t, id); o.State != "CommandeCancel" || o.Reason != "PaiementCancel.CardDeclined" {
-		t.Errorf("%+v", o)
-	}
 }
 
 func TestF29TooManyOrdersAreRefusedForAMoment(t *testing.T) {
@@ -175,112 +177,114 @@ func TestF29TooManyOrdersAreRefusedForAMoment(t *testing.T) {
 }
 
 func TestLastArticlesAreNeverOversold(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	const customers = 14 // for two pens and one teapot
-	outcomes := make([]order, customers)
-	var buyers sync.WaitGroup
-	for i := range customers {
-		buyers.Go(func() {
-			sku := []string{"STY-001", "TEI-001"}[i%2]
-			a, err := l.request(t.Context(), http.MethodPost, "/api/commandes", encode(t, purchaseOf(accepted, item{sku, 1})), "Prefer", "wait=25")
-			if err != nil || a.status != http.StatusOK {
-				t.Errorf("%v %d %s", err, a.status, a.body)
-				return
-			}
-			outcomes[i] = decode[order](t, a.body)
-		})
-	}
-	buyers.Wait()
-	sold := make(map[string]int)
-	for i, o := range outcomes {
-		sku := []string{"STY-001", "TEI-001"}[i%2]
-		if o.State == "CommandeConfirm" {
-			sold[sku]++
-		} else if o.Reason != "InventaireFail.OutOfStock" {
-			t.Errorf("%+v", o)
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		const customers = 14 // for two pens and one teapot
+		outcomes := make([]order, customers)
+		var buyers sync.WaitGroup
+		for i := range customers {
+			buyers.Go(func() {
+				sku := []string{"STY-001", "TEI-001"}[i%2]
+				a, err := l.request(t.Context(), http.MethodPost, "/api/commandes", encode(t, purchaseOf(accepted, item{sku, 1})), "Prefer", "wait=25")
+				if err != nil || a.status != http.StatusOK {
+					t.Errorf("%v %d %s", err, a.status, a.body)
+					return
+				}
+				outcomes[i] = decode[order](t, a.body)
+			})
 		}
-	}
-	if diff := cmp.Diff(map[string]int{"STY-001": 2, "TEI-001": 1}, sold); diff != "" {
-		t.Errorf("sold (-want +got):\n%s", diff)
-	}
-	if now := l.stockNow(t); now["STY-001"] != 0 || now["TEI-001"] != 0 {
-		t.Errorf("left: %v", now)
-	}
+		buyers.Wait()
+		sold := make(map[string]int)
+		for i, o := range outcomes {
+			sku := []string{"STY-001", "TEI-001"}[i%2]
+			if o.State == "CommandeConfirm" {
+				sold[sku]++
+			} else if o.Reason != "InventaireFail.OutOfStock" {
+				t.Errorf("%+v", o)
+			}
+		}
+		if diff := cmp.Diff(map[string]int{"STY-001": 2, "TEI-001": 1}, sold); diff != "" {
+			t.Errorf("sold (-want +got):\n%s", diff)
+		}
+		if now := l.stockNow(t); now["STY-001"] != 0 || now["TEI-001"] != 0 {
+			t.Errorf("left: %v", now)
+		}
+	})
 }
 
 func TestMailboxThatRefusesIsAnIncident(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	refused := purchaseOf(accepted)
-	refused.Email = "refuse.ada@example.com"
-	stuck := func(t *testing.T) order {
-		t.Helper()
-		o := l.until(t, l.place(t, refused).ID, "an incident", func(o order) bool { return len(o.Incidents) == 1 && o.step("commande.confirm").State == "done" })
-		if i := o.Incidents[0]; i.Step != "transaction.send" || i.Reason != "TransactionFail.MailboxRefused" || i.Detail == "" || i.Since.IsZero() {
-			t.Errorf("%+v", i)
-		}
-		if o.State != "TransactionGenerate" || o.Receipt == nil || o.step("transaction.send").State != "incident" {
-			t.Errorf("%+v", o)
-		}
-		return o
-	}
-	t.Run("the address is mended", func(t *testing.T) {
-		o := stuck(t)
-		if a := l.act(t, o.ID, "transaction.send", "replace", "email", "grace@example.com"); a.status != http.StatusOK {
-			t.Fatalf("%d %s", a.status, a.body)
-		}
-		o = l.untilEnded(t, o.ID)
-		if o.State != "CommandeConfirm" || o.step("transaction.send").State != "done" || len(o.Incidents) != 0 {
-			t.Errorf("%+v", o)
-		}
-		if a := l.do(t, http.MethodGet, "/mailbox/?to=grace@example.com", nil); !bytes.Contains(a.body, []byte(o.Receipt.Number)) {
-			t.Errorf("the receipt is not in the mended mailbox")
-		}
-	})
-	for _, verb := range []string{"skip", "done"} {
-		t.Run(verb+" with a reason", func(t *testing.T) {
-			o := stuck(t)
-			if a := l.act(t, o.ID, "transaction.send", verb, "reason", "handed over at the counter", "by", "Grace"); a.status != http.StatusOK {
-				t.Fatalf("%d %s", a.status, a.body)
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		refused := purchaseOf(accepted)
+		refused.Email = "refuse.ada@example.com"
+		stuck := func(t *testing.T) order {
+			t.Helper()
+			o := l.until(t, l.place(t, refused).ID, "an incident", func(o order) bool { return len(o.Incidents) == 1 && o.step("commande.confirm").State == "done" })
+			if i := o.Incidents[0]; i.Step != "transaction.send" || i.Reason != "TransactionFail.MailboxRefused" || i.Detail == "" || i.Since.IsZero() {
+				t.Errorf("%+v", i)
 			}
-			if o := l.untilEnded(t, o.ID); o.State != "CommandeConfirm" || !cmp.Equal(o.Events, happy) {
+			if o.State != "TransactionGenerate" || o.Receipt == nil || o.step("transaction.send").State != "incident" {
 				t.Errorf("%+v", o)
 			}
+			return o
+		}
+		t.Run("the address is mended", func(t *testing.T) {
+			o := stuck(t)
+			if a := l.act(t, o.ID, "transaction.send", "replace", "email", "grace@example.com"); a.status != http.StatusOK {
+				t.Fatalf("%d %s", a.status, a.body)
+			}
+			o = l.untilEnded(t, o.ID)
+			if o.State != "CommandeConfirm" || o.step("transaction.send").State != "done" || len(o.Incidents) != 0 {
+				t.Errorf("%+v", o)
+			}
+			if a := l.do(t, http.MethodGet, "/mailbox/?to=grace@example.com", nil); !bytes.Contains(a.body, []byte(o.Receipt.Number)) {
+				t.Errorf("the receipt is not in the mended mailbox")
+			}
 		})
-	}
-	t.Run("what does not fit", func(t *testing.T) {
-		o := stuck(t)
-		for _, c := range []struct {
-			step, verb string
-			more       []string
-			status     int
-			fields     string
-		}{
-			{"transaction.send", "skip", nil, 422, "reason"},
-			{"transaction.send", "replace", []string{"email", "nobody"}, 422, "email"},
-			{"commande.confirm", "replace", []string{"email", "a@example.com"}, 422, "step"},
-			{"transaction.send", "explode", nil, 422, "verb"},
-			{"commande.create", "retry", nil, 409, ""},
-			{"nothing", "retry", nil, 409, ""},
-		} {
-			p := l.act(t, o.ID, c.step, c.verb, c.more...).problem(t)
-			var fields []string
-			for _, e := range p.Errors {
-				fields = append(fields, e.Field)
+		for _, verb := range []string{"skip", "done"} {
+			t.Run(verb+" with a reason", func(t *testing.T) {
+				o := stuck(t)
+				if a := l.act(t, o.ID, "transaction.send", verb, "reason", "handed over at the counter", "by", "Grace"); a.status != http.StatusOK {
+					t.Fatalf("%d %s", a.status, a.body)
+				}
+				if o := l.untilEnded(t, o.ID); o.State != "CommandeConfirm" || !cmp.Equal(o.Events, happy) {
+					t.Errorf("%+v", o)
+				}
+			})
+		}
+		t.Run("what does not fit", func(t *testing.T) {
+			o := stuck(t)
+			for _, c := range []struct {
+				step, verb string
+				more       []string
+				status     int
+				fields     string
+			}{
+				{"transaction.send", "skip", nil, 422, "reason"},
+				{"transaction.send", "replace", []string{"email", "nobody"}, 422, "email"},
+				{"commande.confirm", "replace", []string{"email", "a@example.com"}, 422, "step"},
+				{"transaction.send", "explode", nil, 422, "verb"},
+				{"commande.create", "retry", nil, 409, ""},
+				{"nothing", "retry", nil, 409, ""},
+			} {
+				p := l.act(t, o.ID, c.step, c.verb, c.more...).problem(t)
+				var fields []string
+				for _, e := range p.Errors {
+					fields = append(fields, e.Field)
+				}
+				if p.Status != c.status || strings.Join(fields, " ") != c.fields {
+					t.Errorf("%s %s: %+v", c.step, c.verb, p)
+				}
 			}
-			if p.Status != c.status || strings.Join(fields, " ") != c.fields {
-				t.Errorf("%s %s: %+v", c.step, c.verb, p)
+			if a := l.act(t, "unknown", "transaction.send", "retry"); a.status != http.StatusNotFound {
+				t.Errorf("unknown order: %d", a.status)
 			}
-		}
-		if a := l.act(t, "unknown", "transaction.send", "retry"); a.status != http.StatusNotFound {
-			t.Errorf("unknown order: %d", a.status)
-		}
-		l.act(t, o.ID, "transaction.send", "skip", "reason", "enough")
-		l.untilEnded(t, o.ID)
-		if a := l.act(t, o.ID, "transaction.send", "retry"); a.status != http.StatusConflict {
-			t.Errorf("after the end: %d", a.status)
-		}
+			l.act(t, o.ID, "transaction.send", "skip", "reason", "enough")
+			l.untilEnded(t, o.ID)
+			if a := l.act(t, o.ID, "transaction.send", "retry"); a.status != http.StatusConflict {
+				t.Errorf("after the end: %d", a.status)
+			}
+		})
 	})
 }
 

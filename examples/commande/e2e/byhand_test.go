@@ -10,33 +10,34 @@ import (
 
 // TestCompensationThatIsGivenUpIsNotShownAsUndone has an operator leave a reservation as it is: the order says so, with who and why.
 func TestCompensationThatIsGivenUpIsNotShownAsUndone(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	l.set(t, "inventaire.release", setting{Mode: "refuse"})
-	b := l.open(t, 1280, 900)
-	id := b.order(declined, "ada@example.com", "CAF-001")
-	if text := b.shows("incident-inventaire.reserve", "Release articles (undoing Reserve articles)"); !strings.Contains(text, "Retry now") {
-		t.Errorf("the incident says %q", text)
-	}
-	b.shoot("incident")
-	a := l.act(t, id, "inventaire.reserve", "skip", "reason", "sold at the counter", "by", "Grace")
-	if a.status != http.StatusOK {
-		t.Fatalf("%d %s", a.status, a.body)
-	}
-	o := l.untilEnded(t, id)
-	if s := o.step("inventaire.reserve"); s.State != "left" || s.Reason != "sold at the counter" || s.By != "Grace" || o.State != "CommandeCancel" {
-		t.Errorf("%+v", o)
-	}
-	b.steps("inventaire.reserve left", "commande.create undone", "paiement.charge refused")
-	title := read(b, "read the verdict", chromedp.PollFunction[string](`() => {
-		const title = document.querySelector(".verdict[data-outcome=left] h2")?.innerText ?? "";
-		return title.includes("was cancelled") ? title : "";
-	}`))
-	if want := "The order was cancelled. One thing was left as it is: Release articles (reason: sold at the counter)."; title != want {
-		t.Errorf("%q, want %q", title, want)
-	}
-	b.shoot("left")
-	l.stock["CAF-001"]-- // it stays reserved, as the operator said
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		l.set(t, "inventaire.release", setting{Mode: "refuse"})
+		b := l.open(t, 1280, 900)
+		id := b.order(declined, "ada@example.com", "CAF-001")
+		if text := b.shows("incident-inventaire.reserve", "Release articles (undoing Reserve articles)"); !strings.Contains(text, "Retry now") {
+			t.Errorf("the incident says %q", text)
+		}
+		b.shoot("incident")
+		a := l.act(t, id, "inventaire.reserve", "skip", "reason", "sold at the counter", "by", "Grace")
+		if a.status != http.StatusOK {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		o := l.untilEnded(t, id)
+		if s := o.step("inventaire.reserve"); s.State != "left" || s.Reason != "sold at the counter" || s.By != "Grace" || o.State != "CommandeCancel" {
+			t.Errorf("%+v", o)
+		}
+		b.steps("inventaire.reserve left", "commande.create undone", "paiement.charge refused")
+		title := read(b, "read the verdict", chromedp.PollFunction[string](`() => {
+			const title = document.querySelector(".verdict[data-outcome=left] h2")?.innerText ?? "";
+			return title.includes("was cancelled") ? title : "";
+		}`))
+		if want := "The order was cancelled. One thing was left as it is: Release articles (reason: sold at the counter)."; title != want {
+			t.Errorf("%q, want %q", title, want)
+		}
+		b.shoot("left")
+		l.stock["CAF-001"]-- // it stays reserved, as the operator said
+	})
 }
 
 // TestBrowserTellsThatAMendedAddressIsRefusedToo mends an incident with an address that is refused as well: the same banner answers, and keeps what was typed.

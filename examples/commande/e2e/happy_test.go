@@ -18,31 +18,32 @@ import (
 var happy = []string{"CommandeCreate", "ProduitExist", "InventaireReserve", "PaiementConfirm", "TransactionConfirm", "CommandeConfirm"}
 
 func TestOrderCompletes(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	a := l.do(t, http.MethodPost, "/api/commandes", encode(t, purchaseOf(accepted, item{"CAF-001", 2}, item{"TAS-001", 1})), "Prefer", "wait=20")
-	if a.status != http.StatusOK || a.header.Get("Preference-Applied") != "wait=20" {
-		t.Fatalf("%d, Preference-Applied %q: %s", a.status, a.header.Get("Preference-Applied"), a.body)
-	}
-	o := decode[order](t, a.body)
-	if diff := cmp.Diff(happy, o.Events); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
-	want := []string{"commande.create done", "produit.check done", "inventaire.reserve done", "paiement.charge done", "transaction.issue done", "commande.confirm done", "transaction.send done"}
-	if diff := cmp.Diff(want, o.states()); diff != "" {
-		t.Errorf("steps (-want +got):\n%s", diff)
-	}
-	if o.State != "CommandeConfirm" || o.Outcome != "completed" || o.Reason != "" || len(o.Incidents) != 0 || o.TotalCents != 2*1290+2400 {
-		t.Errorf("%+v", o)
-	}
-	if diff := cmp.Diff(o, l.order(t, o.ID)); diff != "" {
-		t.Errorf("asked again (-first +then):\n%s", diff)
-	}
-	now := l.stockNow(t)
-	if now["CAF-001"] != l.world.stock["CAF-001"]-2 || now["TAS-001"] != l.world.stock["TAS-001"]-1 {
-		t.Errorf("stock %v after %v", now, l.world.stock)
-	}
-	l.checkReceipt(t, o)
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		a := l.do(t, http.MethodPost, "/api/commandes", encode(t, purchaseOf(accepted, item{"CAF-001", 2}, item{"TAS-001", 1})), "Prefer", "wait=20")
+		if a.status != http.StatusOK || a.header.Get("Preference-Applied") != "wait=20" {
+			t.Fatalf("%d, Preference-Applied %q: %s", a.status, a.header.Get("Preference-Applied"), a.body)
+		}
+		o := decode[order](t, a.body)
+		if diff := cmp.Diff(happy, o.Events); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		want := []string{"commande.create done", "produit.check done", "inventaire.reserve done", "paiement.charge done", "transaction.issue done", "commande.confirm done", "transaction.send done"}
+		if diff := cmp.Diff(want, o.states()); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
+		}
+		if o.State != "CommandeConfirm" || o.Outcome != "completed" || o.Reason != "" || len(o.Incidents) != 0 || o.TotalCents != 2*1290+2400 {
+			t.Errorf("%+v", o)
+		}
+		if diff := cmp.Diff(o, l.order(t, o.ID)); diff != "" {
+			t.Errorf("asked again (-first +then):\n%s", diff)
+		}
+		now := l.stockNow(t)
+		if now["CAF-001"] != l.world.stock["CAF-001"]-2 || now["TAS-001"] != l.world.stock["TAS-001"]-1 {
+			t.Errorf("stock %v after %v", now, l.world.stock)
+		}
+		l.checkReceipt(t, o)
+	})
 }
 
 // checkReceipt opens the receipt as page, as PDF and as mail.
@@ -69,58 +70,59 @@ func (l *live) checkReceipt(t *testing.T, o order) {
 }
 
 func TestStreamTellsTheWholeStoryAndResumes(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	l.set(t, "paiement.charge", setting{Mode: "slow", Count: 1, DelayMS: 300})
-	placed := l.place(t, purchaseOf(accepted))
-	if placed.State != "CommandeCreate" || placed.Outcome != "running" {
-		t.Errorf("accepted as %+v", placed)
-	}
-	all := l.stream(t, placed.ID, "", 0)
-	var states, published []string
-	for _, e := range all {
-		switch e.name {
-		case "commande":
-			if s := decode[order](t, []byte(e.data)).State; len(states) == 0 || states[len(states)-1] != s {
-				states = append(states, s)
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		l.set(t, "paiement.charge", setting{Mode: "slow", Count: 1, DelayMS: 300})
+		placed := l.place(t, purchaseOf(accepted))
+		if placed.State != "CommandeCreate" || placed.Outcome != "running" {
+			t.Errorf("accepted as %+v", placed)
+		}
+		all := l.stream(t, placed.ID, "", 0)
+		var states, published []string
+		for _, e := range all {
+			switch e.name {
+			case "commande":
+				if s := decode[order](t, []byte(e.data)).State; len(states) == 0 || states[len(states)-1] != s {
+					states = append(states, s)
+				}
+			case "published":
+				p := decode[struct{ Name, Source, Time string }](t, []byte(e.data))
+				published = append(published, p.Source+" "+p.Name)
 			}
-		case "published":
-			p := decode[struct{ Name, Source, Time string }](t, []byte(e.data))
-			published = append(published, p.Source+" "+p.Name)
 		}
-	}
-	if last := all[len(all)-1]; last.data != `{"state":"CommandeConfirm","outcome":"completed"}` {
-		t.Errorf("the stream ended with %+v", last)
-	}
-	if !slices.Contains(states, "InventaireReserve") || states[len(states)-1] != "CommandeConfirm" {
-		t.Errorf("states %v: the payment was slow, so the state before it must show", states)
-	}
-	var announced, served []string
-	for _, p := range published {
-		if name, own := strings.CutPrefix(p, "orchestrator "); own {
-			announced = append(announced, name)
-		} else {
-			served = append(served, p)
+		if last := all[len(all)-1]; last.data != `{"state":"CommandeConfirm","outcome":"completed"}` {
+			t.Errorf("the stream ended with %+v", last)
 		}
-	}
-	var want []string
-	for _, s := range orchestrator.States()[:5] {
-		want = append(want, string(s))
-	}
-	if diff := cmp.Diff(want, announced); diff != "" {
-		t.Errorf("states announced (-want +got):\n%s", diff)
-	}
-	slices.Sort(served)
-	wantServed := []string{"commande CommandeConfirm", "commande CommandeCreate", "inventaire InventaireReserve", "paiement PaiementConfirm", "produit ProduitExist", "transaction TransactionConfirm"}
-	if diff := cmp.Diff(wantServed, served); diff != "" {
-		t.Errorf("events of services (-want +got):\n%s", diff)
-	}
-	for i := range all {
-		rest := l.stream(t, placed.ID, all[i].id, 0)
-		if again := told(rest); len(told(all[:i+1]))+len(again) != len(told(all)) {
-			t.Errorf("after %s (%d of %d) came %v", all[i].id, i+1, len(all), again)
+		if !slices.Contains(states, "InventaireReserve") || states[len(states)-1] != "CommandeConfirm" {
+			t.Errorf("states %v: the payment was slow, so the state before it must show", states)
 		}
-	}
+		var announced, served []string
+		for _, p := range published {
+			if name, own := strings.CutPrefix(p, "orchestrator "); own {
+				announced = append(announced, name)
+			} else {
+				served = append(served, p)
+			}
+		}
+		var want []string
+		for _, s := range orchestrator.States()[:5] {
+			want = append(want, string(s))
+		}
+		if diff := cmp.Diff(want, announced); diff != "" {
+			t.Errorf("states announced (-want +got):\n%s", diff)
+		}
+		slices.Sort(served)
+		wantServed := []string{"commande CommandeConfirm", "commande CommandeCreate", "inventaire InventaireReserve", "paiement PaiementConfirm", "produit ProduitExist", "transaction TransactionConfirm"}
+		if diff := cmp.Diff(wantServed, served); diff != "" {
+			t.Errorf("events of services (-want +got):\n%s", diff)
+		}
+		for i := range all {
+			rest := l.stream(t, placed.ID, all[i].id, 0)
+			if again := told(rest); len(told(all[:i+1]))+len(again) != len(told(all)) {
+				t.Errorf("after %s (%d of %d) came %v", all[i].id, i+1, len(all), again)
+			}
+		}
+	})
 }
 
 // told are the published events of a stream.
@@ -135,45 +137,46 @@ func told(events []event) []string {
 }
 
 func TestSystemSaysWhatRunsWhere(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	for _, name := range []string{"commande", "produit", "inventaire", "paiement", "transaction"} {
-		at := l.service(t, name)
-		for _, path := range []string{"/livez", "/metrics"} {
-			if a := l.do(t, http.MethodGet, at+path, nil); a.status != http.StatusOK || len(a.body) == 0 {
-				t.Errorf("%s%s: %d", name, path, a.status)
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		for _, name := range []string{"commande", "produit", "inventaire", "paiement", "transaction"} {
+			at := l.service(t, name)
+			for _, path := range []string{"/livez", "/metrics"} {
+				if a := l.do(t, http.MethodGet, at+path, nil); a.status != http.StatusOK || len(a.body) == 0 {
+					t.Errorf("%s%s: %d", name, path, a.status)
+				}
 			}
 		}
-	}
-	l.buy(t, purchaseOf(accepted))
-	l.buy(t, purchaseOf(declined))
-	metrics := string(l.do(t, http.MethodGet, "/metrics", nil).body)
-	for _, line := range []string{
-		`skald_saga_duration_seconds_count{definition="commande",mode="orchestrated",outcome="completed"} 1`,
-		`skald_saga_duration_seconds_count{definition="commande",mode="orchestrated",outcome="compensated"} 1`,
-		`skald_sagas_failed_total{definition="commande",reason="PaiementCancel.CardDeclined",step="paiement.charge"} 1`,
-		`skald_steps_reached_total{definition="commande",result="done",step="commande.create"} 2`,
-	} {
-		if !strings.Contains(metrics, line) {
-			t.Errorf("/metrics has no line %s", line)
+		l.buy(t, purchaseOf(accepted))
+		l.buy(t, purchaseOf(declined))
+		metrics := string(l.do(t, http.MethodGet, "/metrics", nil).body)
+		for _, line := range []string{
+			`skald_saga_duration_seconds_count{definition="commande",mode="` + string(l.config.Mode) + `",outcome="completed"} 1`,
+			`skald_saga_duration_seconds_count{definition="commande",mode="` + string(l.config.Mode) + `",outcome="compensated"} 1`,
+			`skald_sagas_failed_total{definition="commande",reason="PaiementCancel.CardDeclined",step="paiement.charge"} 1`,
+			`skald_steps_reached_total{definition="commande",result="done",step="commande.create"} 2`,
+		} {
+			if !strings.Contains(metrics, line) {
+				t.Errorf("/metrics has no line %s", line)
+			}
 		}
-	}
-	for _, path := range []string{"/", "/shop/", "/shop/orders/x", "/livez", "/api/switches"} {
-		if a := l.do(t, http.MethodGet, path, nil); a.status != http.StatusOK {
-			t.Errorf("%s: %d", path, a.status)
+		for _, path := range []string{"/", "/shop/", "/shop/orders/x", "/livez", "/api/switches"} {
+			if a := l.do(t, http.MethodGet, path, nil); a.status != http.StatusOK {
+				t.Errorf("%s: %d", path, a.status)
+			}
 		}
-	}
-	for path, status := range map[string]int{"/api/nothing": 404, "/api/commandes/unknown": 404, "/api/commandes/unknown/events": 404} {
-		if p := l.do(t, http.MethodGet, path, nil).problem(t); p.Status != status {
-			t.Errorf("%s: %+v", path, p)
+		for path, status := range map[string]int{"/api/nothing": 404, "/api/commandes/unknown": 404, "/api/commandes/unknown/events": 404} {
+			if p := l.do(t, http.MethodGet, path, nil).problem(t); p.Status != status {
+				t.Errorf("%s: %+v", path, p)
+			}
 		}
-	}
-	if a := l.do(t, http.MethodDelete, "/api/produits", nil); a.problem(t).Status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET" {
-		t.Errorf("DELETE: %d, Allow %q", a.status, a.header.Get("Allow"))
-	}
-	if p := l.do(t, http.MethodPost, "/api/commandes", encode(t, purchaseOf(accepted)), "Sec-Fetch-Site", "cross-site").problem(t); p.Status != http.StatusForbidden {
-		t.Errorf("another site's page may order: %+v", p)
-	}
+		if a := l.do(t, http.MethodDelete, "/api/produits", nil); a.problem(t).Status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET" {
+			t.Errorf("DELETE: %d, Allow %q", a.status, a.header.Get("Allow"))
+		}
+		if p := l.do(t, http.MethodPost, "/api/commandes", encode(t, purchaseOf(accepted)), "Sec-Fetch-Site", "cross-site").problem(t); p.Status != http.StatusForbidden {
+			t.Errorf("another site's page may order: %+v", p)
+		}
+	})
 }
 
 func TestListOfOrders(t *testing.T) {

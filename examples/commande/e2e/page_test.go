@@ -9,67 +9,69 @@ import (
 )
 
 func TestBrowserBuysAndOpensTheReceipt(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	b := l.open(t, 1280, 900)
-	b.visit("/")
-	b.run("see the services", chromedp.WaitVisible(chromedp.CSS(`#services[aria-busy="false"] table`)))
-	b.shoot("front")
-	b.visit("/shop/")
-	b.click("product-CAF-001-add")
-	b.click("product-TAS-001-add")
-	b.shows("basket-total", "36,90")
-	b.shoot("basket")
-	bought := b.order(accepted, "ada@example.com", "CAF-002")
-	b.shows("saga-state", "CommandeConfirm")
-	b.steps("commande.create done", "produit.check done", "inventaire.reserve done", "paiement.charge done", "transaction.issue done", "commande.confirm done", "transaction.send done")
-	for _, name := range []string{"receipt-html", "receipt-pdf"} {
-		a := l.do(t, http.MethodGet, b.attribute(name, "href"), nil)
-		if a.status != http.StatusOK {
-			t.Errorf("%s: %d", name, a.status)
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		b := l.open(t, 1280, 900)
+		b.visit("/")
+		b.run("see the services", chromedp.WaitVisible(chromedp.CSS(`#services[aria-busy="false"] table`)))
+		b.shoot("front")
+		b.visit("/shop/")
+		b.click("product-CAF-001-add")
+		b.click("product-TAS-001-add")
+		b.shows("basket-total", "36,90")
+		b.shoot("basket")
+		bought := b.order(accepted, "ada@example.com", "CAF-002")
+		b.shows("saga-state", "CommandeConfirm")
+		b.steps("commande.create done", "produit.check done", "inventaire.reserve done", "paiement.charge done", "transaction.issue done", "commande.confirm done", "transaction.send done")
+		for _, name := range []string{"receipt-html", "receipt-pdf"} {
+			a := l.do(t, http.MethodGet, b.attribute(name, "href"), nil)
+			if a.status != http.StatusOK {
+				t.Errorf("%s: %d", name, a.status)
+			}
 		}
-	}
-	b.run("see the published events", chromedp.WaitVisible(id("published-events")+` [data-event="CommandeConfirm"]`))
-	b.shoot("confirmed")
-	o := l.order(t, bought)
-	if o.State != "CommandeConfirm" || o.TotalCents != 1290+2400+1390 {
-		t.Errorf("%+v", o)
-	}
-	b.visit(b.attribute("receipt-html", "href"))
-	text := read(b, "read the receipt", chromedp.Text(chromedp.CSS("body")))
-	if !strings.Contains(text, o.Receipt.Number) || !strings.Contains(text, "Ada Lovelace") {
-		t.Errorf("the receipt says %.300q", text)
-	}
-	b.shoot("receipt")
-	b.visit("/mailbox/")
-	text = read(b, "read the mailbox", chromedp.Text(chromedp.CSS("body")))
-	if !strings.Contains(text, o.Receipt.Number) {
-		t.Errorf("the mailbox shows %.300q", text)
-	}
-	b.shoot("mailbox")
+		b.run("see the published events", chromedp.WaitVisible(id("published-events")+` [data-event="CommandeConfirm"]`))
+		b.shoot("confirmed")
+		o := l.order(t, bought)
+		if o.State != "CommandeConfirm" || o.TotalCents != 1290+2400+1390 {
+			t.Errorf("%+v", o)
+		}
+		b.visit(b.attribute("receipt-html", "href"))
+		text := read(b, "read the receipt", chromedp.Text(chromedp.CSS("body")))
+		if !strings.Contains(text, o.Receipt.Number) || !strings.Contains(text, "Ada Lovelace") {
+			t.Errorf("the receipt says %.300q", text)
+		}
+		b.shoot("receipt")
+		b.visit("/mailbox/")
+		text = read(b, "read the mailbox", chromedp.Text(chromedp.CSS("body")))
+		if !strings.Contains(text, o.Receipt.Number) {
+			t.Errorf("the mailbox shows %.300q", text)
+		}
+		b.shoot("mailbox")
+	})
 }
 
 func TestBrowserSeesTheRollback(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	b := l.open(t, 1280, 900)
-	l.set(t, "inventaire.release", setting{Mode: "slow", Count: 1, DelayMS: 6000}) // long enough to be seen on a busy machine
-	b.order(declined, "ada@example.com", "CAF-001")
-	b.steps("paiement.charge refused", "inventaire.reserve undoing")
-	b.shoot("undoing")
-	b.shows("saga-state", "CommandeCancel")
-	b.steps("commande.create undone", "produit.check done", "inventaire.reserve undone", "paiement.charge refused", "transaction.issue skipped", "transaction.send skipped")
-	if code := b.attribute("order-reason", "data-reason"); code != "PaiementCancel.CardDeclined" {
-		t.Errorf("reason %q", code)
-	}
-	b.shows("order-reason", "declined")
-	b.shoot("undone")
-	b.run("reload", chromedp.Reload())
-	b.shows("saga-state", "CommandeCancel")
-	b.steps("inventaire.reserve undone", "paiement.charge refused")
-	b.run("see the published events", chromedp.WaitVisible(id("published-events")+` [data-event="PaiementCancel"]`))
-	b.click("buy-again")
-	b.shows("basket-total", "12,90")
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		b := l.open(t, 1280, 900)
+		l.set(t, "inventaire.release", setting{Mode: "slow", Count: 1, DelayMS: 6000}) // long enough to be seen on a busy machine
+		b.order(declined, "ada@example.com", "CAF-001")
+		b.steps("paiement.charge refused", "inventaire.reserve undoing")
+		b.shoot("undoing")
+		b.shows("saga-state", "CommandeCancel")
+		b.steps("commande.create undone", "produit.check done", "inventaire.reserve undone", "paiement.charge refused", "transaction.issue skipped", "transaction.send skipped")
+		if code := b.attribute("order-reason", "data-reason"); code != "PaiementCancel.CardDeclined" {
+			t.Errorf("reason %q", code)
+		}
+		b.shows("order-reason", "declined")
+		b.shoot("undone")
+		b.run("reload", chromedp.Reload())
+		b.shows("saga-state", "CommandeCancel")
+		b.steps("inventaire.reserve undone", "paiement.charge refused")
+		b.run("see the published events", chromedp.WaitVisible(id("published-events")+` [data-event="PaiementCancel"]`))
+		b.click("buy-again")
+		b.shows("basket-total", "12,90")
+	})
 }
 
 func TestBrowserReloadsInTheMiddle(t *testing.T) {

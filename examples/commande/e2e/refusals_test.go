@@ -44,26 +44,27 @@ func refusals() map[string]refusal {
 }
 
 func TestRefusedOrderIsRolledBack(t *testing.T) {
-	t.Parallel()
-	l := begin(t)
-	for name, want := range refusals() {
-		t.Run(name, func(t *testing.T) {
-			o := l.buy(t, want.purchase)
-			if diff := cmp.Diff(want.events, o.Events); diff != "" {
-				t.Errorf("events (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(want.steps, o.states()); diff != "" {
-				t.Errorf("steps (-want +got):\n%s", diff)
-			}
-			if o.State != "CommandeCancel" || o.Outcome != "compensated" || o.Reason != want.reason || o.Receipt != nil {
-				t.Errorf("%+v", o)
-			}
-			if diff := cmp.Diff(l.world.stock, l.stockNow(t)); diff != "" {
-				t.Errorf("stock (-before +after):\n%s", diff)
-			}
-			l.checkAnnounced(t, o)
-		})
-	}
+	inBothModes(t, func(t *testing.T, in mode) {
+		l := begin(t, in)
+		for name, want := range refusals() {
+			t.Run(name, func(t *testing.T) {
+				o := l.buy(t, want.purchase)
+				if diff := cmp.Diff(want.events, o.Events); diff != "" {
+					t.Errorf("events (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff(want.steps, o.states()); diff != "" {
+					t.Errorf("steps (-want +got):\n%s", diff)
+				}
+				if o.State != "CommandeCancel" || o.Outcome != "compensated" || o.Reason != want.reason || o.Receipt != nil {
+					t.Errorf("%+v", o)
+				}
+				if diff := cmp.Diff(l.world.stock, l.stockNow(t)); diff != "" {
+					t.Errorf("stock (-before +after):\n%s", diff)
+				}
+				l.checkAnnounced(t, o)
+			})
+		}
+	})
 }
 
 // checkAnnounced checks that everything that is listed was really published, and nothing else was.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/commande/system"
 )
 
@@ -61,6 +62,26 @@ func begin(t *testing.T, change ...func(c *system.Config)) *live {
 	return l
 }
 
+// mode sets the mode of new orders.
+type mode func(c *system.Config)
+
+func orchestrated(c *system.Config)  { c.Mode = skald.Orchestrated }
+func choreographed(c *system.Config) { c.Mode = skald.Choreographed }
+
+// inBothModes runs a test once for each mode: what it expects does not depend on who drives the saga.
+func inBothModes(t *testing.T, test func(t *testing.T, in mode)) {
+	t.Parallel()
+	for name, in := range map[string]mode{"orchestrated": orchestrated, "choreographed": choreographed} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, in)
+		})
+	}
+}
+
+// choreography says whether new orders are choreographed.
+func (l *live) choreography() bool { return l.config.Mode == skald.Choreographed }
+
 // testLog shows a program's log as the test's.
 type testLog struct{ t *testing.T }
 
@@ -81,6 +102,8 @@ func newWorld(t *testing.T, url string) *world {
 // order is what the API says of an order.
 type order struct {
 	ID         string     `json:"id"`
+	Mode       string     `json:"mode"`
+	History    string     `json:"history"`
 	State      string     `json:"state"`
 	Outcome    string     `json:"outcome"`
 	Events     []string   `json:"events"`

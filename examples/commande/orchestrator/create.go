@@ -64,7 +64,7 @@ func (o *Orchestrator) start(w http.ResponseWriter, r *http.Request, id skald.Sa
 		return skald.Run{}, false
 	}
 	run, err := o.saga.Start(ctx, o.engine, placeorder.Order{Client: p.client, Email: p.email, CardToken: token, Items: p.items},
-		skald.WithID(id), skald.WithKey(p.email), skald.WithTrace(traceOf(r.Header)))
+		skald.WithID(id), skald.WithKey(p.email), skald.WithTrace(traceOf(r.Header)), skald.InMode(o.modeNow()))
 	o.announcer.follow(id) // also after an error, which may leave it open whether the order exists
 	var overload *skald.OverloadError
 	switch {
@@ -121,6 +121,7 @@ func (o *Orchestrator) answerEnd(w http.ResponseWriter, r *http.Request, run ska
 // answerAccepted answers 202: the order is durable, and this is where to follow it.
 func (o *Orchestrator) answerAccepted(w http.ResponseWriter, r *http.Request, id skald.SagaID) {
 	w.Header().Set("Location", "/api/commandes/"+string(id))
+	w.Header().Set("Link", "<"+historyOf(id)+`>; rel="history"; type="text/html"`)
 	v, err := o.look(r.Context(), id)
 	if err != nil {
 		o.answerFailure(w, err)

@@ -22,6 +22,7 @@ const maxPage = 100
 // listed is an order in a list.
 type listed struct {
 	ID       skald.SagaID    `json:"id"`
+	Mode     skald.Mode      `json:"mode"`
 	State    SagaOrchesState `json:"state"`
 	Outcome  skald.State     `json:"outcome"`
 	Reason   string          `json:"reason,omitempty"`
@@ -63,7 +64,7 @@ func (o *Orchestrator) list(w http.ResponseWriter, r *http.Request) {
 			o.answerFailure(w, err)
 			return
 		}
-		p.Orders = append(p.Orders, listed{s.ID, stateAfter(events[:min(uint64(len(events)), s.Seq)]), s.State, s.Reason, s.Incident, s.Started, s.Updated})
+		p.Orders = append(p.Orders, listed{s.ID, s.Mode, stateAfter(events[:min(uint64(len(events)), s.Seq)]), s.State, s.Reason, s.Incident, s.Started, s.Updated})
 	}
 	problem.JSON(w, http.StatusOK, "application/json", p)
 }

@@ -1,11 +1,13 @@
 // Package orchestrator is OrchestratorService of the order system: it owns the saga that places an order, runs it over the five
-// services, and serves the shop's API, and the shop's pages if it is given them.
+// services, and serves the shop's API, and the shop's pages if it is given them. Choreographed orders it only starts and watches: it tells the services over the broker
+// that there is an order, says how it ended, and keeps its history.
 //
 // What it acknowledged survives kill -9: journals are in <Data>/orchestrator.db, published events in <Data>/events.db. It keeps no card numbers. It
 // asks for no password and encrypts nothing, so it listens on this machine's loopback only.
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +15,9 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/examples/commande/orchestrator/eventlog"
 	"github.com/skaldhq/skald/examples/commande/placeorder"
 	"github.com/skaldhq/skald/metrics"
@@ -38,6 +43,9 @@ type Config struct {
 	Listener net.Listener // served instead of Listen if it is given; the orchestrator closes it, also when Start fails
 	Data     string       // folder of its databases, which must exist; required
 	Services Services     // where the services are; all required
+
+	Broker broker.Broker // carries choreographed orders; the orchestrator does not close it. None: every order is orchestrated
+	Mode   skald.Mode    // of new orders, until PUT /api/mode says otherwise; orchestrated
 
 	Pages   http.Handler // the shop, served at "/"; none
 	Mailbox http.Handler // the demonstration's mailbox, served at "/mailbox/"; none
@@ -61,6 +69,7 @@ type Orchestrator struct {
 	engine    *skald.Engine
 	announcer *announcer
 	metrics   http.Handler
+	mode      atomic.Pointer[skald.Mode] // of new orders
 
 	listener net.Listener
 	server   *http.Server
@@ -142,6 +151,10 @@ func (o *Orchestrator) check() error {
 			faults = append(faults, fmt.Errorf("the address of %s is missing: give it, such as http://127.0.0.1:8081", s.name))
 		}
 	}
+	mode := cmp.Or(o.config.Mode, skald.Orchestrated)
+	if o.mode.Store(&mode); !slices.Contains(o.modes(), mode) {
+		faults = append(faults, fmt.Errorf("orders cannot be placed in mode %q: there is %v; choreographed needs a broker, such as BROKER=nats://127.0.0.1:4222", mode, o.modes()))
+	}
 	if a, ok := o.listener.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
 		faults = append(faults, fmt.Errorf("other machines can reach %s, and nothing here asks for a password: listen on 127.0.0.1", o.listener.Addr()))
 	}
@@ -168,7 +181,7 @@ func (o *Orchestrator) openEngine(ctx context.Context) error {
 		participants[s.name] = skald.Participant{Invoker: client, Level: participant.L2}
 	}
 	o.engine, err = skald.Open(ctx, skald.Config{
-		Store: o.store, Sagas: sagas, Participants: participants,
+		Store: o.store, Sagas: sagas, Participants: participants, Broker: o.config.Broker, Service: source,
 		MaxInFlight: o.config.MaxInFlight, Retention: retention, Observer: observer, Logger: o.log,
 	})
 	if err == nil {

@@ -13,6 +13,9 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/examples/part"
 )
 
 // patience is how long a program lets calls and requests end after it was told to stop.
@@ -31,6 +34,9 @@ func Main(args []string, env func(string) string, pages http.Handler, out, probl
 	f.StringVar(&c.Services.Inventaire, "inventaire", cmp.Or(env("INVENTAIRE"), "http://127.0.0.1:8083"), "`URL` of InventaireService; INVENTAIRE")
 	f.StringVar(&c.Services.Paiement, "paiement", cmp.Or(env("PAIEMENT"), "http://127.0.0.1:8084"), "`URL` of PaiementService; PAIEMENT")
 	f.StringVar(&c.Services.Transaction, "transaction", cmp.Or(env("TRANSACTION"), "http://127.0.0.1:8085"), "`URL` of TransactionService; TRANSACTION")
+	var at string
+	f.StringVar(&at, "broker", env("BROKER"), "`URL` of the NATS server that carries choreographed orders; empty: every order is orchestrated; BROKER")
+	f.StringVar((*string)(&c.Mode), "mode", cmp.Or(env("MODE"), string(skald.Orchestrated)), "`mode` of new orders until somebody chooses: orchestrated or choreographed; MODE")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -39,6 +45,19 @@ func Main(args []string, env func(string) string, pages http.Handler, out, probl
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if at != "" {
+		b, err := part.Connect(ctx, at, c.Logger)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = b.Close() }() // what it held is handed out again
+		c.Broker = b
+	}
+	return serve(ctx, stop, c, out)
+}
+
+// serve serves until the context ends, which stop lets a second signal end the process, or until it fails.
+func serve(ctx context.Context, stop func(), c Config, out io.Writer) error {
 	o, err := Start(ctx, c)
 	if err != nil {
 		return err

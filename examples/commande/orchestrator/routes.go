@@ -39,6 +39,8 @@ func (o *Orchestrator) routes() (http.Handler, error) {
 	api.HandleFunc("GET /api/switches", o.showSwitches)
 	api.HandleFunc("PUT /api/switches/{operation}", o.setSwitch)
 	api.HandleFunc("DELETE /api/switches", o.resetSwitches)
+	api.HandleFunc("GET /api/mode", o.showMode)
+	api.HandleFunc("PUT /api/mode", o.setMode)
 	api.HandleFunc("GET /api/system", o.system)
 	api.Handle("POST "+EventsPath, httpparticipant.Receiver(o.takeEvent))
 
@@ -80,7 +82,8 @@ func (o *Orchestrator) system(w http.ResponseWriter, _ *http.Request) {
 		Mailbox  string  `json:"mailbox,omitempty"`
 		Metrics  string  `json:"metrics"`
 		SMTP     string  `json:"smtp,omitempty"`
-	}{o.config.Shown, "", "/metrics", o.config.SMTP}
+		modeView
+	}{o.config.Shown, "", "/metrics", o.config.SMTP, modeView{o.modeNow(), o.modes()}}
 	if answer.Services == nil {
 		answer.Services = o.shown()
 	}

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/skaldhq/skald"
@@ -109,9 +110,11 @@ func (t *teller) next(e *skald.Event) {
 		if e.Payload != nil {
 			t.effect(e.Step)
 		}
-	case journal.StepRefused:
-		t.fromService(e.Step, names.Failure)
-	case journal.StepFailed:
+	case journal.StepRefused, journal.StepFailed:
+		if !givenUp(e) {
+			t.fromService(e.Step, names.Failure)
+			break
+		}
 		t.maybe(e.Step)
 		t.say(names.Failure)
 		if name := t.contracts.failedStep(e); name != "" {
@@ -170,8 +173,21 @@ func (t *teller) complete() bool {
 // orchestrator's states is published as that.
 func (c contracts) failedStep(e *skald.Event) string {
 	name := c[e.Step].Failure
-	if e.Kind != journal.StepFailed || name == string(CommandeCancel) {
+	if !givenUp(e) || name == string(CommandeCancel) {
 		return ""
 	}
 	return name
+}
+
+// givenUp says whether a step ended without its service's answer. Where nobody is in the middle, a service that only reads is told to have
+// refused then, since there is nothing to undo.
+func givenUp(e *skald.Event) bool {
+	switch e.Kind {
+	case journal.StepFailed:
+		return true
+	case journal.StepRefused:
+		return slices.Contains([]string{skald.ReasonExhausted, skald.ReasonDeadline, skald.ReasonAbandoned, skald.ReasonCancelled, skald.ReasonMapping}, e.Reason)
+	default:
+		return false
+	}
 }

@@ -18,6 +18,8 @@ import (
 // order is an order as the API shows it.
 type order struct {
 	ID         skald.SagaID    `json:"id"`
+	Mode       skald.Mode      `json:"mode"`    // who drives its saga: orchestrated, choreographed
+	History    string          `json:"history"` // page that shows its history as it happens
 	State      SagaOrchesState `json:"state"`
 	Outcome    skald.State     `json:"outcome"` // running, compensating, completed, compensated
 	Events     []string        `json:"events"`
@@ -59,6 +61,9 @@ type seen struct {
 	story *teller
 }
 
+// historyOf is the page that shows an order's history, in whatever mode.
+func historyOf(id skald.SagaID) string { return "/shop/orders/" + url.PathEscape(string(id)) }
+
 // look reads an order. The error is skald.ErrNotFound if there is none.
 func (o *Orchestrator) look(ctx context.Context, id skald.SagaID) (seen, error) {
 	status, err := o.engine.Status(ctx, id)
@@ -76,15 +81,16 @@ func (o *Orchestrator) look(ctx context.Context, id skald.SagaID) (seen, error) 
 	}
 	story := o.contracts.tell(events, arrived)
 	v := order{
-		ID: status.ID, State: stateAfter(events), Outcome: status.State, Events: story.names, Reason: status.Reason,
+		ID: status.ID, Mode: status.Mode, History: historyOf(status.ID), State: stateAfter(events), Outcome: status.State, Events: story.names, Reason: status.Reason,
 		Steps: make([]step, 0, len(status.Steps)), Incidents: make([]incident, 0, len(status.Incidents)),
 	}
 	for _, x := range status.Incidents {
 		v.Incidents = append(v.Incidents, incident{Step: x.Step, Reason: x.Reason, Detail: outside(x.Step, x.Reason, x.Detail), Since: x.Since})
 	}
-	tries := triesIn(events)
+	tries, given := triesIn(events), givenUpByHand(events)
 	for i := range status.Steps {
 		s := stepOf(&status.Steps[i], v.Incidents)
+		s.State = byHand(s.State, status.Steps[i].ByHand && given[s.Name])
 		s.Tries, s.MaxTries = tries[s.Name], o.contracts[s.Name].tries
 		v.Steps = append(v.Steps, s)
 	}
@@ -124,6 +130,28 @@ func stepOf(s *skald.StepStatus, incidents []incident) step {
 		}
 	}
 	return v
+}
+
+// givenUpByHand is what somebody decided last about each step, where that was to give it up.
+func givenUpByHand(events []skald.Event) map[string]bool {
+	given := make(map[string]bool)
+	for i := range events {
+		if e := &events[i]; e.Kind == journal.IncidentResolved {
+			given[e.Step] = e.Verb == skald.VerbSkip
+		}
+	}
+	return given
+}
+
+// byHand is the state of a step that somebody gave up. In a choreographed saga it is told done without a result, or undone, so that the others go on: the order shows what it is.
+func byHand(state string, given bool) string {
+	switch {
+	case given && state == string(journal.StepStateDone):
+		return string(journal.StepStateSkipped)
+	case given && state == string(journal.StepStateUndone):
+		return string(journal.StepStateLeft)
+	}
+	return state
 }
 
 // triesIn counts how often each step's action was asked and answered, or given up. An attempt of which nothing is known yet does not count.

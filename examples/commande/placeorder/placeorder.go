@@ -38,6 +38,15 @@ func Definition() (*skald.Saga[Order], error) {
 	return s.Build()
 }
 
+// Sagas is the definition in the form in which services are told of it: with it they take part in choreographed orders.
+func Sagas() ([]skald.Registered, error) {
+	saga, err := Definition()
+	if err != nil {
+		return nil, err
+	}
+	return []skald.Registered{saga}, nil
+}
+
 // quickly gives a card company that does not answer three chances: a customer is waiting.
 var quickly = skald.Retries(skald.Retry{Initial: 300 * time.Millisecond, Attempts: 3})
 

@@ -22,7 +22,7 @@ func Services() []string {
 
 // launch starts one service on an address.
 func (s *System) launch(ctx context.Context, name, listen string) (*part.Part, error) {
-	c := part.Config{Name: name, Listen: listen, Data: s.config.Data, Events: "http://" + s.listener.Addr().String() + orchestrator.EventsPath, Logger: s.log}
+	c := part.Config{Name: name, Listen: listen, Data: s.config.Data, Events: "http://" + s.listener.Addr().String() + orchestrator.EventsPath, Broker: s.config.Broker, Logger: s.log}
 	switch name {
 	case commande.Name:
 		return commande.Start(ctx, commande.Config{Config: c})

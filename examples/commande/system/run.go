@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+
+	"github.com/skaldhq/skald"
 )
 
 // patience is how long calls and requests under way are waited for when the program is told to stop.
@@ -70,6 +72,7 @@ func parse(args []string, env func(string) string, problems io.Writer) (c Config
 	f.StringVar(&c.Listen, "listen", cmp.Or(env("LISTEN"), "127.0.0.1:8080"), "loopback `address` of the shop; LISTEN")
 	f.StringVar(&c.Data, "data", cmp.Or(env("DATA"), "./data"), "`folder` of all databases; DATA")
 	f.StringVar(&c.SMTP, "smtp", env("SMTP"), "`host:port` of another mail server for the receipts; SMTP")
+	f.StringVar((*string)(&c.Mode), "mode", cmp.Or(env("MODE"), string(skald.Orchestrated)), "`mode` of new orders until somebody chooses: orchestrated or choreographed; MODE")
 	f.StringVar(&c.From, "from", env("FROM"), "`sender` of the receipts; FROM")
 	if err := f.Parse(args); err != nil {
 		return c, false

@@ -18,6 +18,9 @@ func (s *System) shown() []orchestrator.Shown {
 		p := s.part(name)
 		list = append(list, orchestrator.Shown{Name: name, Address: p.Addr(), Metrics: p.URL() + "/metrics", Database: file(name + ".db")})
 	}
+	if s.broker != nil {
+		list = append(list, orchestrator.Shown{Name: "broker", Database: file(brokerFolder)})
+	}
 	mails := s.smtp.Addr().String() + " (SMTP)"
 	return append(list,
 		orchestrator.Shown{Name: "card gateway", Address: s.gateway.listener.Addr().String()},
@@ -50,6 +53,7 @@ func (s *System) screen(w io.Writer, colour bool, pid int) {
 	fmt.Fprintf(&b, "\n%s  %s\n\n", in(bold, "Skald: the order system runs."), in(bold+";"+link, at+"/"))
 	fmt.Fprintf(&b, "  %s\n", in(dim, fmt.Sprintf("%-14s %-24s %s", "what", "where", "database")))
 	for _, x := range s.shown() {
+		x.Address = cmp.Or(x.Address, "in this process")
 		fmt.Fprintf(&b, "  %-14s %s %s\n", x.Name, in(link, fmt.Sprintf("%-24s", x.Address)), cmp.Or(x.Database, "none"))
 	}
 	fmt.Fprintf(&b, "\n  %s\n", in(bold, "Try"))

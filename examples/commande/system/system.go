@@ -1,6 +1,6 @@
 // Package system puts the parts of the order system together in one process: the card company's stand-in, the mail server with its
 // mailbox, the five services, and OrchestratorService with the shop's pages. Each part keeps its own database and its own port, and speaks to
-// the others over HTTP and SMTP only, as it would in a process of its own.
+// the others over HTTP, SMTP and the broker only, as it would in a process of its own.
 //
 // It is what `make run` starts. It promises nothing beyond what its parts do, and listens on loopback only.
 package system
@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/examples/commande/gateway"
 	"github.com/skaldhq/skald/examples/commande/mailbox"
 	"github.com/skaldhq/skald/examples/commande/orchestrator"
@@ -26,10 +28,12 @@ import (
 
 // Config says where the system runs.
 type Config struct {
-	Listen string // loopback address of the shop; the services take the ports after it where they are free. Port 0: any free ports. Required
-	Data   string // folder of all databases; made if it is missing. Required
-	SMTP   string // host:port of another mail server for the receipts; default: the one that comes with the system
-	From   string // sender of the receipts; default: DefaultFrom
+	Listen string        // loopback address of the shop; the services take the ports after it where they are free. Port 0: any free ports. Required
+	Data   string        // folder of all databases; made if it is missing. Required
+	Broker broker.Broker // carries choreographed orders, and is not closed here; default: one in this process, without a port
+	Mode   skald.Mode    // of new orders, until somebody chooses; default: orchestrated
+	SMTP   string        // host:port of another mail server for the receipts; default: the one that comes with the system
+	From   string        // sender of the receipts; default: DefaultFrom
 
 	GatewayTimeout time.Duration // how long PaiementService waits for the card company; default 2 s
 	MaxInFlight    int           // orders under way until new ones are refused; default as in skald.Config
@@ -46,6 +50,7 @@ type System struct {
 	listener net.Listener
 	ports    ports
 
+	broker  *ownBroker // nil if it was given
 	gateway *gatewayServer
 	mailbox *mailbox.Mailbox
 	smtp    net.Listener
@@ -86,6 +91,12 @@ func (s *System) start(ctx context.Context) (err error) {
 	if err := os.MkdirAll(s.config.Data, 0o700); err != nil {
 		return fmt.Errorf("the folder for the data cannot be made: %w", err)
 	}
+	if s.config.Broker == nil {
+		if s.broker, err = startBroker(ctx, s.config.Data, s.log); err != nil {
+			return fmt.Errorf("the broker cannot start: %w", err)
+		}
+		s.config.Broker = s.broker
+	}
 	if err := s.startOutside(ctx); err != nil {
 		return err
 	}
@@ -95,7 +106,7 @@ func (s *System) start(ctx context.Context) (err error) {
 		}
 	}
 	s.shop, err = orchestrator.Start(ctx, orchestrator.Config{
-		Listener: s.listener, Data: s.config.Data, Services: s.services(), Pages: shop.Handler(), Mailbox: s.mailbox.Handler(),
+		Listener: s.listener, Data: s.config.Data, Services: s.services(), Broker: s.config.Broker, Mode: s.config.Mode, Pages: shop.Handler(), Mailbox: s.mailbox.Handler(),
 		SMTP: s.config.SMTP, Shown: s.shown(), MaxInFlight: s.config.MaxInFlight, Logger: s.log,
 	})
 	if err != nil {
@@ -152,6 +163,9 @@ func (s *System) Left() int { return s.shop.Left() }
 // URL is where the shop is reached, without a slash at the end.
 func (s *System) URL() string { return s.shop.URL() }
 
+// Mode is the mode of new orders now.
+func (s *System) Mode() skald.Mode { return s.shop.Mode() }
+
 // Mailbox is where the receipts arrive.
 func (s *System) Mailbox() *mailbox.Mailbox { return s.mailbox }
 
@@ -178,6 +192,9 @@ func (s *System) Stop(ctx context.Context) error {
 			faults = append(faults, s.gateway.close())
 		}
 		s.watching.Wait()
+		if s.broker != nil {
+			faults = append(faults, s.broker.close())
+		}
 		s.stopErr = errors.Join(faults...)
 	})
 	return s.stopErr

@@ -16,6 +16,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	contract "github.com/skaldhq/skald/examples/commande/contract/commande"
+	"github.com/skaldhq/skald/examples/commande/placeorder"
 	"github.com/skaldhq/skald/examples/part"
 	"github.com/skaldhq/skald/participant"
 )
@@ -43,11 +44,16 @@ func Start(ctx context.Context, c Config) (*part.Part, error) {
 
 func build(db *sql.DB, log *slog.Logger) (part.Service, error) {
 	s := service{db: db, log: log}
+	sagas, err := placeorder.Sagas()
+	if err != nil {
+		return part.Service{}, err
+	}
 	return part.Service{
 		Handlers: []participant.Handler{
 			skald.HandleCompensatable(contract.Create, s.create, s.cancel),
 			skald.Handle(contract.Confirm, s.confirm),
 		},
+		Sagas:  sagas,
 		Reason: contract.ReasonSwitched,
 		Routes: func(mux *http.ServeMux) { mux.HandleFunc("GET /orders/{id}", s.show) },
 	}, nil

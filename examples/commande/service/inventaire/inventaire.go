@@ -18,6 +18,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	contract "github.com/skaldhq/skald/examples/commande/contract/inventaire"
+	"github.com/skaldhq/skald/examples/commande/placeorder"
 	"github.com/skaldhq/skald/examples/part"
 	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/participant"
@@ -46,8 +47,13 @@ func Start(ctx context.Context, c Config) (*part.Part, error) {
 
 func build(db *sql.DB, log *slog.Logger) (part.Service, error) {
 	s := service{db: db, log: log}
+	sagas, err := placeorder.Sagas()
+	if err != nil {
+		return part.Service{}, err
+	}
 	return part.Service{
 		Handlers: []participant.Handler{skald.HandleCompensatable(contract.Reserve, s.reserve, s.release)},
+		Sagas:    sagas,
 		Reason:   contract.ReasonSwitched,
 		Routes:   func(mux *http.ServeMux) { mux.HandleFunc("GET /stock", s.list) },
 	}, nil

@@ -21,6 +21,7 @@ import (
 	"github.com/skaldhq/skald"
 	contract "github.com/skaldhq/skald/examples/commande/contract/paiement"
 	"github.com/skaldhq/skald/examples/commande/gateway"
+	"github.com/skaldhq/skald/examples/commande/placeorder"
 	"github.com/skaldhq/skald/examples/part"
 	"github.com/skaldhq/skald/participant"
 )
@@ -58,7 +59,11 @@ func Start(ctx context.Context, c Config) (*part.Part, error) {
 		if err != nil {
 			return part.Service{}, err
 		}
-		return service{db: db, log: log, gateway: client, keep: c.KeepCards}.part(), nil
+		sagas, err := placeorder.Sagas()
+		if err != nil {
+			return part.Service{}, err
+		}
+		return service{db: db, log: log, gateway: client, keep: c.KeepCards, sagas: sagas}.part(), nil
 	})
 }
 
@@ -68,11 +73,13 @@ type service struct {
 	log     *slog.Logger
 	gateway *gateway.Client
 	keep    time.Duration
+	sagas   []skald.Registered
 }
 
 func (s service) part() part.Service {
 	return part.Service{
 		Handlers: []participant.Handler{skald.HandleCompensatablePrepared(contract.Charge, s.authorise, s.charge, s.refund)},
+		Sagas:    s.sagas,
 		Reason:   contract.ReasonSwitched,
 		Routes: func(mux *http.ServeMux) {
 			mux.HandleFunc("PUT /cards/{order}", s.handIn)

@@ -17,6 +17,7 @@ import (
 	"github.com/skaldhq/skald"
 	contract "github.com/skaldhq/skald/examples/commande/contract/transaction"
 	"github.com/skaldhq/skald/examples/commande/mail"
+	"github.com/skaldhq/skald/examples/commande/placeorder"
 	"github.com/skaldhq/skald/examples/part"
 	"github.com/skaldhq/skald/participant"
 )
@@ -55,7 +56,11 @@ func Start(ctx context.Context, c Config) (*part.Part, error) {
 		if err != nil {
 			return part.Service{}, err
 		}
-		return service{db: db, log: log, sender: sender}.part(), nil
+		sagas, err := placeorder.Sagas()
+		if err != nil {
+			return part.Service{}, err
+		}
+		return service{db: db, log: log, sender: sender, sagas: sagas}.part(), nil
 	})
 }
 
@@ -64,6 +69,7 @@ type service struct {
 	db     *sql.DB
 	log    *slog.Logger
 	sender *mail.Sender
+	sagas  []skald.Registered
 }
 
 func (s service) part() part.Service {
@@ -72,6 +78,7 @@ func (s service) part() part.Service {
 			skald.Handle(contract.Issue, s.issue),
 			skald.HandlePrepared(contract.Send, s.deliver, s.record),
 		},
+		Sagas:  s.sagas,
 		Reason: contract.ReasonSwitched,
 		Routes: func(mux *http.ServeMux) {
 			mux.HandleFunc("GET /receipts/{file}", s.show)
