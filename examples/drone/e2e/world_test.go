@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/examples/drone/bus"
 	"github.com/skaldhq/skald/examples/drone/system"
@@ -32,13 +33,21 @@ type world struct {
 	broker *natsbroker.Broker
 	system *system.System
 	client *http.Client
+	wrap   func(b *natsbroker.Broker) broker.Broker // what the system gets for a broker
 }
 
 // begin starts a system with fresh data. When the test ends every delivery is brought to its end and everything is audited.
 func begin(t *testing.T, change ...func(c *system.Config)) *world {
 	t.Helper()
+	return beginOn(t, func(b *natsbroker.Broker) broker.Broker { return b }, change...)
+}
+
+// beginOn is begin with something in front of the system's broker.
+func beginOn(t *testing.T, wrap func(b *natsbroker.Broker) broker.Broker, change ...func(c *system.Config)) *world {
+	t.Helper()
+	t.Parallel()
 	dir := t.TempDir()
-	w := &world{t: t, dir: dir, config: system.Config{
+	w := &world{t: t, dir: dir, wrap: wrap, config: system.Config{
 		Data: filepath.Join(dir, "data"), TimeFactor: 500, Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelError})),
 	}}
 	for _, f := range change {
@@ -72,7 +81,7 @@ func (w *world) open() {
 	if err := errors.Join(bus.Declare(w.t.Context(), w.broker), bus.Subscribe(w.t.Context(), w.broker, "test")); err != nil {
 		w.t.Fatal(err)
 	}
-	w.config.Broker = w.broker
+	w.config.Broker = w.wrap(w.broker)
 	if w.system, err = system.Start(w.t.Context(), w.config); err != nil {
 		w.t.Fatal(err)
 	}
@@ -376,4 +385,3 @@ func (w *world) switchOn(operation, mode string, count int) {
 	w.t.Helper()
 	w.expect(http.StatusNoContent, http.MethodPut, "/api/switches/"+operation, map[string]any{"mode": mode, "count": count})
 }
-

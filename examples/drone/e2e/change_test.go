@@ -1,0 +1,145 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skaldhq/skald/examples/drone/service/drone"
+	"github.com/skaldhq/skald/examples/drone/service/parcel"
+	"github.com/skaldhq/skald/examples/drone/system"
+)
+
+// later lets the drone wait before it departs, so that there is time for something else.
+func later(q *wanted) { q.PickupTime = in(60 * time.Second) }
+
+func TestCancelBeforeTheDroneHasLeftTurnsTheDeliveryBack(t *testing.T) {
+	w := begin(t)
+	id := w.send(parcelOf(later))
+	w.until(id, "only Delivery can decide now", func(h history) bool { return h.step("delivery.start") == "done" })
+	w.expect(http.StatusAccepted, http.MethodDelete, "/api/deliveryrequests/"+id+"?reason=changed+my+mind", nil)
+	if h := w.ends(id, "compensated"); h.Reason != "DeliveryFail.Cancelled" || h.Cause != "delivery.ship" {
+		t.Errorf("it is turned back by %s with %s", h.Cause, h.Reason)
+	}
+	if s := w.status(id); s.Stage != "Cancelled" || !strings.Contains(s.Reason, "changed my mind") {
+		t.Errorf("status %+v", s)
+	}
+	w.expect(http.StatusNoContent, http.MethodDelete, "/api/deliveryrequests/"+id, nil)
+	if got := w.events(id, "DeliveryCancelled"); !slices.Equal(got, []string{"DeliveryCreated", "DeliveryCancelTaken", "DeliveryCancelled"}) {
+		t.Errorf("events %q", got)
+	}
+	w.eventually("the drone scheduler has noted the cancel", func() bool {
+		return get[struct{ Cancelled bool }](w, w.system.Service(drone.Name)+"/api/dronedeliveries/"+id).Cancelled
+	})
+	if a := w.request(http.MethodGet, w.system.Service(parcel.Name)+"/api/packages/"+id, nil); a.status != http.StatusNotFound {
+		t.Errorf("the package is still there: %s", a.body)
+	}
+}
+
+func TestCancelBeforeTheLegsHaveJoinedIsDecidedAmongTheTokens(t *testing.T) {
+	w := begin(t)
+	if err := w.system.StopService(t.Context(), "delivery"); err != nil {
+		t.Fatal(err)
+	}
+	id := w.send(parcelOf())
+	w.until(id, "both legs are done", func(h history) bool { return h.step("package.upsert") == "done" && h.step("drone.assign") == "done" })
+	w.expect(http.StatusAccepted, http.MethodDelete, "/api/deliveryrequests/"+id, nil)
+	if err := w.system.StartService(t.Context(), "delivery"); err != nil {
+		t.Fatal(err)
+	}
+	if h := w.ends(id, "compensated"); h.Reason != "skald.cancelled" || h.step("drone.assign") != "undone" || h.step("package.upsert") != "undone" {
+		t.Errorf("journal %+v", h)
+	}
+}
+
+func TestCancelComesTooLateOnceTheDroneHasLeft(t *testing.T) {
+	w := begin(t, func(c *system.Config) { c.TimeFactor = 80 })
+	id := w.send(parcelOf(func(q *wanted) { q.Pickup, q.Dropoff = zoo, hospital }))
+	w.reaches(id, "HeadedToDropoff")
+	w.until(id, "it has shipped", func(h history) bool { return h.step("delivery.ship") == "done" })
+	w.refused(http.StatusConflict, "DeliveryFail.Shipped", http.MethodDelete, "/api/deliveryrequests/"+id, nil)
+	w.refused(http.StatusConflict, "DeliveryFail.Shipped", http.MethodPatch, "/api/deliveryrequests/"+id, map[string]string{"pickupTime": in(time.Second)})
+	w.refused(http.StatusConflict, "DeliveryFail.Shipped", http.MethodDelete, w.system.Service("delivery")+"/api/deliveries/"+id, nil)
+	w.ends(id, "completed")
+	w.refused(http.StatusConflict, "DeliveryFail.Ended", http.MethodDelete, "/api/deliveryrequests/"+id, nil)
+	w.expect(http.StatusNotFound, http.MethodDelete, "/api/deliveryrequests/nobody", nil)
+}
+
+func TestRescheduledDeliveryIsPickedUpThen(t *testing.T) {
+	w := begin(t)
+	id := w.send(parcelOf(later))
+	w.until(id, "it has begun", func(h history) bool { return h.step("delivery.start") == "done" })
+	path := "/api/deliveryrequests/" + id
+	w.refused(http.StatusUnprocessableEntity, "DeliveryFail.DeadlineImpossible", http.MethodPatch, path, map[string]string{"deadline": in(time.Second)})
+	w.refused(http.StatusUnprocessableEntity, "DeliveryFail.PickupTime", http.MethodPatch, path, map[string]string{"pickupTime": in(time.Hour)})
+	if s := w.status(id); s.Stage != "Created" {
+		t.Errorf("what was refused changed the stage to %s", s.Stage)
+	}
+	to := time.Now().Add(80 * time.Second).UTC().Truncate(time.Microsecond)
+	a := w.expect(http.StatusOK, http.MethodPatch, path, map[string]string{"pickupTime": to.Format(time.RFC3339Nano)})
+	agreed := decode[struct {
+		Stage     string
+		PickupETA time.Time
+	}](t, a.body)
+	if agreed.Stage != "Rescheduled" || !agreed.PickupETA.Equal(to) {
+		t.Errorf("agreed is %s", a.body)
+	}
+	if s := w.status(id); s.Stage != "Rescheduled" || !s.PickupETA.Equal(to) {
+		t.Errorf("status %+v", s)
+	}
+	w.eventually("the others have noted the new time", func() bool {
+		d := get[struct{ PickupTime time.Time }](w, w.system.Service(drone.Name)+"/api/dronedeliveries/"+id)
+		p := get[struct {
+			Deliveries []struct{ PickupTime time.Time }
+		}](w, w.system.Service(parcel.Name)+"/api/packages/"+id)
+		return d.PickupTime.Equal(to) && len(p.Deliveries) == 1 && p.Deliveries[0].PickupTime.Equal(to)
+	})
+	w.expect(http.StatusOK, http.MethodPatch, path, map[string]string{"pickupTime": "", "deadline": in(time.Minute)})
+	w.ends(id, "completed")
+	for _, body := range []string{`{}`, `{"pickupTime":"tomorrow"}`, `{"pickup_time":""}`} {
+		if a := w.request(http.MethodPatch, path, body); a.status != http.StatusUnprocessableEntity && a.status != http.StatusBadRequest {
+			t.Errorf("%s is answered with %d", body, a.status)
+		}
+	}
+}
+
+// A command that comes before its delivery is kept for it.
+func TestCommandsMayOvertakeTheirDelivery(t *testing.T) {
+	w := begin(t)
+	if err := w.system.StopService(t.Context(), "package"); err != nil {
+		t.Fatal(err)
+	}
+	id := w.send(parcelOf(later))
+	w.expect(http.StatusOK, http.MethodPatch, "/api/deliveryrequests/"+id, map[string]string{"pickupTime": ""})
+	if err := w.system.StartService(t.Context(), "package"); err != nil {
+		t.Fatal(err)
+	}
+	w.ends(id, "completed")
+}
+
+func TestHundredDeliveriesShareTheFleet(t *testing.T) {
+	w := begin(t, func(c *system.Config) { c.TimeFactor = 5000 })
+	ids := make([]string, 100)
+	for i := range ids {
+		ids[i] = w.send(parcelOf(func(q *wanted) {
+			q.Owner = fmt.Sprintf("client-%d", i%7)
+			if i%3 == 1 {
+				q.Package.Size, q.Package.Weight = "Medium", 4
+			}
+		}))
+		if i%10 == 9 {
+			w.request(http.MethodDelete, "/api/deliveryrequests/"+ids[i], nil)
+		}
+	}
+	outcomes := map[string]int{}
+	for _, id := range ids {
+		outcomes[w.until(id, "an outcome", func(h history) bool { return h.Outcome != "" }).Outcome]++
+	}
+	if outcomes["completed"] < 20 {
+		t.Errorf("outcomes %v", outcomes)
+	}
+	t.Logf("outcomes %v", outcomes)
+}
