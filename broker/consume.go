@@ -41,6 +41,9 @@ type ConsumerConfig struct {
 	Parallel int
 	// Backoff is the delay after a failed attempt, by the number of attempts so far. Default: DefaultBackoff.
 	Backoff func(count int) time.Duration
+	// Unconfirmed completes deliveries without waiting until the broker has heard it, which is far quicker: those that are lost on the way are handed out again. It is for
+	// handlers to whom a message that comes again is cheap.
+	Unconfirmed bool
 	// Grace is how long handlers may go on when the consumer is stopped. Default: 10 s.
 	Grace time.Duration
 	// Log gets what went wrong with a delivery: the message comes again, so nobody else needs to know. Default: slog.Default().
@@ -148,6 +151,10 @@ func (c *consumer) work(ctx context.Context, d *Delivery) {
 	log := c.cfg.Log.With("message", d.Message.ID, "count", d.Count)
 	if err != nil {
 		log.Warn("message not handled", "error", err)
+	}
+	if err == nil && c.cfg.Unconfirmed && !stolen {
+		d.Completed()
+		return
 	}
 	if stolen {
 		log.Warn("lock lost while the message was handled; it comes again")

@@ -50,6 +50,9 @@ type Settlement interface {
 	// the broker loses the last moments before a crash.
 	Complete(ctx context.Context) error
 
+	// Completed is Complete without waiting until the broker has heard it: if it is lost, the message is handed out again.
+	Completed()
+
 	// Abandon gives the message back, to be handed out again no earlier than after the delay; if the broker is restarted meanwhile, it may take Subscription.Lock longer. The problem becomes the first, or the last, failure of a dead letter. If the
 	// message was handed out MaxDeliveries times, it is set aside with ReasonExhausted instead. In a session the messages behind it wait.
 	Abandon(ctx context.Context, delay time.Duration, p Problem) error

@@ -148,6 +148,10 @@ type Desk interface {
 	// After an error it is open what was written. Take again, with the same tokens: that is harmless.
 	Take(ctx context.Context, saga journal.SagaID, heard []Token, next func(Ledger) (Work, bool)) (Taken, error)
 
+	// Settle says that tokens which were written here were decided as they are, before they are heard. It returns at once and promises nothing: it saves telling them again, and
+	// hearing them.
+	Settle(tokens []Token)
+
 	// Untold returns tokens that were written before a time and are not known to be decided, oldest first.
 	Untold(ctx context.Context, before time.Time, limit int) ([]Token, error)
 

@@ -48,6 +48,11 @@ func (h *settlement) Complete(ctx context.Context) error {
 	return h.do(ctx, func(time.Time) { h.s.remove(h.i) })
 }
 
+// Completed implements broker.Settlement.
+func (h *settlement) Completed() {
+	_ = h.Complete(context.Background()) // if it is lost, the message is handed out again
+}
+
 // Abandon implements broker.Settlement.
 func (h *settlement) Abandon(ctx context.Context, delay time.Duration, p broker.Problem) error {
 	return h.do(ctx, func(now time.Time) {

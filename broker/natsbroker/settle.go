@@ -107,6 +107,19 @@ func (h *holder) Complete(ctx context.Context) error {
 	return h.say(ctx, ackDone)
 }
 
+// Completed implements broker.Settlement.
+func (h *holder) Completed() {
+	leave, err := h.enter(context.Background(), false)
+	if err != nil {
+		return
+	}
+	defer leave()
+	defer h.release()
+	if err := h.msg.Respond([]byte(ackDone)); err != nil {
+		h.b.log.Debug("a settlement was not sent; the message comes again", "message", h.m.ID, "error", err)
+	}
+}
+
 // Abandon implements broker.Settlement.
 func (h *holder) Abandon(ctx context.Context, delay time.Duration, p broker.Problem) error {
 	leave, err := h.enter(ctx, true)

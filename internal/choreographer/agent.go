@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -70,12 +71,19 @@ type Agent struct {
 	before map[*machine.Machine]plan.Set // the steps that these follow or read
 	turns  turns
 	wake   chan struct{} // something became due
+
+	starts *memory[journal.SagaID, participant.Token] // start tokens that were heard
+	won    *memory[string, struct{}]                  // ids of tokens that were told here and decided
 }
+
+// remembered is how many sagas an agent remembers something of.
+const remembered = 1 << 13
 
 // NewAgent makes an agent. The error lists everything that is wrong with the configuration.
 func NewAgent(c AgentConfig) (*Agent, error) {
 	c.defaults()
 	a := &Agent{AgentConfig: c, own: make(map[*machine.Machine]plan.Set), before: make(map[*machine.Machine]plan.Set), wake: make(chan struct{}, 1)}
+	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[string, struct{}](remembered)
 	var plans []*plan.Plan
 	for _, p := range c.Plans {
 		if stepsOf(p, c.Name) != 0 {
@@ -186,7 +194,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		cancel()
 	})
 	err := broker.Consume(ctx, a.Broker, broker.ConsumerConfig{
-		Topic: a.Topic, Subscription: a.subscription(), Parallel: a.Parallel, Backoff: backoff, Log: a.Logger,
+		Topic: a.Topic, Subscription: a.subscription(), Parallel: a.Parallel, Unconfirmed: true, Backoff: backoff, Log: a.Logger,
 	}, a.deliver)
 	cancel()
 	return errors.Join(err, <-acts)
@@ -213,8 +221,19 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 	if err := a.file(ctx, &t, d); err != nil {
 		return err
 	}
-	return a.Hear(ctx, t)
+	if _, mine := a.won.get(t.ID); mine {
+		return nil // its own, told a moment ago: what follows from it was done then
+	}
+	err = a.Hear(ctx, t)
+	if errors.Is(err, ErrUnknown) && d.Count >= startTries {
+		a.Logger.WarnContext(ctx, "token of a saga whose start is gone", "token", t.ID)
+		return nil // its tokens were deleted long after its end
+	}
+	return err
 }
+
+// startTries is how often a token is handed out whose saga's start is not to be found: reads of a cluster may lag behind for seconds.
+const startTries = 9
 
 // unregisteredTries is how often a token of an unknown version is handed out, in case another process of the service knows it.
 const unregisteredTries = 5
@@ -237,7 +256,43 @@ func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
 	if m == nil || !a.concerns(m, &t) {
 		return nil
 	}
-	return a.work(ctx, t.Saga, []participant.Token{t})
+	hear := []participant.Token{t}
+	i, ok := m.Plan.Index(t.Step)
+	switch {
+	case t.Step == participant.StepStart && a.first(m) == 0:
+		// It is needed when a step's turn comes, and lies on the broker for as long as the saga does. Writing it down now would cost a commit.
+		a.starts.put(t.Saga, t)
+		return nil
+	case ok && t.Kind == participant.TokenDone && a.before[m].Has(i):
+		start, err := a.start(ctx, t.Saga)
+		if err != nil {
+			return err
+		}
+		hear = []participant.Token{start, t}
+	}
+	return a.work(ctx, t.Saga, hear)
+}
+
+// first is the set of the participant's steps that follow nothing.
+func (a *Agent) first(m *machine.Machine) (first plan.Set) {
+	for i := range a.own[m].All {
+		if m.Plan.Preds[i] == 0 {
+			first |= plan.One(i)
+		}
+	}
+	return first
+}
+
+// start is a saga's start token.
+func (a *Agent) start(ctx context.Context, saga journal.SagaID) (participant.Token, error) {
+	if t, ok := a.starts.get(saga); ok {
+		return t, nil
+	}
+	t, err := findStart(ctx, a.Broker, a.Topic, saga)
+	if err == nil {
+		a.starts.put(saga, t)
+	}
+	return t, err
 }
 
 // concerns says whether the participant's moves depend on a token: its own, what its steps wait for on the way forward, and what they wait for on the
@@ -295,47 +350,93 @@ func (a *Agent) workOn(ctx context.Context, saga journal.SagaID, hear []particip
 		return err
 	}
 	defer leave()
-	var from participant.Token
-	find := func(l participant.Ledger) (participant.Work, bool) {
-		if len(l.Heard) > 0 {
-			from = l.Heard[0]
-		}
-		return next(l)
-	}
 	for {
-		taken, err := a.Desk.Take(ctx, saga, hear, find)
+		var known participant.Ledger
+		taken, err := a.Desk.Take(ctx, saga, hear, func(l participant.Ledger) (participant.Work, bool) {
+			known = l
+			return next(l)
+		})
 		if err != nil {
 			return err
 		}
 		if !taken.Worked {
-			return nil
+			if hear = a.tellAgain(ctx, &known); len(hear) == 0 {
+				return nil
+			}
+			continue
 		}
 		took()
 		if taken.Wait != nil {
 			a.rouse()
-			a.report(ctx, taken.Wait, &from)
-			if taken.Wait.Aside {
-				if err := a.announce(ctx, taken.Wait, &from); err != nil {
-					a.Logger.WarnContext(ctx, "dead letter not written yet; trying again", "saga", saga, "step", taken.Wait.Step, "error", err)
-				}
-			}
+			a.reportAll(ctx, taken.Wait, &known.Heard[0])
 		}
-		hear = a.tellAll(ctx, taken.Tell)
+		decided, won := a.tellAll(ctx, taken.Tell)
+		after(&known, &taken.Entry, decided)
+		if _, more := next(known); !more && len(won) == len(decided) {
+			a.Desk.Settle(won)
+			return nil
+		}
+		hear = decided
 	}
 }
 
-// tellAll publishes tokens and returns those that others decided. What cannot be told now is in the desk, and the relay tells it.
-func (a *Agent) tellAll(ctx context.Context, tokens []participant.Token) (lost []participant.Token) {
-	for i := range tokens {
-		decided, err := a.tell(ctx, &tokens[i])
-		switch {
-		case err != nil:
-			a.Logger.WarnContext(ctx, "token not told yet; the relay goes on", "token", tokens[i].ID, "error", err)
-		case decided.ID != tokens[i].ID:
-			lost = append(lost, decided)
+// reportAll tells of an attempt without a result, and of what is set aside.
+func (a *Agent) reportAll(ctx context.Context, w *participant.Waiting, from *participant.Token) {
+	a.report(ctx, w, from)
+	if !w.Aside {
+		return
+	}
+	if err := a.announce(ctx, w, from); err != nil {
+		a.Logger.WarnContext(ctx, "dead letter not written yet; trying again", "saga", w.Saga, "step", w.Step, "error", err)
+	}
+}
+
+// after brings a ledger up to what was written since it was read, and to what was decided since.
+func after(l *participant.Ledger, e *participant.Entry, decided []participant.Token) {
+	gone := func(w participant.Waiting) bool {
+		told := func(t participant.Token) bool { return t.Step == w.Step }
+		return w.Step == e.Forget || e.Wait != nil && w.Step == e.Wait.Step || slices.ContainsFunc(e.Tell, told)
+	}
+	l.Waiting = slices.DeleteFunc(l.Waiting, gone)
+	if e.Wait != nil {
+		l.Waiting = append(l.Waiting, *e.Wait)
+	}
+	l.Heard = append(l.Heard, decided...)
+	for i := range e.Tell {
+		same := func(t participant.Token) bool { return t.Step == e.Tell[i].Step && t.Direction() == e.Tell[i].Direction() }
+		if !slices.ContainsFunc(decided, same) { // it could not be told yet
+			l.Told = append(l.Told, e.Tell[i])
 		}
 	}
-	return lost
+}
+
+// tellAgain tells what is written and not known to be decided, if something waits for it: another process, or this one before a crash, may have told it. Whatever nobody waits for is
+// left to the relay.
+func (a *Agent) tellAgain(ctx context.Context, l *participant.Ledger) (decided []participant.Token) {
+	if len(l.Told) == 0 {
+		return nil
+	}
+	if _, waits := a.next(participant.Ledger{Heard: slices.Concat(l.Heard, l.Told), Waiting: l.Waiting}); !waits {
+		return nil
+	}
+	decided, _ = a.tellAll(ctx, l.Told)
+	return decided
+}
+
+// tellAll publishes tokens and returns what was decided, and which of that are the tokens themselves. What cannot be told now is in the desk, and the relay tells it.
+func (a *Agent) tellAll(ctx context.Context, tokens []participant.Token) (decided, won []participant.Token) {
+	for i := range tokens {
+		d, err := a.tell(ctx, &tokens[i])
+		if err != nil {
+			a.Logger.WarnContext(ctx, "token not told yet; the relay goes on", "token", tokens[i].ID, "error", err)
+			continue
+		}
+		if decided = append(decided, d); d.ID == tokens[i].ID {
+			a.won.put(d.ID, struct{}{})
+			won = append(won, d)
+		}
+	}
+	return decided, won
 }
 
 // next finds the saga's next piece of work in its ledger.

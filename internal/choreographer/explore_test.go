@@ -299,6 +299,7 @@ func (s *stage) deliver(ctx context.Context, w *world, r, k int, t participant.T
 		return
 	}
 	s.muted = true
+	s.agents[r].Forget()
 	hear := func() error { return s.agents[r].Hear(ctx, t) }
 	s.in(w, r, hear, func(v *world) { s.twice(v, r, hear); settle(v) })
 	if w.lost > 0 { // of a broken program only; for a sound one it is the same as the delivery coming later, and twice

@@ -42,5 +42,11 @@ func (i *Initiator) Forget() {
 	clear(i.recent.all)
 }
 
+// Forget forgets what the agent remembers, as a crash does.
+func (a *Agent) Forget() {
+	a.starts.clear()
+	a.won.clear()
+}
+
 // Join is what a list of tokens says.
 func Join(m *machine.Machine, all []participant.Token) machine.Tokens { return join(m, all).tokens }

@@ -167,7 +167,7 @@ func (i *Initiator) Run(ctx context.Context) error {
 	defer cancel()
 	loops.Go(func() { i.lookAgain(ctx) })
 	return broker.Consume(ctx, i.Broker, broker.ConsumerConfig{
-		Topic: i.Topic, Subscription: i.subscription(), Parallel: i.Parallel, Backoff: backoff, Log: i.Logger,
+		Topic: i.Topic, Subscription: i.subscription(), Parallel: i.Parallel, Unconfirmed: true, Backoff: backoff, Log: i.Logger,
 	}, i.deliver)
 }
 

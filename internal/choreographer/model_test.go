@@ -205,6 +205,9 @@ func (s *service) Untold(context.Context, time.Time, int) (all []participant.Tok
 	return all, nil
 }
 
+// Settle implements participant.Desk. It promises nothing, and this one does nothing.
+func (s *service) Settle([]participant.Token) {}
+
 // Due implements participant.Desk.
 func (s *service) Due(context.Context, int) ([]participant.Waiting, error) {
 	s.mu.Lock()

@@ -165,7 +165,7 @@ func (x *Tracker) Run(ctx context.Context) error {
 		return broker.Consume(ctx, x.Broker, broker.ConsumerConfig{Topic: x.Notes, Subscription: name, Backoff: backoff, Log: x.Logger}, x.deliverNote)
 	})
 	loop(func(ctx context.Context) error {
-		return broker.Consume(ctx, x.Broker, broker.ConsumerConfig{Topic: x.Topic, Subscription: name, Parallel: x.Parallel, Backoff: backoff, Log: x.Logger}, x.deliver)
+		return broker.Consume(ctx, x.Broker, broker.ConsumerConfig{Topic: x.Topic, Subscription: name, Parallel: x.Parallel, Unconfirmed: true, Backoff: backoff, Log: x.Logger}, x.deliver)
 	})
 	loops.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {

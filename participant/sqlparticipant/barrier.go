@@ -69,7 +69,7 @@ func (b *barrier) answer(ctx context.Context) (participant.Answer, error) {
 // claim inserts the saga's and step's row. If there is one it returns it, locked; it waits for a transaction that works on it.
 func (b *barrier) claim(ctx context.Context, s status) (*row, error) {
 	now := b.now.UnixMicro()
-	res, err := b.tx.ExecContext(ctx, b.p.sql.claim, string(b.call.Saga), b.call.Step, b.op.Action, s, b.call.Input, now, now)
+	res, err := b.p.exec(ctx, b.tx, b.p.sql.claim, string(b.call.Saga), b.call.Step, b.op.Action, s, b.call.Input, now, now)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (b *barrier) repeat(r *row) participant.Answer {
 func (b *barrier) act(ctx context.Context) (participant.Answer, error) {
 	stores := b.op.Kind != participant.Retriable // a retriable step's refusal is not for good
 	if stores {
-		if _, err := b.tx.ExecContext(ctx, `SAVEPOINT skald_action`); err != nil {
+		if _, err := b.p.exec(ctx, b.tx, savepointAction); err != nil {
 			return participant.Answer{}, err
 		}
 	}
@@ -125,7 +125,7 @@ func (b *barrier) act(ctx context.Context) (participant.Answer, error) {
 
 // decline undoes what the handler changed and stores its refusal.
 func (b *barrier) decline(ctx context.Context, r participant.Refusal) (participant.Answer, error) {
-	if _, err := b.tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT skald_action`); err != nil {
+	if _, err := b.p.exec(ctx, b.tx, rollbackAction); err != nil {
 		return participant.Answer{}, err
 	}
 	b.emitted = false
@@ -146,7 +146,7 @@ func (b *barrier) settle(ctx context.Context, s status, result []byte, r partici
 // change updates the row. It has to be there: a database that rolled the transaction back by itself (SQLite does, on some errors that a handler may have
 // swallowed) must not be taken for success.
 func (b *barrier) change(ctx context.Context, statement string, args ...any) error {
-	res, err := b.tx.ExecContext(ctx, statement, args...)
+	res, err := b.p.exec(ctx, b.tx, statement, args...)
 	if err != nil {
 		return fmt.Errorf("barrier: %w", err)
 	}

@@ -2,6 +2,7 @@ package sqlparticipant
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -73,49 +74,36 @@ func (t *taking) end() {
 }
 
 // once takes in one transaction.
-func (t *taking) once(ctx context.Context) (participant.Taken, error) {
-	p := t.p
-	release, err := p.alone(ctx)
-	if err != nil {
-		return participant.Taken{}, err
-	}
-	defer release()
-	tx, err := p.db.BeginTx(ctx, p.writes())
-	if err != nil {
-		return participant.Taken{}, fmt.Errorf("beginning a transaction: %w", err)
-	}
-	defer rollback(tx)
-	l := ledger{p: p, tx: tx, now: p.now()}
-	wrote, err := l.hear(ctx, t.saga, t.heard)
-	if err != nil {
-		return participant.Taken{}, err
-	}
-	known, err := l.read(ctx, t.saga)
-	if err != nil {
-		return participant.Taken{}, err
-	}
-	work, ok := t.next(known)
-	var taken participant.Taken
-	var emitted bool
-	switch {
-	case ok:
-		if taken, emitted, err = t.work(ctx, &l, work); err != nil {
-			return taken, err
+func (t *taking) once(ctx context.Context) (taken participant.Taken, err error) {
+	emitted := false
+	err = t.p.transact(ctx, func(tx *sql.Tx) (changed bool, err error) {
+		l := ledger{p: t.p, tx: tx, now: t.p.now()}
+		wrote, err := l.hear(ctx, t.saga, t.heard)
+		if err != nil {
+			return false, err
 		}
-	case !wrote:
-		return participant.Taken{}, nil
-	}
-	if err := tx.Commit(); err != nil {
-		return participant.Taken{}, fmt.Errorf("committing: %w", err)
+		known, err := l.read(ctx, t.saga)
+		if err != nil {
+			return false, err
+		}
+		work, ok := t.next(known)
+		if !ok {
+			return wrote, nil
+		}
+		taken, emitted, err = t.work(ctx, &l, &known, work)
+		return true, err
+	})
+	if err != nil {
+		return participant.Taken{}, err
 	}
 	if emitted {
-		p.wake()
+		t.p.wake()
 	}
 	return taken, nil
 }
 
 // work carries a piece of work out and writes what comes of it.
-func (t *taking) work(ctx context.Context, l *ledger, w participant.Work) (taken participant.Taken, emitted bool, err error) {
+func (t *taking) work(ctx context.Context, l *ledger, known *participant.Ledger, w participant.Work) (taken participant.Taken, emitted bool, err error) {
 	var answer participant.Answer
 	if w.Call.Operation != "" {
 		if answer, emitted, err = t.answer(ctx, l, w); err != nil {
@@ -123,7 +111,7 @@ func (t *taking) work(ctx context.Context, l *ledger, w participant.Work) (taken
 		}
 	}
 	taken = participant.Taken{Worked: true, Step: w.Call.Step, Entry: w.Then(answer)}
-	return taken, emitted, l.write(ctx, t.saga, &taken.Entry)
+	return taken, emitted, l.write(ctx, t.saga, known, &taken.Entry)
 }
 
 // answer makes the call in the transaction. It returns needsOutside if that cannot be.
@@ -146,7 +134,7 @@ func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (par
 	if t.ready == nil {
 		t.prepared(ctx, c)
 	}
-	if _, err := l.tx.ExecContext(ctx, `SAVEPOINT skald_call`); err != nil {
+	if _, err := l.p.exec(ctx, l.tx, savepointCall); err != nil {
 		return participant.Answer{}, false, err
 	}
 	b := barrier{p: t.p, tx: l.tx, op: op, call: c, now: l.now}
@@ -161,7 +149,7 @@ func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (par
 	case err == nil:
 		return answer, b.emitted, nil
 	case errors.As(err, &un):
-		_, err := l.tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT skald_call`)
+		_, err := l.p.exec(ctx, l.tx, rollbackCall)
 		return un.answer, false, err
 	case passing(err):
 		return answer, false, err

@@ -47,6 +47,7 @@ type statements struct {
 	waiting     string
 	waited      string // forget a step's waiting call
 	due         string
+	heard       string // a token that was told was decided as it is
 	pruneTokens string
 	lead        string // be the only relay for as long as the transaction; empty where it is not needed
 }
@@ -80,6 +81,7 @@ func (d Dialect) statements() statements {
 		tell: `INSERT INTO skald_token (owner, saga, step, direction, heard, kind, payload, meta, updated_us) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)
 			ON CONFLICT (owner, saga, step, direction) DO NOTHING`,
 		tokens: `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND saga = ? ORDER BY seq`,
+		heard:  `UPDATE skald_token SET heard = 1 WHERE owner = ? AND saga = ? AND step = ? AND direction = ? AND kind = ? AND heard = 0`,
 		untold: `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND heard = 0 AND updated_us < ? ORDER BY updated_us, seq LIMIT ?`,
 		wait: `INSERT INTO skald_waiting (owner, saga, step, phase, attempt, since_us, due_us, reason, detail, input, refused, aside, round, first_reason, first_detail)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -95,7 +97,7 @@ func (d Dialect) statements() statements {
 	}
 	if d == PostgreSQL {
 		for _, text := range []*string{&s.claim, &s.find, &s.known, &s.settle, &s.undone, &s.emit, &s.unsent, &s.sent, &s.backlog, &s.prune, &s.lead,
-			&s.turn, &s.hear, &s.tell, &s.tokens, &s.untold, &s.wait, &s.waiting, &s.waited, &s.due, &s.pruneTokens} {
+			&s.turn, &s.hear, &s.tell, &s.tokens, &s.untold, &s.wait, &s.waiting, &s.waited, &s.due, &s.heard, &s.pruneTokens} {
 			*text = numbered(*text)
 		}
 	}

@@ -133,19 +133,14 @@ type notKept struct{ answer participant.Answer }
 func (notKept) Error() string { return "the answer is not stored" }
 
 // write makes a call in one transaction with the barrier.
-func (p *Participant) write(ctx context.Context, op *operation, c participant.Call) (participant.Answer, error) {
-	release, err := p.alone(ctx)
-	if err != nil {
-		return participant.Answer{}, err
-	}
-	defer release()
-	tx, err := p.db.BeginTx(ctx, p.writes())
-	if err != nil {
-		return participant.Answer{}, fmt.Errorf("beginning a transaction: %w", err)
-	}
-	defer rollback(tx)
-	b := barrier{p: p, tx: tx, op: op, call: c, now: p.now()}
-	answer, err := b.answer(ctx)
+func (p *Participant) write(ctx context.Context, op *operation, c participant.Call) (answer participant.Answer, err error) {
+	emitted := false
+	err = p.transact(ctx, func(tx *sql.Tx) (bool, error) {
+		b := barrier{p: p, tx: tx, op: op, call: c, now: p.now()}
+		answer, err = b.answer(ctx)
+		emitted = b.emitted
+		return true, err
+	})
 	var un notKept
 	if errors.As(err, &un) {
 		return un.answer, nil
@@ -153,10 +148,7 @@ func (p *Participant) write(ctx context.Context, op *operation, c participant.Ca
 	if err != nil {
 		return participant.Answer{}, err
 	}
-	if err := tx.Commit(); err != nil {
-		return participant.Answer{}, fmt.Errorf("committing: %w", err)
-	}
-	if b.emitted {
+	if emitted {
 		p.wake()
 	}
 	return answer, nil

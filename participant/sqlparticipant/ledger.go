@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/skaldhq/skald/journal"
@@ -39,7 +40,7 @@ type meta struct {
 // hear writes tokens that were heard and says whether any of them was new. Others that take for the saga wait from then on.
 func (l *ledger) hear(ctx context.Context, saga journal.SagaID, heard []participant.Token) (wrote bool, err error) {
 	if turn := l.p.sql.turn; turn != "" {
-		if _, err := l.tx.ExecContext(ctx, turn, l.p.name, string(saga)); err != nil {
+		if _, err := l.p.exec(ctx, l.tx, turn, l.p.name, string(saga)); err != nil {
 			return false, fmt.Errorf("waiting for the saga's turn: %w", err)
 		}
 	}
@@ -64,7 +65,7 @@ func (l *ledger) token(ctx context.Context, statement string, saga journal.SagaI
 	if err != nil {
 		return 0, err
 	}
-	res, err := l.tx.ExecContext(ctx, statement, l.p.name, string(saga), t.Step, string(t.Direction()), string(t.Kind), t.Payload, string(said), l.now.UnixMicro())
+	res, err := l.p.exec(ctx, l.tx, statement, l.p.name, string(saga), t.Step, string(t.Direction()), string(t.Kind), t.Payload, string(said), l.now.UnixMicro())
 	if err != nil {
 		return 0, err
 	}
@@ -73,7 +74,7 @@ func (l *ledger) token(ctx context.Context, statement string, saga journal.SagaI
 
 // read reads all that is known of a saga.
 func (l *ledger) read(ctx context.Context, saga journal.SagaID) (known participant.Ledger, err error) {
-	err = tokens(ctx, l.tx, func(t participant.Token, heard bool) {
+	err = tokens(ctx, l.query, func(t participant.Token, heard bool) {
 		if heard {
 			known.Heard = append(known.Heard, t)
 		} else {
@@ -83,16 +84,20 @@ func (l *ledger) read(ctx context.Context, saga journal.SagaID) (known participa
 	if err != nil {
 		return known, err
 	}
-	known.Waiting, err = waiting(ctx, l.tx, l.p.sql.waiting, l.p.name, string(saga))
+	known.Waiting, err = waiting(ctx, l.query, l.p.sql.waiting, l.p.name, string(saga))
 	return known, err
 }
 
-// write writes what came of a piece of work.
-func (l *ledger) write(ctx context.Context, saga journal.SagaID, e *participant.Entry) error {
+// write writes what came of a piece of work that was found in what is known.
+func (l *ledger) write(ctx context.Context, saga journal.SagaID, known *participant.Ledger, e *participant.Entry) error {
 	for i := range e.Tell {
 		t := &e.Tell[i]
 		if _, err := l.token(ctx, l.p.sql.tell, saga, t); err != nil {
 			return fmt.Errorf("token %s: %w", t.ID, err)
+		}
+		waits := func(w participant.Waiting) bool { return w.Step == t.Step }
+		if !slices.ContainsFunc(known.Waiting, waits) {
+			continue
 		}
 		if err := l.forget(ctx, saga, t.Step); err != nil {
 			return err
@@ -104,7 +109,7 @@ func (l *ledger) write(ctx context.Context, saga journal.SagaID, e *participant.
 		}
 	}
 	if w := e.Wait; w != nil {
-		_, err := l.tx.ExecContext(ctx, l.p.sql.wait, l.p.name, string(saga), w.Step, string(w.Phase), int64(w.Attempt), w.Since.UnixMicro(),
+		_, err := l.p.exec(ctx, l.tx, l.p.sql.wait, l.p.name, string(saga), w.Step, string(w.Phase), int64(w.Attempt), w.Since.UnixMicro(),
 			w.At.UnixMicro(), w.Reason, trim(w.Detail), w.Input, flag(w.Refused), flag(w.Aside), int64(w.Round), w.FirstReason, trim(w.FirstDetail))
 		if err != nil {
 			return fmt.Errorf("planning the next attempt of step %s: %w", w.Step, err)
@@ -122,19 +127,21 @@ func flag(set bool) int {
 
 // forget forgets a step's waiting call.
 func (l *ledger) forget(ctx context.Context, saga journal.SagaID, step string) error {
-	if _, err := l.tx.ExecContext(ctx, l.p.sql.waited, l.p.name, string(saga), step); err != nil {
+	if _, err := l.p.exec(ctx, l.tx, l.p.sql.waited, l.p.name, string(saga), step); err != nil {
 		return fmt.Errorf("forgetting what step %s waited for: %w", step, err)
 	}
 	return nil
 }
 
-// querier is a database or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+// querier runs a statement of this package, on the database or in a transaction.
+type querier func(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
+
+func (l *ledger) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
+	return l.p.query(ctx, l.tx, statement, args...)
 }
 
-func tokens(ctx context.Context, q querier, yield func(t participant.Token, heard bool), statement string, args ...any) (err error) {
-	rows, err := q.QueryContext(ctx, statement, args...)
+func tokens(ctx context.Context, query querier, yield func(t participant.Token, heard bool), statement string, args ...any) (err error) {
+	rows, err := query(ctx, statement, args...)
 	if err != nil {
 		return fmt.Errorf("reading tokens: %w", err)
 	}
@@ -158,8 +165,8 @@ func tokens(ctx context.Context, q querier, yield func(t participant.Token, hear
 	return rows.Err()
 }
 
-func waiting(ctx context.Context, q querier, statement string, args ...any) (all []participant.Waiting, err error) {
-	rows, err := q.QueryContext(ctx, statement, args...)
+func waiting(ctx context.Context, query querier, statement string, args ...any) (all []participant.Waiting, err error) {
+	rows, err := query(ctx, statement, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading waiting calls: %w", err)
 	}
@@ -179,9 +186,17 @@ func waiting(ctx context.Context, q querier, statement string, args ...any) (all
 	return all, rows.Err()
 }
 
-// Untold implements participant.Desk.
+// Untold implements participant.Desk. What was settled is written first.
 func (p *Participant) Untold(ctx context.Context, before time.Time, limit int) (all []participant.Token, err error) {
-	err = tokens(ctx, p.db, func(t participant.Token, _ bool) { all = append(all, t) }, p.sql.untold, p.name, before.UnixMicro(), limit)
+	p.settling.Lock()
+	behind := len(p.settled) > 0
+	p.settling.Unlock()
+	if behind {
+		if err := p.transact(ctx, func(*sql.Tx) (bool, error) { return true, nil }); err != nil {
+			return nil, fmt.Errorf("sqlparticipant: %w", err)
+		}
+	}
+	err = tokens(ctx, p.db.QueryContext, func(t participant.Token, _ bool) { all = append(all, t) }, p.sql.untold, p.name, before.UnixMicro(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("sqlparticipant: %w", err)
 	}
@@ -190,7 +205,7 @@ func (p *Participant) Untold(ctx context.Context, before time.Time, limit int) (
 
 // Due implements participant.Desk.
 func (p *Participant) Due(ctx context.Context, limit int) ([]participant.Waiting, error) {
-	all, err := waiting(ctx, p.db, p.sql.due, p.name, limit)
+	all, err := waiting(ctx, p.db.QueryContext, p.sql.due, p.name, limit)
 	if err != nil {
 		return nil, fmt.Errorf("sqlparticipant: %w", err)
 	}

@@ -53,7 +53,7 @@ func (b *barrier) emit(ctx context.Context, eventType, suffix string, data []byt
 	if suffix != "" {
 		id += "/" + suffix
 	}
-	_, err := b.tx.ExecContext(ctx, b.p.sql.emit, id, b.p.name, eventType, string(b.call.Saga), b.call.Step, b.now.UnixMicro(), data, b.call.Trace)
+	_, err := b.p.exec(ctx, b.tx, b.p.sql.emit, id, b.p.name, eventType, string(b.call.Saga), b.call.Step, b.now.UnixMicro(), data, b.call.Trace)
 	if err != nil {
 		return fmt.Errorf("outbox: event %s: %w", id, err)
 	}

@@ -18,6 +18,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skaldhq/skald/participant"
@@ -88,6 +90,12 @@ type Participant struct {
 	operations map[string]*operation
 	writer     chan struct{} // held by the one writer that SQLite can have; nil for PostgreSQL
 	committed  chan struct{} // wakes the relay
+	queue      queue         // work that waits for the writer
+	commits    atomic.Int64
+	prepared   map[string]*sql.Stmt
+
+	settling sync.Mutex
+	settled  []participant.Token // told and decided as they are, to be written with the next commit
 }
 
 // operation is one durable name with its handler.
@@ -117,6 +125,9 @@ func New(cfg Config, handlers ...participant.Handler) (*Participant, error) {
 	if err := p.setUp(ctx, cfg.KeepSchema); err != nil {
 		return nil, fmt.Errorf("sqlparticipant: %s: %w", cfg.Name, err)
 	}
+	if err := p.prepareAll(ctx); err != nil {
+		return nil, fmt.Errorf("sqlparticipant: %s: %w", cfg.Name, err)
+	}
 	return p, nil
 }
 
@@ -129,6 +140,9 @@ func (p *Participant) Operations() []participant.Operation {
 	slices.SortFunc(all, func(a, b participant.Operation) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
+
+// Commits is how many transactions with calls and tokens this process has committed, for measurements. Many of them may share one.
+func (p *Participant) Commits() int64 { return p.commits.Load() }
 
 // Level is participant.L2: the barrier is in the participant's own transaction.
 func (p *Participant) Level() participant.Level { return participant.L2 }

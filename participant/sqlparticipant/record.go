@@ -45,7 +45,7 @@ func (p *Participant) Record(ctx context.Context, saga journal.SagaID, step stri
 func (p *Participant) Write(ctx context.Context, change func(tx participant.Tx) error) error {
 	wait := tryAfter
 	for try := 1; ; try++ {
-		err := p.writeOnce(ctx, change)
+		err := p.transact(ctx, func(tx *sql.Tx) (bool, error) { return true, change(guarded{tx}) })
 		if err == nil || !passing(err) || try == tries || ctx.Err() != nil {
 			return err
 		}
@@ -54,22 +54,3 @@ func (p *Participant) Write(ctx context.Context, change func(tx participant.Tx) 
 	}
 }
 
-func (p *Participant) writeOnce(ctx context.Context, change func(tx participant.Tx) error) error {
-	release, err := p.alone(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	tx, err := p.db.BeginTx(ctx, p.writes())
-	if err != nil {
-		return fmt.Errorf("sqlparticipant: beginning a transaction: %w", err)
-	}
-	defer rollback(tx)
-	if err := change(guarded{tx}); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("sqlparticipant: committing: %w", err)
-	}
-	return nil
-}

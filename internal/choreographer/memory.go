@@ -1,0 +1,38 @@
+package choreographer
+
+import "sync"
+
+// memory remembers what came last, for speed only: whatever it forgets is read, or done, again. It keeps at least the last so many entries, and at most twice as many.
+type memory[K comparable, V any] struct {
+	mu         sync.Mutex
+	most       int
+	young, old map[K]V
+}
+
+func newMemory[K comparable, V any](most int) *memory[K, V] {
+	return &memory[K, V]{most: most, young: make(map[K]V)}
+}
+
+func (x *memory[K, V]) put(k K, v V) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.young) >= x.most {
+		x.young, x.old = make(map[K]V), x.young
+	}
+	x.young[k] = v
+}
+
+func (x *memory[K, V]) get(k K) (v V, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if v, ok = x.young[k]; !ok {
+		v, ok = x.old[k]
+	}
+	return v, ok
+}
+
+func (x *memory[K, V]) clear() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.young, x.old = make(map[K]V), nil
+}

@@ -1,0 +1,252 @@
+package sqlparticipant
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/skaldhq/skald/participant"
+)
+
+// work is what somebody does in a transaction. It returns whether there is something to commit; after an error there is not. It may be called again, in another transaction, when
+// this one came to nothing.
+type work func(tx *sql.Tx) (changed bool, err error)
+
+// transact does work in a transaction and returns when it is durable. Where the database has one writer, work that waits for it shares one transaction: each in a savepoint of its
+// own, so that what one of them does or fails to do does not touch the others, and one sync of the disk for all.
+func (p *Participant) transact(ctx context.Context, do work) error {
+	if p.writer == nil {
+		return p.single(ctx, do)
+	}
+	j := &shared{ctx: ctx, do: do, done: make(chan struct{})}
+	p.queue.add(j)
+	for {
+		select {
+		case <-j.done:
+			return j.err
+		case p.writer <- struct{}{}:
+			p.lead()
+			<-p.writer
+		case <-ctx.Done():
+			if j.taken.CompareAndSwap(false, true) {
+				return fmt.Errorf("waiting for the database's one writer: %w", context.Cause(ctx))
+			}
+			<-j.done // somebody is at it
+			return j.err
+		}
+	}
+}
+
+// shared is work that waits for the one writer.
+type shared struct {
+	ctx   context.Context //nolint:containedctx // it is the waiting caller's
+	do    work
+	taken atomic.Bool // by a leader, or back by its caller
+	err   error
+	done  chan struct{}
+}
+
+func (j *shared) finish(err error) {
+	j.err = err
+	close(j.done)
+}
+
+// queue is the work that waits, in the order of coming.
+type queue struct {
+	mu   sync.Mutex
+	jobs []*shared
+}
+
+func (q *queue) add(j *shared) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.jobs = append(q.jobs, j)
+}
+
+// groupMost bounds what shares a transaction: all of it waits for the slowest.
+const groupMost = 64
+
+// take takes out what is next.
+func (q *queue) take() (batch []*shared) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.jobs) > 0 && len(batch) < groupMost {
+		if j := q.jobs[0]; j.taken.CompareAndSwap(false, true) {
+			batch = append(batch, j)
+		}
+		q.jobs[0] = nil
+		q.jobs = q.jobs[1:]
+	}
+	return batch
+}
+
+// lead does what waits. The caller is the one writer.
+func (p *Participant) lead() {
+	batch := p.queue.take()
+	if len(batch) > 1 && p.together(batch) {
+		return
+	}
+	for _, j := range batch { // alone, or because one of them took the transaction down with it
+		j.finish(p.single(j.ctx, j.do))
+	}
+}
+
+// together does work in one transaction. It is false if that was rolled back as a whole before its commit: then nothing was done.
+func (p *Participant) together(batch []*shared) bool {
+	ctx := context.Background() // no caller's time is the time of all
+	tx, err := p.db.BeginTx(ctx, p.writes())
+	if err != nil {
+		return false
+	}
+	defer rollback(tx)
+	errs := make([]error, len(batch))
+	any := false
+	for i, j := range batch {
+		changed, err := p.inSavepoint(ctx, tx, j)
+		if errors.Is(err, errBroken) {
+			return false
+		}
+		any, errs[i] = any || changed, err
+	}
+	settled, err := p.settle(ctx, tx)
+	if err != nil {
+		return false
+	}
+	if any {
+		if err = p.commit(tx); err != nil {
+			for i := range errs {
+				errs[i] = err
+			}
+		} else {
+			settled()
+		}
+	}
+	for i, j := range batch {
+		j.finish(errs[i])
+	}
+	return true
+}
+
+// errBroken says that a savepoint could not be ended: the database rolled the whole transaction back, as SQLite does on some errors.
+var errBroken = errors.New("the transaction was rolled back")
+
+func (p *Participant) inSavepoint(ctx context.Context, tx *sql.Tx, j *shared) (bool, error) {
+	if err := j.ctx.Err(); err != nil {
+		return false, fmt.Errorf("waiting for the database's one writer: %w", context.Cause(j.ctx))
+	}
+	if _, err := p.exec(ctx, tx, savepointShared); err != nil {
+		return false, errBroken
+	}
+	changed, err := j.do(tx)
+	if err != nil || !changed {
+		if _, err := p.exec(ctx, tx, rollbackShared); err != nil {
+			return false, errBroken
+		}
+	}
+	if _, err := p.exec(ctx, tx, releaseShared); err != nil {
+		return false, errBroken
+	}
+	return changed && err == nil, err
+}
+
+// single does work in a transaction of its own.
+func (p *Participant) single(ctx context.Context, do work) error {
+	tx, err := p.db.BeginTx(ctx, p.writes())
+	if err != nil {
+		return fmt.Errorf("beginning a transaction: %w", err)
+	}
+	defer rollback(tx)
+	changed, err := do(tx)
+	if err != nil || !changed {
+		return err
+	}
+	settled, err := p.settle(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if err := p.commit(tx); err != nil {
+		return err
+	}
+	settled()
+	return nil
+}
+
+func (p *Participant) commit(tx *sql.Tx) error {
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("committing: %w", err)
+	}
+	p.commits.Add(1)
+	return nil
+}
+
+// exec and query run a statement of this package, prepared once where that is worth while.
+func (p *Participant) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) (sql.Result, error) {
+	if s := p.prepared[text]; s != nil {
+		return tx.StmtContext(ctx, s).ExecContext(ctx, args...)
+	}
+	return tx.ExecContext(ctx, text, args...)
+}
+
+func (p *Participant) query(ctx context.Context, tx *sql.Tx, text string, args ...any) (*sql.Rows, error) {
+	if s := p.prepared[text]; s != nil {
+		return tx.StmtContext(ctx, s).QueryContext(ctx, args...)
+	}
+	return tx.QueryContext(ctx, text, args...)
+}
+
+// prepareAll prepares what runs often. They live as long as the database. Drivers of PostgreSQL do it by themselves.
+func (p *Participant) prepareAll(ctx context.Context) error {
+	if p.dialect != SQLite {
+		return nil
+	}
+	p.prepared = make(map[string]*sql.Stmt)
+	for _, text := range []string{
+		p.sql.claim, p.sql.find, p.sql.settle, p.sql.undone, p.sql.emit, p.sql.hear, p.sql.tell, p.sql.tokens, p.sql.wait, p.sql.waiting, p.sql.waited, p.sql.heard,
+		savepointShared, rollbackShared, releaseShared, savepointCall, rollbackCall, savepointAction, rollbackAction,
+	} {
+		s, err := p.db.PrepareContext(ctx, text)
+		if err != nil {
+			return fmt.Errorf("preparing %q: %w", text, err)
+		}
+		p.prepared[text] = s
+	}
+	return nil
+}
+
+// The savepoints: of work that shares a transaction, of a call in it, and of the call's handler.
+const (
+	savepointShared = `SAVEPOINT skald_shared`
+	rollbackShared  = `ROLLBACK TO SAVEPOINT skald_shared`
+	releaseShared   = `RELEASE SAVEPOINT skald_shared`
+	savepointCall   = `SAVEPOINT skald_call`
+	rollbackCall    = `ROLLBACK TO SAVEPOINT skald_call`
+	savepointAction = `SAVEPOINT skald_action`
+	rollbackAction  = `ROLLBACK TO SAVEPOINT skald_action`
+)
+
+// Settle implements participant.Desk: the next commit writes it.
+func (p *Participant) Settle(tokens []participant.Token) {
+	p.settling.Lock()
+	defer p.settling.Unlock()
+	p.settled = append(p.settled, tokens...)
+}
+
+// settle writes what was settled meanwhile. The caller calls written when that is durable.
+func (p *Participant) settle(ctx context.Context, tx *sql.Tx) (written func(), err error) {
+	p.settling.Lock()
+	all := p.settled[:len(p.settled):len(p.settled)]
+	p.settling.Unlock()
+	for i := range all {
+		if _, err := p.exec(ctx, tx, p.sql.heard, p.name, string(all[i].Saga), all[i].Step, string(all[i].Direction()), string(all[i].Kind)); err != nil {
+			return nil, fmt.Errorf("settling token %s: %w", all[i].ID, err)
+		}
+	}
+	return func() {
+		p.settling.Lock()
+		defer p.settling.Unlock()
+		p.settled = p.settled[len(all):]
+	}, nil
+}
