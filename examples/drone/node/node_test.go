@@ -1,0 +1,290 @@
+package node_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/examples/drone/bus"
+	"github.com/skaldhq/skald/examples/drone/contract/command"
+	"github.com/skaldhq/skald/examples/drone/contract/parcel"
+	"github.com/skaldhq/skald/examples/drone/node"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/store/memstore"
+)
+
+// alone starts the service without anything around it.
+func alone(t *testing.T, folder string) *node.Process {
+	t.Helper()
+	needNode(t)
+	p, err := node.StartProcess(t.Context(), "", folder, "", io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	return p
+}
+
+// caller calls a service as a sidecar does.
+type caller struct {
+	t *testing.T
+	participant.Invoker
+}
+
+func newCaller(t *testing.T, url string) caller {
+	t.Helper()
+	out := httpparticipant.NewEgress(httpparticipant.EgressConfig{})
+	t.Cleanup(out.Close)
+	c, err := httpparticipant.New(httpparticipant.Config{BaseURL: url, Level: participant.L1, Egress: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return caller{t, c}
+}
+
+func (c caller) want(call participant.Call, class participant.Class, what string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	a := c.Invoke(ctx, call)
+	if a.Class != class || !strings.Contains(string(a.Result)+a.Reason+a.Detail, what) {
+		c.t.Errorf("%s is answered %s %s %s (%s), want %s %s", call.Key(), a.Class, a.Result, a.Reason, a.Detail, class, what)
+	}
+}
+
+func upsert(saga, id, size, weight string) participant.Call {
+	input := `{"delivery":"` + saga + `","package":"` + id + `","size":"` + size + `","weight_kg":` + weight + `,"tag":"x"}`
+	return participant.Call{Saga: skald.SagaID(saga), Step: "package.upsert", Phase: participant.Action, Operation: "package.upsert", Attempt: 1, Input: []byte(input)}
+}
+
+func withdraw(saga string) participant.Call {
+	return participant.Call{Saga: skald.SagaID(saga), Step: "package.upsert", Phase: participant.Compensation, Operation: parcel.Withdraw, Attempt: 1}
+}
+
+// get reads one of the service's pages.
+func get(t *testing.T, url string, status int) string {
+	t.Helper()
+	return request(t, http.MethodGet, url, "", status)
+}
+
+func request(t *testing.T, method, url, body string, status int) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := http.Client{Timeout: patience}
+	res, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != status {
+		t.Errorf("%s %s is %d %s, want %d; %v", method, url, res.StatusCode, text, status, err)
+	}
+	return string(text)
+}
+
+func TestTheServiceKeepsToTheContract(t *testing.T) {
+	folder := t.TempDir()
+	p := alone(t, folder)
+	c := newCaller(t, p.URL())
+	c.want(upsert("d-1", "p-1", "Small", "1"), participant.Done, `"created":true`)
+	c.want(upsert("d-2", "p-1", "Medium", "3"), participant.Done, `"created":false`)
+	c.want(upsert("d-1", "p-1", "Large", "9"), participant.Refused, participant.ReasonConflict)
+	c.want(upsert("d-3", "p-3", "Small", "3"), participant.Refused, parcel.ReasonTooHeavy)
+	c.want(upsert("d-4", "p-3", "Huge", "3"), participant.Refused, parcel.ReasonUnknownSize)
+	c.want(upsert("d-5", "p-3", "Small", "0"), participant.Refused, parcel.ReasonWeight)
+	c.want(withdraw("d-3"), participant.Done, "null")
+	c.want(withdraw("d-6"), participant.Done, "null")
+	c.want(upsert("d-6", "p-6", "Small", "1"), participant.Refused, participant.ReasonCompensated)
+	c.want(withdraw("d-2"), participant.Done, "null")
+	request(t, http.MethodPost, p.URL()+"/operations/package.upsert", "{}", http.StatusUnsupportedMediaType)
+	request(t, http.MethodPost, p.URL()+"/operations/constructor", "{}", http.StatusNotFound)
+	want := `{"id":"p-1","size":"Small","weight":1,"tag":"x","deliveries":[{"delivery":"d-1","state":"held"},{"delivery":"d-2","state":"withdrawn"}]}`
+	p.Kill()
+	p = alone(t, folder) // and what it knew before it was killed it still knows
+	if diff := cmp.Diff(want, get(t, p.URL()+"/api/packages/p-1", http.StatusOK)); diff != "" {
+		t.Errorf("the package (-want +got):\n%s", diff)
+	}
+	c = newCaller(t, p.URL())
+	c.want(upsert("d-1", "p-1", "Small", "1"), participant.Done, `"created":true`)
+	c.want(upsert("d-4", "p-3", "Huge", "3"), participant.Refused, parcel.ReasonUnknownSize)
+	c.want(withdraw("d-1"), participant.Done, "null")
+	c.want(withdraw("d-1"), participant.Done, "null")
+	c.want(upsert("d-1", "p-1", "Small", "1"), participant.Refused, participant.ReasonCompensated)
+	if got := book(t, folder); len(got) != 9 {
+		t.Errorf("the book has %d entries, want 9", len(got))
+	}
+}
+
+// A line that was cut off by a crash was told to nobody.
+func TestALineThatWasCutOffIsTakenAway(t *testing.T) {
+	folder := t.TempDir()
+	p := alone(t, folder)
+	newCaller(t, p.URL()).want(upsert("d-1", "p-1", "Small", "1"), participant.Done, "")
+	p.Kill()
+	f, err := os.OpenFile(filepath.Join(folder, "package.jsonl"), os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(`{"key":"d-2/package.upsert/action","operation":"package.up`)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	p = alone(t, folder)
+	newCaller(t, p.URL()).want(upsert("d-2", "p-2", "Small", "1"), participant.Done, `"created":true`)
+	if got := book(t, folder); len(got) != 2 {
+		t.Errorf("the book has %d entries, want 2", len(got))
+	}
+}
+
+func TestTheServicesOwnPages(t *testing.T) {
+	url := alone(t, t.TempDir()).URL()
+	request(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Small","weight":1}`, http.StatusCreated)
+	request(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Large","weight":7,"tag":"t"}`, http.StatusNoContent)
+	request(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Small","weight":7}`, http.StatusUnprocessableEntity)
+	request(t, http.MethodPut, url+"/api/packages/a%20b", `{`, http.StatusBadRequest)
+	if got, want := get(t, url+"/api/packages/a%20b", http.StatusOK), `{"id":"a b","size":"Large","weight":7,"tag":"t"}`; got != want {
+		t.Errorf("the package is %s, want %s", got, want)
+	}
+	if got := get(t, url+"/api/packages", http.StatusOK); got != `["a b"]` {
+		t.Errorf("the list is %s", got)
+	}
+	get(t, url+"/api/packages/c", http.StatusNotFound)
+}
+
+func TestTheFailureSwitches(t *testing.T) {
+	url := alone(t, t.TempDir()).URL()
+	c := newCaller(t, url)
+	set := func(body string, status int) {
+		request(t, http.MethodPut, url+"/switches/package.upsert", body, status)
+	}
+	set(`{"mode":"maybe"}`, http.StatusUnprocessableEntity)
+	set(`{"mode":"drop","count":1}`, http.StatusNoContent)
+	c.want(upsert("d-1", "p-1", "Small", "1"), participant.Unknown, "no answer")
+	c.want(upsert("d-1", "p-1", "Small", "1"), participant.Done, `"created":true`) // it had acted
+	set(`{"mode":"down","count":1}`, http.StatusNoContent)
+	c.want(upsert("d-2", "p-2", "Small", "1"), participant.Unknown, "")
+	get(t, url+"/api/packages/p-2", http.StatusNotFound)
+	set(`{"mode":"error500"}`, http.StatusNoContent)
+	c.want(upsert("d-2", "p-2", "Small", "1"), participant.Unknown, "500")
+	set(`{"mode":"refuse"}`, http.StatusNoContent)
+	c.want(upsert("d-2", "p-2", "Small", "1"), participant.Refused, parcel.ReasonSwitched)
+	request(t, http.MethodDelete, url+"/switches", "", http.StatusNoContent)
+	c.want(upsert("d-2", "p-2", "Small", "1"), participant.Refused, parcel.ReasonSwitched) // for good
+	set(`{"mode":"slow","delay_ms":1,"count":2}`, http.StatusNoContent)
+	c.want(upsert("d-3", "p-3", "Small", "1"), participant.Done, "")
+	var all []struct {
+		Operation, Mode string
+		Count           int
+	}
+	if err := json.Unmarshal([]byte(get(t, url+"/switches", http.StatusOK)), &all); err != nil || len(all) != 4 || all[2].Operation != "package.upsert" || all[2].Mode != "slow" || all[2].Count != 1 {
+		t.Errorf("the switches are %+v, %v", all, err)
+	}
+}
+
+// The service, its sidecar and what is decided about deliveries, in the place of the service in Go.
+func TestTheServiceStandsInTheDroneSystem(t *testing.T) {
+	needNode(t)
+	server, err := natsbroker.Start(natsbroker.ServerConfig{Dir: t.TempDir(), Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := natsbroker.Open(t.Context(), natsbroker.Config{Server: server, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(b.Close(), server.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	saga, err := dispatch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := node.Start(t.Context(), node.Config{Data: t.TempDir(), Broker: b, Saga: saga, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := skald.Open(t.Context(), skald.Config{Mode: skald.Choreographed, Broker: b, Store: memstore.New(), Sagas: []skald.Registered{saga}, Logger: quiet(),
+		Participants: map[string]skald.Participant{node.Name: {Level: participant.L1}, "courier": {Invoker: courier(t), Level: participant.L2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+		defer cancel()
+		if err := errors.Join(e.Stop(ctx), s.Stop(ctx)); err != nil {
+			t.Error(err)
+		}
+	})
+	ends := func(n int, state, reason string) {
+		t.Helper()
+		o, _, _ := plan(n)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		run, err := saga.Start(ctx, e, o, skald.WithID(skald.SagaID(o.Delivery)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, err := run.Wait(ctx)
+		if err != nil || string(status.State) != state || status.Reason != reason || status.Step("package.upsert").Level != "L1" {
+			t.Errorf("%s ended as %s, %s, want %s, %s; %v", o.Delivery, status.State, status.Reason, state, reason, err)
+		}
+	}
+	ends(0, "completed", "")
+	ends(1, "compensated", parcel.ReasonTooHeavy)
+	ends(2, "compensated", "CourierFail.Strike")
+	if got := get(t, s.URL()+"/api/packages", http.StatusOK); got != `["p-0"]` {
+		t.Errorf("the packages are %s", got)
+	}
+	data, err := json.Marshal(command.Cancel{Delivery: "d-4", By: "delivery", Reason: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.Publish(t.Context(), bus.DroneCommands, broker.Message{ID: "c-1", Type: command.TypeCancelled, Source: "delivery", Saga: "d-4", Step: "command.1", Time: time.Now().UTC(), Data: data, Key: broker.NewKey("d-4")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return noted(t, b) })
+	ends(4, "compensated", parcel.ReasonCancelled)
+}
+
+// noted says whether the Package service has taken everything in that was decided.
+func noted(t *testing.T, b broker.Gauge) bool {
+	t.Helper()
+	left, err := b.Backlog(t.Context(), bus.DroneCommands, bus.ToPackage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left.Waiting+left.InFlight == 0
+}
+
+// waitFor waits until something holds.
+func waitFor(t *testing.T, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for !holds() {
+		pause(ctx, 20*time.Millisecond)
+		if ctx.Err() != nil {
+			t.Fatal("it did not come to hold")
+		}
+	}
+}
