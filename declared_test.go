@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -99,6 +100,27 @@ func TestAStepWhoseInputIsMissingIsRefused(t *testing.T) {
 	}
 	if s := status.Step("depot.keep"); !strings.Contains(s.Detail, "there is nothing at /input/id; there is nothing at /input/goods/weight") {
 		t.Errorf("the step says %q", s.Detail)
+	}
+}
+
+// What docs/participants.md shows can be read.
+func TestTheDocumentedDefinitionIsOne(t *testing.T) {
+	page, err := os.ReadFile("docs/participants.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```json\n")
+	text, _, found := strings.Cut(rest, "```")
+	d, err := skald.ReadDefinition([]byte(text))
+	if err != nil || !found {
+		t.Fatalf("%v in %s", err, text)
+	}
+	var names []string
+	for _, s := range d.Steps() {
+		names = append(names, s.Name)
+	}
+	if diff := cmp.Diff([]string{"package.upsert", "map.route", "fly"}, names); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
 	}
 }
 
