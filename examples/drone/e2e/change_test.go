@@ -56,7 +56,7 @@ func TestCancelBeforeTheLegsHaveJoinedIsDecidedAmongTheTokens(t *testing.T) {
 }
 
 func TestCancelComesTooLateOnceTheDroneHasLeft(t *testing.T) {
-	w := begin(t, func(c *system.Config) { c.TimeFactor = 80 })
+	w := begin(t, func(c *system.Config) { c.TimeFactor = 120 })
 	id := w.send(parcelOf(func(q *wanted) { q.Pickup, q.Dropoff = zoo, hospital }))
 	w.reaches(id, "HeadedToDropoff")
 	w.until(id, "it has shipped", func(h history) bool { return h.step("delivery.ship") == "done" })
@@ -120,9 +120,9 @@ func TestCommandsMayOvertakeTheirDelivery(t *testing.T) {
 	w.ends(id, "completed")
 }
 
-func TestHundredDeliveriesShareTheFleet(t *testing.T) {
+func TestManyDeliveriesShareTheFleet(t *testing.T) {
 	w := begin(t, func(c *system.Config) { c.TimeFactor = 5000 })
-	ids := make([]string, 100)
+	ids := make([]string, 60)
 	for i := range ids {
 		ids[i] = w.send(parcelOf(func(q *wanted) {
 			q.Owner = fmt.Sprintf("client-%d", i%7)
@@ -138,7 +138,7 @@ func TestHundredDeliveriesShareTheFleet(t *testing.T) {
 	for _, id := range ids {
 		outcomes[w.until(id, "an outcome", func(h history) bool { return h.Outcome != "" }).Outcome]++
 	}
-	if outcomes["completed"] < 20 {
+	if outcomes["completed"] < 12 {
 		t.Errorf("outcomes %v", outcomes)
 	}
 	t.Logf("outcomes %v", outcomes)

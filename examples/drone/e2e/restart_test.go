@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestEverythingGoesOnAfterARestartInMidFlight(t *testing.T) {
-	w := begin(t, func(c *system.Config) { c.TimeFactor = 60 })
+	w := begin(t, func(c *system.Config) { c.TimeFactor = 120 })
 	toPickup := w.send(parcelOf(func(q *wanted) { q.Pickup = zoo }))
 	onTheWay := w.send(parcelOf(func(q *wanted) { q.Pickup, q.Dropoff = hospital, zoo }))
 	waiting := w.send(parcelOf(later))

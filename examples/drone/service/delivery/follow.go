@@ -11,6 +11,9 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
+// glance is how often the service looks which flights have come further.
+const glance = 200 * time.Millisecond
+
 // moves are what the service does by itself as flights go on.
 const (
 	departs   = "departs"
@@ -57,7 +60,7 @@ func (s *service) move(ctx context.Context, tx participant.Tx, in moving) (none 
 
 // follow looks at the flights until the context ends, and does what is due.
 func (s *service) follow(ctx context.Context) {
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(glance)
 	defer tick.Stop()
 	for {
 		due, err := s.due(ctx)

@@ -18,7 +18,7 @@ import (
 )
 
 // look is how soon a flight is looked at again at the latest: so soon it is noticed that it was cancelled, or postponed.
-const look = 250 * time.Millisecond
+const look = 500 * time.Millisecond
 
 // start joins the package and the drone into a delivery.
 func (s *service) start(ctx context.Context, tx participant.Tx, in contract.StartRequest) (contract.Started, error) {
