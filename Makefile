@@ -10,6 +10,7 @@ export CGO_ENABLED := 0
 # `make run` passes these through; give others on the command line: make run LISTEN=127.0.0.1:9090 DATA=/tmp/shop
 LISTEN ?= 127.0.0.1:8080
 DATA   ?= ./data
+MODE   ?= orchestrated
 
 # The packages of all three modules (go.work makes them one workspace).
 PACKAGES := ./... ./examples/... ./bench/...
@@ -20,12 +21,12 @@ help: ## list these targets
 
 # Built and then started, not `go run`: that one does not pass a SIGTERM on to the program.
 .PHONY: run
-run: ## start the order system with everything it needs, on LISTEN, with its data in DATA
+run: ## start both example systems with everything they need, on LISTEN, with their data in DATA; MODE of new orders
 	@scripts/setup.sh go
 	@echo 'Starting. The first time Go fetches and builds for a minute or two.'
 	@mkdir -p -m 700 '$(DATA)'
-	@go build -o .tools/commande ./examples/commande/cmd/all
-	@LISTEN='$(LISTEN)' DATA='$(DATA)' exec .tools/commande
+	@go build -o .tools/all ./examples/cmd/all
+	@LISTEN='$(LISTEN)' DATA='$(DATA)' MODE='$(MODE)' exec .tools/all
 
 # -count=1: Go's test cache does not see that a browser or a server was installed since, so it would repeat old skips.
 .PHONY: test

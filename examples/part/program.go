@@ -64,7 +64,7 @@ func Connect(ctx context.Context, url string, log *slog.Logger) (broker.Broker, 
 	for {
 		b, err := natsbroker.Open(ctx, natsbroker.Config{URL: url, Log: log})
 		if err == nil {
-			return b, nil
+			return Prompt{b}, nil
 		}
 		if !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) {
 			return nil, err

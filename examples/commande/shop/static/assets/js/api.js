@@ -48,6 +48,12 @@ export const setSwitch = (operation, setting) =>
 /** Turns every switch off. */
 export const resetSwitches = () => call("DELETE", "/api/switches");
 
+/** The mode of new orders: {mode, modes: those that can be chosen}. */
+export const mode = (signal) => call("GET", "/api/mode", { signal });
+
+/** Chooses the mode of new orders. */
+export const setMode = (chosen) => call("PUT", "/api/mode", { body: { mode: chosen } });
+
 /** What runs where: {services:[{name, address, metrics, database}], mailbox, metrics, smtp?}. */
 export const system = (signal) => call("GET", "/api/system", { signal });
 

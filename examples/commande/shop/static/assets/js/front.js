@@ -13,7 +13,7 @@ const fileName = (path) => (path ?? "").split("/").pop(); // "…/orchestrator.d
 function table(list) {
   const row = (service) => h("tr", null,
     h("td", null, service.name),
-    h("td", { class: "mono" }, service.address ?? "in this process"),
+    h("td", { class: "mono" }, service.address || "in this process"),
     h("td", { class: "mono", title: service.database || null }, fileName(service.database) || "none"),
     h("td", null, service.metrics && h("a", { href: service.metrics, "aria-label": `Metrics of ${service.name}` }, "metrics")));
   return h("table", null,
@@ -32,6 +32,7 @@ async function show() {
   try {
     const system = await api.system();
     fill(services, table(system.services ?? []));
+    document.getElementById("mode").textContent = system.mode ?? "";
     relink("mailbox", system.mailbox);
     relink("metrics", system.metrics);
     sayMail(document.getElementById("mail-note"), system.smtp);

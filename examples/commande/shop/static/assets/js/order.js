@@ -9,7 +9,7 @@ import { incidents } from "./incident.js";
 import { publishedEvents } from "./published.js";
 import { pacer } from "./pace.js";
 import { recentOrders } from "./recent.js";
-import { reasonInWords, settledStates, stateWords, titleOf } from "./words.js";
+import { modeTitles, modeWords, reasonInWords, settledStates, stateWords, titleOf } from "./words.js";
 import { verdict } from "./verdict.js";
 
 const connectionWords = {
@@ -29,6 +29,7 @@ export function orderView({ id, first, open, buyAgain }) {
     recent: recentOrders({ open, current: id }),
     total: h("span", { class: "order-total" }),
     state: h("code", { "data-testid": "saga-state" }, "…"),
+    mode: h("p", { class: "small quiet order-mode", "data-testid": "order-mode" }),
     connection: h("p", { class: "connection", "data-testid": "connection" }),
     news: h("p", { class: "visually-hidden", "aria-live": "polite", "data-testid": "saga-news" }),
   };
@@ -107,16 +108,17 @@ function heading(id, { total }) {
     total);
 }
 
-function sagaPanel({ flow: drawing, state, connection }) {
+function sagaPanel({ flow: drawing, state, mode, connection }) {
   return h("section", { class: "card panel saga", "aria-labelledby": "saga-title" },
     h("header", { class: "panel-head" },
       h("h2", { id: "saga-title" }, "The saga"),
       h("p", { class: "global-state" }, h("span", { class: "quiet" }, "State "), state),
       connection),
-    drawing.element);
+    mode, drawing.element);
 }
 
-function showState({ state, total }, order) {
+function showState({ state, mode, total }, order) {
+  if (order.mode && mode.childElementCount === 0) fill(mode, h("b", null, modeTitles[order.mode] ?? order.mode), ". ", modeWords[order.mode]);
   say(state, order.state);
   state.dataset.state = order.state;
   state.dataset.outcome = order.outcome;

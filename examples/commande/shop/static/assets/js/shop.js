@@ -6,6 +6,7 @@ import { Basket, basketView } from "./basket.js";
 import { catalogue } from "./catalogue.js";
 import { mailNote } from "./mail.js";
 import { checkout } from "./checkout.js";
+import { modeChooser } from "./mode.js";
 import { orderView } from "./order.js";
 import { recentOrders } from "./recent.js";
 import { switchPanel } from "./switches.js";
@@ -21,6 +22,7 @@ function shopView(card, item) {
   const lines = basketView(basket);
   const till = checkout({ basket, showLineFaults: lines.showFaults, accepted: (order) => go(order.id, order) });
   const recent = recentOrders({ open: (id) => go(id) });
+  const mode = modeChooser();
   // On a phone the till is below the shelf: a link leads there until it is in view.
   const jump = h("a", { class: "jump button primary", href: "#checkout", hidden: true });
   const controller = new AbortController();
@@ -31,6 +33,7 @@ function shopView(card, item) {
     h("section", { class: "goods", "aria-labelledby": "goods-title" },
       h("h1", { id: "goods-title", tabindex: "-1" }, "Goods for long evenings"),
       h("p", { class: "quiet goods-lead" }, "Every order here is a saga over five services. Buy something, or make it fail, and watch."),
+      mode.element,
       shelf.element),
     h("aside", { class: "till card", "aria-label": "Basket and payment" }, lines.element, till.element),
     recent.element, jump);
@@ -56,13 +59,17 @@ function shopView(card, item) {
   }
 
   basket.addEventListener("change", refresh, { signal: controller.signal });
-  const timer = setInterval(() => document.hidden || load(false), refreshEvery);
+  const timer = setInterval(() => {
+    if (document.hidden) return;
+    load(false);
+    mode.refresh();
+  }, refreshEvery);
   refresh();
   load(true);
   sight.observe(till.element);
   if (card) till.chooseCard(card);
   if (item && basket.empty) basket.add(item);
-  return { element, title: "Shop", stop: () => { clearInterval(timer); sight.disconnect(); controller.abort(); } };
+  return { element, title: "Shop", stop: () => { clearInterval(timer); sight.disconnect(); mode.stop(); controller.abort(); } };
 }
 
 /** Leads to an order without leaving the document. */

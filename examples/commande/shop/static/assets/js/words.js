@@ -133,3 +133,11 @@ export const switchModes = [
   { mode: "error500", title: "Answers 500", extra: "count" },
   { mode: "drop", title: "Drops the answer after the effect", extra: "count" },
 ];
+
+/** The two modes of a saga, and what each means, in two sentences. */
+export const modeTitles = { orchestrated: "Orchestrated", choreographed: "Choreographed" };
+
+export const modeWords = {
+  orchestrated: "OrchestratorService calls one service after the other and writes down each answer. When one refuses, it asks the others to undo what they did.",
+  choreographed: "Nobody is in the middle: the services hear from each other over the broker. OrchestratorService only starts the order and keeps its history.",
+};

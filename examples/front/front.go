@@ -1,0 +1,187 @@
+// Package front is the front page of both example systems: it explains the two modes, leads to the shop, its mailbox, the drones' map and the metrics, and lets one choose the
+// mode of new orders. Run is the program behind `make run`: both systems with one embedded broker, and this page.
+//
+// The page keeps nothing: the mode is OrchestratorService's. It listens on loopback only, and asks for no password.
+package front
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/skaldhq/skald/examples/commande/orchestrator"
+	"github.com/skaldhq/skald/examples/commande/shop"
+	"github.com/skaldhq/skald/examples/problem"
+)
+
+//go:embed static
+var static embed.FS
+
+// Link is a named address.
+type Link struct{ Name, URL string }
+
+// Config says what the page leads to. Addresses are without a slash at the end.
+type Config struct {
+	Shop    string // OrchestratorService with the shop's pages; required
+	Drone   string // the drone system's front door; none
+	Metrics []Link
+	Logger  *slog.Logger // default: none
+}
+
+// Page serves the front page. It may be used concurrently.
+type Page struct {
+	config Config
+	log    *slog.Logger
+	index  []byte
+	client *http.Client
+}
+
+// askTime is how long OrchestratorService may take to answer.
+const askTime = 3 * time.Second
+
+// New makes the page.
+func New(c Config) (*Page, error) {
+	if c.Shop == "" {
+		return nil, errors.New("the front page has nothing to lead to: give the shop's address")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	t, err := template.ParseFS(static, "static/index.html")
+	if err != nil {
+		return nil, err
+	}
+	var index bytes.Buffer
+	if err := t.Execute(&index, c); err != nil {
+		return nil, err
+	}
+	return &Page{config: c, log: c.Logger, index: index.Bytes(), client: &http.Client{
+		Timeout: askTime, Transport: new(http.Transport), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// Handler serves the page at "/" and the mode of new orders at "/api/mode".
+func (p *Page) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { p.send(w, r, "index.html", p.index) })
+	mux.HandleFunc("GET /assets/{name}", p.asset)
+	mux.Handle("GET /shop/assets/", shop.Handler())
+	mux.HandleFunc("GET /api/mode", p.mode)
+	mux.HandleFunc("PUT /api/mode", p.mode)
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	return local(secured(http.NewCrossOriginProtection().Handler(mux)))
+}
+
+func (p *Page) asset(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	body, err := static.ReadFile("static/" + name)
+	if err != nil || name == "index.html" {
+		problem.New(http.StatusNotFound, "There is no such file.").Write(w)
+		return
+	}
+	p.send(w, r, name, body)
+}
+
+func (p *Page) send(w http.ResponseWriter, r *http.Request, name string, body []byte) {
+	types := map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+	w.Header().Set("Content-Type", types[path.Ext(name)]+"; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
+}
+
+// mode passes questions about the mode of new orders on to OrchestratorService, which has it: the browser may not ask another origin.
+func (p *Page) mode(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), askTime)
+	defer cancel()
+	q, err := http.NewRequestWithContext(ctx, r.Method, p.config.Shop+"/api/mode", http.MaxBytesReader(w, r.Body, 1<<10))
+	if err != nil {
+		problem.New(http.StatusInternalServerError, "The shop's address cannot be used.").Write(w)
+		return
+	}
+	if r.Method == http.MethodPut {
+		q.Header.Set("Content-Type", "application/json")
+	}
+	res, err := p.client.Do(q)
+	if err != nil {
+		p.log.WarnContext(ctx, "the shop does not answer", "error", err)
+		w.Header().Set("Retry-After", "2")
+		problem.New(http.StatusBadGateway, "The shop does not answer. It may be restarting.").Write(w)
+		return
+	}
+	defer res.Body.Close()
+	w.Header().Set("Content-Type", res.Header.Get("Content-Type"))
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(res.StatusCode)
+	_, _ = io.Copy(w, io.LimitReader(res.Body, 64<<10)) // to somebody who may have gone
+}
+
+// secured puts the security headers on every answer.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// local answers only requests for a name of this machine.
+func local(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if host != "localhost" && !net.ParseIP(host).IsLoopback() {
+			problem.New(http.StatusMisdirectedRequest, "This program serves 127.0.0.1 and localhost only; ask for it under one of these names.").Write(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// served is a page that is being served.
+type served struct {
+	listener net.Listener
+	server   *http.Server
+	failed   chan error
+}
+
+// serve serves a page on a listener until stop.
+func serve(l net.Listener, h http.Handler, log *slog.Logger) *served {
+	s := &served{listener: l, failed: make(chan error, 1), server: &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}
+	go func() {
+		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("the front page cannot be reached any more: %w", err)
+		}
+	}()
+	return s
+}
+
+func (s *served) url() string { return "http://" + s.listener.Addr().String() }
+
+func (s *served) stop(ctx context.Context) {
+	if s.server.Shutdown(ctx) != nil {
+		_ = s.server.Close() // cut off: it keeps nothing
+	}
+}
+
+// listen opens the loopback address of the page.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	return orchestrator.Listen(ctx, address)
+}
