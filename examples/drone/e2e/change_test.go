@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -8,6 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/examples/drone/bus"
+	"github.com/skaldhq/skald/examples/drone/contract/command"
 	"github.com/skaldhq/skald/examples/drone/service/drone"
 	"github.com/skaldhq/skald/examples/drone/service/parcel"
 	"github.com/skaldhq/skald/examples/drone/system"
@@ -142,4 +147,43 @@ func TestManyDeliveriesShareTheFleet(t *testing.T) {
 		t.Errorf("outcomes %v", outcomes)
 	}
 	t.Logf("outcomes %v", outcomes)
+}
+
+// The broker delivers at least once: a command that comes again, also under another message's id, changes nothing more.
+func TestCommandThatComesAgainChangesNothing(t *testing.T) {
+	w := begin(t)
+	id := w.send(parcelOf(later))
+	w.until(id, "it has begun", func(h history) bool { return h.step("delivery.start") == "done" })
+	step, err := bus.NewStep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := time.Now().Add(70 * time.Second).UTC().Truncate(time.Microsecond)
+	ask := command.Reschedule{Delivery: id, PickupTime: &first, By: "test"}
+	if err := bus.Ask(t.Context(), w.broker, "test", command.TypeReschedule, id, step, ask); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("it is rescheduled", func() bool { return w.status(id).PickupETA.Equal(first) })
+	second := first.Add(10 * time.Second)
+	w.expect(http.StatusOK, http.MethodPatch, "/api/deliveryrequests/"+id, map[string]string{"pickupTime": second.Format(time.RFC3339Nano)})
+	data, err := json.Marshal(ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copies := make([]broker.Message, 5)
+	for i := range copies {
+		copies[i] = broker.Message{ID: fmt.Sprint(step, "-copy-", i), Type: command.TypeReschedule, Source: "test", Saga: skald.SagaID(id), Step: step, Data: data, Key: broker.NewKey(id)}
+	}
+	if err := w.broker.Publish(t.Context(), bus.DeliveryCommands, copies...); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(http.StatusOK, http.MethodPatch, "/api/deliveryrequests/"+id, map[string]string{"deadline": in(100 * time.Second)}) // in its turn, after the copies
+	if s := w.status(id); !s.PickupETA.Equal(second) {
+		t.Errorf("a copy took the time back to %s", s.PickupETA)
+	}
+	w.expect(http.StatusAccepted, http.MethodDelete, "/api/deliveryrequests/"+id, nil)
+	types := w.events(id, "DeliveryCancelled")
+	if n := len(slices.DeleteFunc(types, func(x string) bool { return x != "DeliveryRescheduled" })); n != 3 {
+		t.Errorf("it was rescheduled %d times", n)
+	}
 }

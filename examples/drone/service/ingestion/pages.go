@@ -75,7 +75,18 @@ func (i *Ingestion) known(w http.ResponseWriter, r *http.Request, instead func(i
 
 // delivery answers GET /api/deliveries/{id}.
 func (i *Ingestion) delivery(w http.ResponseWriter, r *http.Request) {
-	i.known(w, r, func(item Item) { problem.JSON(w, http.StatusOK, "application/json", item) })
+	i.known(w, r, func(item Item) {
+		problem.JSON(w, http.StatusOK, "application/json", struct {
+			ID      string         `json:"id"`
+			Owner   string         `json:"ownerId"`
+			Pickup  string         `json:"pickupLocation"`
+			Dropoff string         `json:"dropOffLocation"`
+			Drone   string         `json:"droneId,omitempty"`
+			Stage   delivery.Stage `json:"stage"`
+			At      string         `json:"lastKnownLocation"`
+			Reason  string         `json:"reason,omitempty"`
+		}{item.ID, item.Owner, item.Pickup, item.Dropoff, item.Drone, item.Stage, item.At, item.Reason})
+	})
 }
 
 // status answers GET /api/deliveries/{id}/status.

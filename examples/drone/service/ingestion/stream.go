@@ -47,7 +47,7 @@ func (v *view) join() (pictures <-chan picture, leave func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all[c] = true
-	if w.last.fleet != nil {
+	if w.last.deliveries != nil {
 		c <- *w.last
 	}
 	v.changed()
@@ -91,20 +91,24 @@ func (v *view) run(ctx context.Context) {
 	}
 }
 
-// paint makes a picture of what is now.
+// paint makes a picture of what is now. While the fleet does not answer it stays as it was last seen: the journals go on.
 func (v *view) paint(ctx context.Context) (p picture, err error) {
-	fleet, err := v.crafts(ctx)
-	if err != nil {
-		return p, err
-	}
 	items, err := v.items(ctx, shown)
 	if err != nil {
 		return p, err
 	}
-	if p.fleet, err = json.Marshal(fleet); err != nil {
+	if p.deliveries, err = json.Marshal(items); err != nil {
 		return p, err
 	}
-	p.deliveries, err = json.Marshal(items)
+	fleet, err := v.crafts(ctx)
+	if err != nil {
+		v.i.log.DebugContext(ctx, "the fleet does not answer", "error", err)
+		v.watch.mu.Lock()
+		defer v.watch.mu.Unlock()
+		p.fleet = v.watch.last.fleet
+		return p, ctx.Err()
+	}
+	p.fleet, err = json.Marshal(fleet)
 	return p, err
 }
 

@@ -119,19 +119,24 @@ type seen struct {
 	Reason string         `json:"reason"`
 }
 
+// records are what Delivery says of deliveries, by id.
+type records map[skald.SagaID]seen
+
 // items are the newest deliveries.
 func (v *view) items(ctx context.Context, limit int) ([]Item, error) {
 	page, err := v.i.engine.List(ctx, skald.Filter{Definition: deliver.Name, Limit: limit})
 	if err != nil {
 		return nil, err
 	}
-	known := make(map[string]seen)
+	var known records
 	all, err := get[[]seen](ctx, v.i.ask, v.i.config.Services.Delivery, "/api/deliveries?limit="+strconv.Itoa(5*limit))
 	if err != nil { // the journals still say how far they are
 		v.i.log.DebugContext(ctx, "Delivery does not say where deliveries are", "error", err)
+	} else {
+		known = make(records, len(all))
 	}
 	for _, d := range all {
-		known[d.ID] = d
+		known[skald.SagaID(d.ID)] = d
 	}
 	items := make([]Item, 0, len(page.Sagas))
 	for j := range page.Sagas {
@@ -144,8 +149,8 @@ func (v *view) items(ctx context.Context, limit int) ([]Item, error) {
 	return items, nil
 }
 
-// item is one delivery, with what is known of it at Delivery.
-func (v *view) item(ctx context.Context, id skald.SagaID, known map[string]seen) (Item, error) {
+// item is one delivery, with what is known of it at Delivery; known is nil if Delivery was not asked, or did not answer.
+func (v *view) item(ctx context.Context, id skald.SagaID, known records) (Item, error) {
 	v.mu.Lock()
 	item, ok := v.ended[id]
 	v.mu.Unlock()
@@ -156,12 +161,13 @@ func (v *view) item(ctx context.Context, id skald.SagaID, known map[string]seen)
 	if err != nil {
 		return item, err
 	}
-	d, there := known[string(id)]
+	d, there := known[id]
 	if item, err = itemOf(&s, d); err != nil {
 		return item, err
 	}
-	settled := item.Outcome == skald.Completed && d.Stage == delivery.StageCompleted || item.Outcome == skald.Compensated && d.Stage == delivery.StageCancelled
-	if there && settled {
+	switch { // what Delivery said may be older than the end
+	case known == nil:
+	case item.Outcome == skald.Completed && d.Stage == delivery.StageCompleted, item.Outcome == skald.Compensated && (!there || d.Stage == delivery.StageCancelled):
 		v.keep(id, item)
 	}
 	return item, nil
