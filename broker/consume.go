@@ -103,12 +103,15 @@ func (cfg ConsumerConfig) withDefaults() ConsumerConfig {
 type consumer struct {
 	cfg     ConsumerConfig
 	handle  Handler
+	todo    chan *Delivery
 	working sync.WaitGroup
 }
 
-// receive takes as many messages as there are free places.
+// receive takes as many messages as there are free places. Workers are begun as they are needed, and stay: a goroutine that has handled a message is warm.
 func (c *consumer) receive(ctx, working context.Context, r Receiver) error {
 	places := make(chan struct{}, c.cfg.Parallel)
+	c.todo = make(chan *Delivery)
+	defer close(c.todo)
 	for {
 		select {
 		case places <- struct{}{}:
@@ -132,29 +135,37 @@ func (c *consumer) receive(ctx, working context.Context, r Receiver) error {
 			<-places
 		}
 		for _, d := range deliveries {
-			c.working.Go(func() {
-				c.work(working, d)
-				<-places
-			})
+			select {
+			case c.todo <- d:
+			default:
+				c.working.Go(func() { c.worker(working, d, places) })
+			}
 		}
+	}
+}
+
+// worker handles a message, and then others as they come.
+func (c *consumer) worker(ctx context.Context, d *Delivery, places <-chan struct{}) {
+	for ok := true; ok; d, ok = <-c.todo {
+		c.work(ctx, d)
+		<-places
 	}
 }
 
 func (c *consumer) work(ctx context.Context, d *Delivery) {
 	handling, lost := context.WithCancelCause(ctx)
-	var renewing sync.WaitGroup
-	renewing.Go(func() { c.renew(handling, lost, d) })
+	k := c.keep(handling, lost, d)
 	err := c.call(handling, d)
 	stolen := errors.Is(context.Cause(handling), ErrLockLost)
 	lost(nil)
-	renewing.Wait()
-	log := c.cfg.Log.With("message", d.Message.ID, "count", d.Count)
-	if err != nil {
-		log.Warn("message not handled", "error", err)
-	}
+	k.stop()
 	if err == nil && c.cfg.Unconfirmed && !stolen {
 		d.Completed()
 		return
+	}
+	log := c.cfg.Log.With("message", d.Message.ID, "count", d.Count)
+	if err != nil {
+		log.Warn("message not handled", "error", err)
 	}
 	if stolen {
 		log.Warn("lock lost while the message was handled; it comes again")
@@ -168,24 +179,50 @@ func (c *consumer) work(ctx context.Context, d *Delivery) {
 	}
 }
 
-// renew keeps the lock until the context ends.
-func (c *consumer) renew(ctx context.Context, lost context.CancelCauseFunc, d *Delivery) {
-	tick := time.NewTicker(d.Lock / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		switch err := d.Renew(ctx); {
-		case errors.Is(err, ErrLockLost):
-			lost(err)
-			return
-		case err != nil && ctx.Err() == nil:
-			c.cfg.Log.Warn("lock not renewed; trying again", "message", d.Message.ID, "error", err)
-		}
+// keeper renews a delivery's lock whenever a third of it has passed.
+type keeper struct {
+	c    *consumer
+	ctx  context.Context //nolint:containedctx // of the handler
+	lost context.CancelCauseFunc
+	d    *Delivery
+
+	mu    sync.Mutex // held while it renews
+	ended bool
+	timer *time.Timer
+}
+
+func (c *consumer) keep(ctx context.Context, lost context.CancelCauseFunc, d *Delivery) *keeper {
+	k := &keeper{c: c, ctx: ctx, lost: lost, d: d}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.timer = time.AfterFunc(d.Lock/3, k.renew)
+	return k
+}
+
+func (k *keeper) renew() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ended || k.ctx.Err() != nil {
+		return
 	}
+	err := k.d.Renew(k.ctx)
+	if errors.Is(err, ErrLockLost) {
+		k.lost(err)
+		return
+	}
+	if err != nil && k.ctx.Err() == nil {
+		k.c.cfg.Log.Warn("lock not renewed; trying again", "message", k.d.Message.ID, "error", err)
+	}
+	k.timer.Reset(k.d.Lock / 3)
+}
+
+// stop ends the renewing and waits for one that is under way.
+func (k *keeper) stop() {
+	k.timer.Stop()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ended = true
+	k.timer.Stop()
 }
 
 // call turns a panic into an error: a poison message must not take the other messages with it.

@@ -118,7 +118,7 @@ func (p *puller) want(n int) (again time.Duration, err error) {
 		}
 		asked += r.left
 	}
-	if asked >= n {
+	if asked >= n || asked > n/2 && n > 1 { // many small requests cost the server far more than a few large ones
 		return pullHeartbeat, nil
 	}
 	if pause := p.pauseTo.Sub(now); pause > 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -112,7 +113,12 @@ func (b *Broker) Read(ctx context.Context, name string, f broker.Filter) ([]brok
 	defer leave()
 	var found []stored
 	err = b.retry(ctx, func(ctx context.Context) error {
-		found, err = b.readAll(ctx, t, b.names.messages(name)+encodeFilter.Replace(string(f)))
+		subject := b.names.messages(name) + encodeFilter.Replace(string(f))
+		if strings.Contains(string(f), "*") {
+			found, err = b.readAll(ctx, t, subject)
+		} else {
+			found, err = b.readOne(ctx, t, subject)
+		}
 		return err
 	})
 	if err != nil {
@@ -200,6 +206,29 @@ func (b *Broker) readAll(ctx context.Context, t topic, subject string) ([]stored
 		default:
 			return nil, fmt.Errorf("the server says %s %s", msg.Header.Get("Status"), msg.Header.Get("Description"))
 		}
+	}
+}
+
+// readOne reads the message of one subject. Any replica may answer: what is there never changes.
+func (b *Broker) readOne(ctx context.Context, t topic, subject string) ([]stored, error) {
+	body, err := json.Marshal(msgRequest{LastFor: subject})
+	if err != nil {
+		return nil, err
+	}
+	msg, err := b.conn.RequestWithContext(ctx, apiDirectGet+t.stream, body)
+	if err != nil {
+		return nil, err
+	}
+	switch status := msg.Header.Get("Status"); status {
+	case "":
+		s, err := direct(msg)
+		return []stored{s}, err
+	case strconv.Itoa(http.StatusNotFound):
+		return nil, b.surelyEmpty(ctx, t, subject)
+	case strconv.Itoa(http.StatusServiceUnavailable):
+		return nil, nats.ErrNoResponders
+	default:
+		return nil, fmt.Errorf("the server says %s %s", status, msg.Header.Get("Description"))
 	}
 }
 

@@ -403,7 +403,9 @@ func after(l *participant.Ledger, e *participant.Entry, decided []participant.To
 	}
 	l.Heard = append(l.Heard, decided...)
 	for i := range e.Tell {
-		same := func(t participant.Token) bool { return t.Step == e.Tell[i].Step && t.Direction() == e.Tell[i].Direction() }
+		same := func(t participant.Token) bool {
+			return t.Step == e.Tell[i].Step && t.Direction() == e.Tell[i].Direction()
+		}
 		if !slices.ContainsFunc(decided, same) { // it could not be told yet
 			l.Told = append(l.Told, e.Tell[i])
 		}

@@ -31,6 +31,13 @@ func (x *memory[K, V]) get(k K) (v V, ok bool) {
 	return v, ok
 }
 
+func (x *memory[K, V]) drop(k K) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.young, k)
+	delete(x.old, k)
+}
+
 func (x *memory[K, V]) clear() {
 	x.mu.Lock()
 	defer x.mu.Unlock()

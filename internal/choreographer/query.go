@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/store"
@@ -122,20 +123,38 @@ func (x *Tracker) news(ctx context.Context, w <-chan struct{}) error {
 	}
 }
 
+// Started says that a saga was started here a moment ago: whoever waits for it need not look whether it exists.
+func (x *Tracker) Started(id journal.SagaID) { x.started.put(id, struct{}{}) }
+
 // Wait returns when the saga has its outcome, or with ctx's error. The saga goes on either way.
 func (x *Tracker) Wait(ctx context.Context, id journal.SagaID) error {
-	w := x.watchers.add(id)
-	defer x.watchers.remove(id, w)
+	w := x.ends.add(id)
+	defer x.ends.remove(id, w)
+	_, ours := x.started.get(id)
 	for {
-		s, err := x.Summary(ctx, id)
-		if err != nil || s.State.Ended() {
-			return err
+		if !ours {
+			s, err := x.Summary(ctx, id)
+			if err != nil || s.State.Ended() {
+				return err
+			}
 		}
-		if err := x.news(ctx, w); err != nil {
+		ours = false
+		looking, cancel := context.WithTimeout(ctx, lookAgain)
+		err := x.news(looking, w)
+		cancel()
+		switch {
+		case err == nil:
+			return nil // only ends are told of
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !errors.Is(err, context.DeadlineExceeded):
 			return err
 		}
 	}
 }
+
+// lookAgain is how long a wait goes on without looking: another tracker may have written the end.
+const lookAgain = 2 * time.Second
 
 // Summary reads a saga's summary only.
 func (x *Tracker) Summary(ctx context.Context, id journal.SagaID) (store.Summary, error) {
@@ -182,6 +201,13 @@ func (x *watchers) remove(id journal.SagaID, w chan struct{}) {
 	if len(x.all[id]) == 0 {
 		delete(x.all, id)
 	}
+}
+
+// any says whether somebody watches a saga.
+func (x *watchers) any(id journal.SagaID) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.all[id]) > 0
 }
 
 func (x *watchers) notify(id journal.SagaID) {

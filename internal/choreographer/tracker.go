@@ -89,7 +89,9 @@ type Tracker struct {
 	epoch    uint64
 	writer   *writer
 	turns    turns
-	watchers watchers
+	watchers watchers // told of everything new
+	ends     watchers // told of ends only
+	started  *memory[journal.SagaID, struct{}]
 	alarms   alarms
 	purger   *purger
 	began    time.Time
@@ -120,7 +122,7 @@ func OpenTracker(ctx context.Context, c TrackerConfig) (*Tracker, error) {
 	if x.epoch, err = c.Store.Acquire(ctx); err != nil {
 		return nil, fmt.Errorf("acquire the store: %w", err)
 	}
-	x.writer, x.purger = newWriter(x), newPurger(x)
+	x.writer, x.purger, x.started = newWriter(x), newPurger(x), newMemory[journal.SagaID, struct{}](remembered)
 	return x, nil
 }
 
@@ -219,7 +221,12 @@ var errEarly = errors.New("it was heard before what led to it; it comes again")
 // Hear takes one token in and returns when what it says is durable. It may be heard any number of times, in any order.
 func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
 	over := t.Step == participant.StepEnd && t.Kind == participant.TokenDone || t.Step == participant.StepStart && t.Kind == participant.TokenUndone
-	err := x.change(ctx, t.Saga, true, func(tr *track) error {
+	start := t.Step == participant.StepStart && t.Kind != participant.TokenUndone
+	o := occasion{begin: true, leisurely: !over}
+	if start {
+		o.start = &t
+	}
+	err := x.on(ctx, t.Saga, o, func(tr *track) error {
 		if !tr.summary.State.Ended() && !tr.follows(&t) {
 			all, err := readSaga(ctx, x.Broker, x.Topic, t.Definition, t.Saga)
 			if err != nil {
@@ -229,7 +236,7 @@ func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
 				return errEarly
 			}
 		}
-		if t.Step != participant.StepStart || t.Kind == participant.TokenUndone {
+		if !start {
 			tr.take(&t)
 		}
 		return nil
@@ -240,38 +247,62 @@ func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
 	return x.purger.plan(ctx, ended{t.Definition, t.Saga}) // also when it was planned before: that is harmless
 }
 
+// occasion says for what a track is changed.
+type occasion struct {
+	begin     bool               // a saga that is heard of for the first time begins with its start; otherwise nothing is done
+	start     *participant.Token // its start, if that is at hand
+	leisurely bool               // nobody waits for it
+}
+
 // change lets f change a saga's track and returns when that is durable. A saga that is heard of for the first time begins with its start; if begin is
 // false and the store does not have it, nothing is done.
 func (x *Tracker) change(ctx context.Context, id journal.SagaID, begin bool, f func(*track) error) error {
+	return x.on(ctx, id, occasion{begin: begin}, f)
+}
+
+// on is change on an occasion. Others may change the track before this is durable: then they wait for it, too.
+func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(*track) error) error {
+	tr, j, err := x.queue(ctx, id, o, f)
+	if err == nil && j != nil {
+		err = x.writer.wait(ctx, j)
+	}
+	if err != nil {
+		x.drop(id) // it may be changed by half, or be ahead of the store, which has what is true
+		return err
+	}
+	if j == nil {
+		return nil
+	}
+	x.watchers.notify(id)
+	if j.append.Summary.State.Ended() {
+		x.started.drop(id) // before those who wait are told: who begins to wait now looks for itself
+		x.ends.notify(id)
+		x.forget(id, tr)
+	}
+	return nil
+}
+
+// queue changes a track, in turn with others, and hands what is to be written to the writer. The job is nil if that is nothing.
+func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f func(*track) error) (*track, *job, error) {
 	leave, err := x.turns.enter(ctx, id)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer leave()
-	tr, err := x.track(ctx, id, begin)
+	tr, err := x.track(ctx, id, o)
 	if err != nil || tr == nil {
-		return err
+		return nil, nil, err
 	}
 	if err := f(tr); err != nil {
-		x.drop(id) // it may be changed by half; the store has what is true
-		return err
-	}
-	if len(tr.records) > 0 {
-		if err := x.writer.write(ctx, tr.append()); err != nil {
-			x.drop(id)
-			return err
-		}
-		for i := range tr.pending {
-			x.Observer.Recorded(&tr.summary, &tr.pending[i])
-		}
-		tr.committed()
-		x.watchers.notify(id)
-	}
-	if tr.summary.State.Ended() {
-		x.drop(id)
+		return nil, nil, err
 	}
 	x.alarms.set(id, x.wake(tr))
-	return nil
+	if len(tr.records) == 0 {
+		return tr, nil, nil
+	}
+	j := &job{append: tr.append(), events: tr.pending, urgent: !o.leisurely || x.watchers.any(id)}
+	tr.committed()
+	return tr, j, x.writer.add(ctx, j)
 }
 
 func (x *Tracker) drop(id journal.SagaID) {
@@ -280,8 +311,17 @@ func (x *Tracker) drop(id journal.SagaID) {
 	delete(x.tracks, id)
 }
 
+// forget drops a track that has ended.
+func (x *Tracker) forget(id journal.SagaID, tr *track) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.tracks[id] == tr {
+		delete(x.tracks, id)
+	}
+}
+
 // track returns a saga's track: from memory, from the store, or begun by its start. It returns nil for one that has ended, or is not to be begun.
-func (x *Tracker) track(ctx context.Context, id journal.SagaID, begin bool) (*track, error) {
+func (x *Tracker) track(ctx context.Context, id journal.SagaID, o occasion) (*track, error) {
 	x.mu.Lock()
 	tr := x.tracks[id]
 	x.mu.Unlock()
@@ -290,10 +330,10 @@ func (x *Tracker) track(ctx context.Context, id journal.SagaID, begin bool) (*tr
 	}
 	tr, err := x.load(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		if !begin {
+		if !o.begin {
 			return nil, nil
 		}
-		tr, err = x.begin(ctx, id)
+		tr, err = x.begin(ctx, id, o.start)
 	}
 	if err != nil || tr == nil || tr.summary.State.Ended() {
 		return nil, err
@@ -305,17 +345,20 @@ func (x *Tracker) track(ctx context.Context, id journal.SagaID, begin bool) (*tr
 }
 
 // begin begins a saga's journal with its start, which lies on the broker before anything else of it.
-func (x *Tracker) begin(ctx context.Context, id journal.SagaID) (*track, error) {
-	start, err := findStart(ctx, x.Broker, x.Topic, id)
-	if err != nil {
-		return nil, err
+func (x *Tracker) begin(ctx context.Context, id journal.SagaID, at *participant.Token) (*track, error) {
+	if at == nil {
+		start, err := findStart(ctx, x.Broker, x.Topic, id)
+		if err != nil {
+			return nil, err
+		}
+		at = &start
 	}
-	m := x.scores.of(&start)
+	m := x.scores.of(at)
 	if m == nil {
-		return nil, fmt.Errorf("%w: %s %s", ErrDefinition, start.Definition, start.Version)
+		return nil, fmt.Errorf("%w: %s %s", ErrDefinition, at.Definition, at.Version)
 	}
 	tr := newTrack(m, id)
-	tr.begin(&start)
+	tr.begin(at)
 	return tr, nil
 }
 
