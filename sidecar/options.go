@@ -11,7 +11,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 )
@@ -23,12 +26,13 @@ type Options struct {
 	Data    string `help:"Folder of the sidecar's own database. It must outlive the process." required:"" placeholder:"DIR" env:"SKALD_DATA"`
 	Listen  string `help:"Loopback address for calls of an orchestrator, health and metrics." default:"127.0.0.1:0" placeholder:"HOST:PORT" env:"SKALD_LISTEN"`
 
-	Broker      string `help:"NATS servers that carry choreographed sagas, separated by commas. Without it only an orchestrator is answered." placeholder:"nats://HOST:PORT" env:"SKALD_BROKER"`
-	User        string `help:"User at the broker; the password comes from the environment." placeholder:"USER" env:"SKALD_BROKER_USER"`
-	Password    string `kong:"-"`
-	Credentials string `help:"File with credentials for the broker (.creds)." placeholder:"FILE" type:"path" env:"SKALD_BROKER_CREDENTIALS"`
-	NKey        string `name:"nkey" help:"File with an NKey seed for the broker." placeholder:"FILE" type:"path" env:"SKALD_BROKER_NKEY"`
-	Namespace   string `help:"Namespace of Skald's streams at the broker." default:"skald" placeholder:"NAME" env:"SKALD_NAMESPACE"`
+	Broker      string        `help:"NATS servers that carry choreographed sagas, separated by commas. Without it only an orchestrator is answered." placeholder:"nats://HOST:PORT" env:"SKALD_BROKER"`
+	BrokerWait  time.Duration `help:"How long to wait for a broker that is not there yet." default:"1m" placeholder:"TIME" env:"SKALD_BROKER_WAIT"`
+	User        string        `help:"User at the broker; the password comes from the environment." placeholder:"USER" env:"SKALD_BROKER_USER"`
+	Password    string        `kong:"-"`
+	Credentials string        `help:"File with credentials for the broker (.creds)." placeholder:"FILE" type:"path" env:"SKALD_BROKER_CREDENTIALS"`
+	NKey        string        `name:"nkey" help:"File with an NKey seed for the broker." placeholder:"FILE" type:"path" env:"SKALD_BROKER_NKEY"`
+	Namespace   string        `help:"Namespace of Skald's streams at the broker." default:"skald" placeholder:"NAME" env:"SKALD_NAMESPACE"`
 
 	Events  string        `help:"URL that takes the events which the operations announce, as CloudEvents. Without it there are none." placeholder:"URL" env:"SKALD_EVENTS"`
 	Timeout time.Duration `help:"Longest time that one call of the service may take." default:"30s" placeholder:"TIME" env:"SKALD_TIMEOUT"`
@@ -61,10 +65,9 @@ func (o *Options) Run(ctx context.Context, stdout, stderr io.Writer, sagas ...sk
 		}
 	}
 	if o.Broker != "" {
-		b, err := natsbroker.Open(ctx, natsbroker.Config{URL: o.Broker, User: o.User, Password: o.Password, Credentials: o.Credentials, NKey: o.NKey,
-			Namespace: o.Namespace, Log: cfg.Log})
+		b, err := o.connect(ctx, cfg.Log)
 		if err != nil {
-			return fmt.Errorf("the broker: %w; start it first, or correct --broker", err)
+			return err
 		}
 		defer func() { err = errors.Join(err, b.Close()) }()
 		cfg.Broker = b
@@ -82,4 +85,27 @@ func (o *Options) Run(ctx context.Context, stdout, stderr io.Writer, sagas ...sk
 	soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	return errors.Join(s.Err(), s.Stop(soft))
+}
+
+// connect opens the broker. One that is not there yet is waited for: programs may be started in any order.
+func (o *Options) connect(ctx context.Context, log *slog.Logger) (broker.Broker, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.BrokerWait)
+	defer cancel()
+	for {
+		b, err := natsbroker.Open(ctx, natsbroker.Config{URL: o.Broker, User: o.User, Password: o.Password, Credentials: o.Credentials, NKey: o.NKey, Namespace: o.Namespace, Log: log})
+		switch {
+		case err == nil:
+			return b, nil
+		case errors.Is(err, nats.ErrAuthorization), !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout):
+			return nil, fmt.Errorf("the broker: %w; correct --broker or what it is opened with", err)
+		}
+		log.WarnContext(ctx, "the broker is not there yet; trying again", "error", err)
+		timer := time.NewTimer(time.Second)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, fmt.Errorf("the broker: %w; start it, or correct --broker", err)
+		}
+	}
 }

@@ -77,10 +77,20 @@ func withdraw(saga string) participant.Call {
 // get reads one of the service's pages.
 func get(t *testing.T, url string, status int) string {
 	t.Helper()
-	return request(t, http.MethodGet, url, "", status)
+	return want(t, http.MethodGet, url, "", status)
 }
 
-func request(t *testing.T, method, url, body string, status int) string {
+// want makes a request that has to be answered with this status.
+func want(t *testing.T, method, url, body string, status int) string {
+	t.Helper()
+	text, got := request(t, method, url, body)
+	if got != status {
+		t.Errorf("%s %s is %d %s, want %d", method, url, got, text, status)
+	}
+	return text
+}
+
+func request(t *testing.T, method, url, body string) (text string, status int) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -92,11 +102,11 @@ func request(t *testing.T, method, url, body string, status int) string {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != status {
-		t.Errorf("%s %s is %d %s, want %d; %v", method, url, res.StatusCode, text, status, err)
+	read, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return string(text)
+	return string(read), res.StatusCode
 }
 
 func TestTheServiceKeepsToTheContract(t *testing.T) {
@@ -113,12 +123,12 @@ func TestTheServiceKeepsToTheContract(t *testing.T) {
 	c.want(withdraw("d-6"), participant.Done, "null")
 	c.want(upsert("d-6", "p-6", "Small", "1"), participant.Refused, participant.ReasonCompensated)
 	c.want(withdraw("d-2"), participant.Done, "null")
-	request(t, http.MethodPost, p.URL()+"/operations/package.upsert", "{}", http.StatusUnsupportedMediaType)
-	request(t, http.MethodPost, p.URL()+"/operations/constructor", "{}", http.StatusNotFound)
-	want := `{"id":"p-1","size":"Small","weight":1,"tag":"x","deliveries":[{"delivery":"d-1","state":"held"},{"delivery":"d-2","state":"withdrawn"}]}`
+	want(t, http.MethodPost, p.URL()+"/operations/package.upsert", "{}", http.StatusUnsupportedMediaType)
+	want(t, http.MethodPost, p.URL()+"/operations/constructor", "{}", http.StatusNotFound)
+	known := `{"id":"p-1","size":"Small","weight":1,"tag":"x","deliveries":[{"delivery":"d-1","state":"held"},{"delivery":"d-2","state":"withdrawn"}]}`
 	p.Kill()
 	p = alone(t, folder) // and what it knew before it was killed it still knows
-	if diff := cmp.Diff(want, get(t, p.URL()+"/api/packages/p-1", http.StatusOK)); diff != "" {
+	if diff := cmp.Diff(known, get(t, p.URL()+"/api/packages/p-1", http.StatusOK)); diff != "" {
 		t.Errorf("the package (-want +got):\n%s", diff)
 	}
 	c = newCaller(t, p.URL())
@@ -155,12 +165,12 @@ func TestALineThatWasCutOffIsTakenAway(t *testing.T) {
 
 func TestTheServicesOwnPages(t *testing.T) {
 	url := alone(t, t.TempDir()).URL()
-	request(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Small","weight":1}`, http.StatusCreated)
-	request(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Large","weight":7,"tag":"t"}`, http.StatusNoContent)
-	request(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Small","weight":7}`, http.StatusUnprocessableEntity)
-	request(t, http.MethodPut, url+"/api/packages/a%20b", `{`, http.StatusBadRequest)
-	if got, want := get(t, url+"/api/packages/a%20b", http.StatusOK), `{"id":"a b","size":"Large","weight":7,"tag":"t"}`; got != want {
-		t.Errorf("the package is %s, want %s", got, want)
+	want(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Small","weight":1}`, http.StatusCreated)
+	want(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Large","weight":7,"tag":"t"}`, http.StatusNoContent)
+	want(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Small","weight":7}`, http.StatusUnprocessableEntity)
+	want(t, http.MethodPut, url+"/api/packages/a%20b", `{`, http.StatusBadRequest)
+	if got := get(t, url+"/api/packages/a%20b", http.StatusOK); got != `{"id":"a b","size":"Large","weight":7,"tag":"t"}` {
+		t.Errorf("the package is %s", got)
 	}
 	if got := get(t, url+"/api/packages", http.StatusOK); got != `["a b"]` {
 		t.Errorf("the list is %s", got)
@@ -172,7 +182,7 @@ func TestTheFailureSwitches(t *testing.T) {
 	url := alone(t, t.TempDir()).URL()
 	c := newCaller(t, url)
 	set := func(body string, status int) {
-		request(t, http.MethodPut, url+"/switches/package.upsert", body, status)
+		want(t, http.MethodPut, url+"/switches/package.upsert", body, status)
 	}
 	set(`{"mode":"maybe"}`, http.StatusUnprocessableEntity)
 	set(`{"mode":"drop","count":1}`, http.StatusNoContent)
@@ -185,7 +195,7 @@ func TestTheFailureSwitches(t *testing.T) {
 	c.want(upsert("d-2", "p-2", "Small", "1"), participant.Unknown, "500")
 	set(`{"mode":"refuse"}`, http.StatusNoContent)
 	c.want(upsert("d-2", "p-2", "Small", "1"), participant.Refused, parcel.ReasonSwitched)
-	request(t, http.MethodDelete, url+"/switches", "", http.StatusNoContent)
+	want(t, http.MethodDelete, url+"/switches", "", http.StatusNoContent)
 	c.want(upsert("d-2", "p-2", "Small", "1"), participant.Refused, parcel.ReasonSwitched) // for good
 	set(`{"mode":"slow","delay_ms":1,"count":2}`, http.StatusNoContent)
 	c.want(upsert("d-3", "p-3", "Small", "1"), participant.Done, "")
