@@ -28,6 +28,7 @@ type track struct {
 	first            uint64 // sequence number of the first of them
 	fresh            bool   // the store does not have the saga
 	pending          []journal.Event
+	last             *job // handed to the writer; nil if none was since the track was loaded
 }
 
 func newTrack(m *machine.Machine, id journal.SagaID) *track {

@@ -264,7 +264,7 @@ func (x *Tracker) change(ctx context.Context, id journal.SagaID, begin bool, f f
 func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(*track) error) error {
 	tr, j, err := x.queue(ctx, id, o, f)
 	if err == nil && j != nil {
-		err = x.writer.wait(ctx, j)
+		err = x.writer.wait(ctx, j) // its own, or the one before if it has none
 	}
 	if err != nil {
 		x.drop(id) // it may be changed by half, or be ahead of the store, which has what is true
@@ -282,7 +282,7 @@ func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(
 	return nil
 }
 
-// queue changes a track, in turn with others, and hands what is to be written to the writer. The job is nil if that is nothing.
+// queue changes a track, in turn with others, and hands what is to be written to the writer. The job is the last one of the track, or nil if there is none.
 func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f func(*track) error) (*track, *job, error) {
 	leave, err := x.turns.enter(ctx, id)
 	if err != nil {
@@ -297,12 +297,12 @@ func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f fu
 		return nil, nil, err
 	}
 	x.alarms.set(id, x.wake(tr))
-	if len(tr.records) == 0 {
-		return tr, nil, nil
+	if len(tr.records) > 0 {
+		tr.last = &job{append: tr.append(), events: tr.pending, urgent: !o.leisurely || x.watchers.any(id)}
+		tr.committed()
+		return tr, tr.last, x.writer.add(ctx, tr.last)
 	}
-	j := &job{append: tr.append(), events: tr.pending, urgent: !o.leisurely || x.watchers.any(id)}
-	tr.committed()
-	return tr, j, x.writer.add(ctx, j)
+	return tr, tr.last, nil
 }
 
 func (x *Tracker) drop(id journal.SagaID) {

@@ -21,7 +21,8 @@ type job struct {
 	append  store.Append
 	events  []journal.Event // that it holds, for observers
 	urgent  bool            // somebody waits
-	durable chan error      // gets its result, once
+	over    chan struct{}   // closed when it is durable, or failed
+	err     error           // set before that
 }
 
 func newWriter(x *Tracker) *writer { return &writer{x, make(chan *job, groupMost)} }
@@ -35,7 +36,7 @@ var errStopped = errors.New("the tracker is stopping")
 
 // add hands an append over. The result says when it is durable.
 func (w *writer) add(ctx context.Context, j *job) error {
-	j.durable = make(chan error, 1)
+	j.over = make(chan struct{})
 	select {
 	case w.jobs <- j:
 		return nil
@@ -49,8 +50,8 @@ func (w *writer) add(ctx context.Context, j *job) error {
 // wait returns when an append is durable.
 func (w *writer) wait(ctx context.Context, j *job) error {
 	select {
-	case err := <-j.durable:
-		return err
+	case <-j.over:
+		return j.err
 	case <-ctx.Done(): // it may be written all the same: the saga's track is dropped and read anew
 		return context.Cause(ctx)
 	case <-w.x.stopped:
@@ -124,7 +125,8 @@ func (w *writer) commit(ctx context.Context, batch []*job) error {
 				w.x.Observer.Recorded(&j.append.Summary, &j.events[k])
 			}
 		}
-		j.durable <- result
+		j.err = result
+		close(j.over)
 	}
 	if err != nil && !errors.Is(err, store.ErrFull) {
 		return fmt.Errorf("the tracker stops: its store failed: %w", err)
