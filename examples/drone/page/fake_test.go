@@ -12,17 +12,17 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/examples/drone/page"
+	"github.com/skaldhq/skald/examples/drone/page/pagetest"
 )
 
 // fake answers as the drone system does, with what the test says.
 type fake struct {
 	*httptest.Server
-	mu       sync.Mutex
-	answers  map[string]string // by "METHOD path"
-	asked    []string          // "METHOD path body", of what changes something
-	changed  chan struct{}
-	down     bool
-	streamed int
+	mu      sync.Mutex
+	answers map[string]string // by "METHOD path"
+	asked   []string          // "METHOD path body", of what changes something
+	changed chan struct{}
+	down    bool
 }
 
 const areaJSON = `{"center":"55.676100,12.568300","bounds":["55.600000,12.450000","55.750000,12.700000"],"timeFactor":60,
@@ -48,7 +48,7 @@ const historyJSON = `{"id":"` + flying + `","state":"running","outcome":"running
 "events":[{"seq":1,"at":"2026-11-21T20:00:03.012Z","kind":"SagaStarted"},{"seq":2,"at":"2026-11-21T20:00:03.112Z","kind":"StepSucceeded","step":"package.upsert"},{"seq":3,"at":"2026-11-21T20:00:03.132Z","kind":"StepSucceeded","step":"drone.assign"},
 {"seq":4,"at":"2026-11-21T20:00:03.212Z","kind":"StepSucceeded","step":"delivery.start"},{"seq":5,"at":"2026-11-21T20:00:08.332Z","kind":"StepSucceeded","step":"delivery.ship"}]}`
 
-const undoneJSON = `{"id":"` + undone + `","state":"compensated","outcome":"compensated","mode":"choreographed","reason":"PackageFail.TooHeavy","cause":"PackageFail.TooHeavy","steps":[
+const undoneJSON = `{"id":"` + undone + `","state":"compensated","outcome":"compensated","mode":"choreographed","reason":"PackageFail.TooHeavy","cause":"package.upsert","steps":[
 {"name":"package.upsert","state":"refused","attempt":1,"reason":"PackageFail.TooHeavy"},{"name":"drone.assign","state":"undone","attempt":1},{"name":"delivery.start","state":"skipped"},{"name":"delivery.ship","state":"skipped"},
 {"name":"delivery.complete","state":"skipped"},{"name":"drone.release","state":"skipped"},{"name":"delivery.notify","state":"skipped"}],"incidents":[],
 "events":[{"seq":1,"at":"2026-11-21T20:00:02.012Z","kind":"SagaStarted"},{"seq":2,"at":"2026-11-21T20:00:02.112Z","kind":"StepRefused","step":"package.upsert","reason":"PackageFail.TooHeavy","detail":"<b>9 kg</b> & more"}]}`
@@ -98,7 +98,7 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
 		f.asked = append(f.asked, call+" "+string(body))
 	}
-	if call == "POST /api/deliveryrequests" {
+	if call == "POST /api/deliveryrequests" && f.answers[call] == "" {
 		w.Header().Set("Location", "/api/deliveries/"+flying)
 		w.WriteHeader(http.StatusAccepted)
 		return
@@ -131,7 +131,9 @@ func (f *fake) stop(down bool) {
 	f.mu.Lock()
 	f.down = down
 	f.mu.Unlock()
-	f.CloseClientConnections()
+	if down {
+		f.CloseClientConnections()
+	}
 }
 
 // calls returns what changed something so far.
@@ -193,13 +195,13 @@ func fleetAt(part float64) string {
 // until waits for something to become true.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(pagetest.Patience)
 	defer deadline.Stop()
 	for tick := time.NewTicker(20 * time.Millisecond); !is(); {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("waited %v in vain: %s", patience, what)
+			t.Fatalf("waited %v in vain: %s", pagetest.Patience, what)
 		}
 	}
 }

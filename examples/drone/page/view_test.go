@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+
+	"github.com/skaldhq/skald/examples/drone/page/pagetest"
 )
 
 func TestThePageFitsEveryWindowAndLight(t *testing.T) {
@@ -12,19 +14,19 @@ func TestThePageFitsEveryWindowAndLight(t *testing.T) {
 	for _, width := range []int64{1280, 400} {
 		for _, light := range []string{"light", "dark"} {
 			t.Run(fmt.Sprintf("%d %s", width, light), func(t *testing.T) {
-				b := open(t, width, 900, &emulation.MediaFeature{Name: "prefers-color-scheme", Value: light}, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
-				b.visit(f.URL + "/#" + flying)
-				b.sees(`[data-testid="drone-d-02"][data-selected="true"]`)
-				b.sees(`[data-testid="step-delivery.ship"][data-state="done"]`)
-				b.shows(`[data-testid="letters"]`, "PackageFail.TooHeavy")
-				b.shows(`[data-testid="outsider-events"]`, "DroneShipped")
-				if says[bool](b, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
+				b := pagetest.Open(t, width, 900, &emulation.MediaFeature{Name: "prefers-color-scheme", Value: light}, &emulation.MediaFeature{Name: "prefers-reduced-motion", Value: "reduce"})
+				b.Visit(f.URL + "/#" + flying)
+				b.Sees(`[data-testid="drone-d-02"][data-selected="true"]`)
+				b.Sees(`[data-testid="step-delivery.ship"][data-state="done"]`)
+				b.Shows(`[data-testid="letters"]`, "PackageFail.TooHeavy")
+				b.Shows(`[data-testid="outsider-events"]`, "DroneShipped")
+				if pagetest.Says[bool](b, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
 					t.Error("the page scrolls sideways")
 				}
-				b.shoot("flying")
-				b.visit(f.URL + "/#" + undone)
-				b.sees(`[data-testid="verdict"][data-outcome="compensated"]`)
-				b.shoot("undone")
+				b.Shoot("flying")
+				b.Visit(f.URL + "/#" + undone)
+				b.Sees(`[data-testid="verdict"][data-outcome="compensated"]`)
+				b.Shoot("undone")
 			})
 		}
 	}

@@ -1,5 +1,7 @@
 // The API of the drone system, as the page uses it. Every call either answers with data or throws a Problem. Addresses are relative: the page may be mounted anywhere.
 
+import { asSentence } from "./words.js";
+
 /** Why a call did not succeed, in words for a person; `faults` are the fields at fault (RFC 9457 "errors"). */
 export class Problem extends Error {
   constructor({ status, title, detail = "", reason = "", faults = [] }) {
@@ -12,7 +14,7 @@ export class Problem extends Error {
 
   /** Everything that it says, in one line. */
   get whole() {
-    return [this.message, ...this.faults.map(({ detail }) => detail)].filter(Boolean).join(" ");
+    return [this.message, ...this.faults.map(({ detail }) => detail)].filter(Boolean).map(asSentence).join(" ");
   }
 }
 

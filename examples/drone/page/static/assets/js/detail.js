@@ -90,7 +90,7 @@ function parts(id, changed) {
       compensated: "Nothing is left of it: the drone is free, the package withdrawn.",
       compensating: "What was done is being undone, in reverse order.",
     }[outcome] ?? "Nobody steers it: each service acts on what it hears from the others.";
-    const state = stageOf({ stage, outcome });
+    const state = stageOf({ stage, outcome, reason });
     if (verdict.dataset.shown === `${state}${reason}${outcome}`) return;
     verdict.dataset.shown = `${state}${reason}${outcome}`;
     fill(verdict, icon(sign), h("div", null, h("b", { "data-testid": "stage" }, state), h("p", null, reason && outcome !== "completed" && `${reasonInWords(reason)} `, words),
@@ -98,7 +98,8 @@ function parts(id, changed) {
   }
 
   function showDelivery(delivery) {
-    ({ outcome, stage } = delivery);
+    outcome = delivery.outcome || "running";
+    ({ stage } = delivery);
     reason = delivery.reason || reason;
     showVerdict();
     actions.show(delivery);
@@ -107,8 +108,8 @@ function parts(id, changed) {
 
   function showHistory(history) {
     trouble.hidden = true;
-    outcome = history.outcome || "running";
-    reason = history.cause || history.reason || reason;
+    outcome = history.outcome || history.state || "running";
+    reason = history.reason || reason;
     showVerdict();
     drawing.show(history.steps);
     fill(incidents, (history.incidents ?? []).map((incident) => h("div", { class: "notice warn" }, icon("incident"),

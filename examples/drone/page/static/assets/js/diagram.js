@@ -27,13 +27,13 @@ function cell({ name, title, does, undo, pivot, place }) {
     element.dataset.state = now;
     if (drawn !== now) fill(node, icon(now));
     drawn = now;
-    say(line, words(now, reason, attempt));
+    say(line, words(now, attempt));
+    element.title = reason ? reasonInWords(reason) : "";
   }
 
-  function words(state, reason, attempt) {
+  function words(state, attempt) {
     if (state === "done") return does;
     if (state === "undone" && undo) return undo;
-    if ((state === "refused" || state === "failed") && reason) return reasonInWords(reason);
     if (state === "retrying" && attempt > 1) return `attempt ${attempt}`;
     return stateWords[state].toLowerCase();
   }

@@ -4,7 +4,7 @@ import { timeOfDay } from "../../shop/assets/js/format.js";
 import * as api from "./api.js";
 import { asSentence, reasonInWords, titleOf } from "./words.js";
 
-const states = { waiting: "waits", replayed: "replayed", discarded: "discarded" };
+const states = { waiting: "waits", remedied: "remedied", replayed: "replayed", discarded: "discarded" };
 const remedies = { compensate: "The saga is compensated.", replay: "It is tried again.", go_on: "The saga goes on without it.", "go on": "The saga goes on without it." };
 
 /** The panel in `element`; `onSelect(saga)` leads to a delivery. `refresh()` asks anew. */

@@ -61,8 +61,8 @@ export function deliveryList(element, { onSelect }) {
 }
 
 /** How a delivery stands, in two words. */
-export function stageOf({ stage, outcome }) {
-  if (outcome === "compensated") return stage === "Cancelled" ? "Cancelled" : "Undone";
+export function stageOf({ stage, outcome, reason }) {
+  if (outcome === "compensated") return /[.]cancelled$/i.test(reason ?? "") ? "Cancelled" : "Undone";
   if (outcome === "compensating") return "Going back";
   return stageWords[stage] ?? "Requested";
 }

@@ -103,7 +103,7 @@ function layLabels(things, shown, unit) {
   const nodes = [];
   for (const [i, { name, place, kind }] of things.entries()) {
     const [width, height] = [(name.length * 6.6 + 4) * unit, 15 * unit];
-    const gap = (kind === "depot" ? 14 : 8) * unit;
+    const gap = (kind === "depot" ? 14 : 11) * unit;
     const tries = kind === "zone"
       ? [[place.x - width / 2, place.y - height / 2]]
       : [[place.x + gap, place.y - height / 2], [place.x - gap - width, place.y - height / 2], [place.x - width / 2, place.y + gap], [place.x - width / 2, place.y - gap - height]];

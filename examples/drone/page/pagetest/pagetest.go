@@ -1,4 +1,6 @@
-package page_test
+// Package pagetest drives the page in a real Chromium, for tests of the page and of the whole system. Whatever takes longer than Patience fails the test, and so does every error that the page's own
+// scripts report. Without a chromium in PATH a test is skipped and says so.
+package pagetest
 
 import (
 	"context"
@@ -14,18 +16,18 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience bounds what a test waits for: long, because machines are slow.
-const patience = 20 * time.Second
+// Patience bounds what a test waits for: long, because machines are slow.
+const Patience = 20 * time.Second
 
-// browser is one tab of a real Chromium.
-type browser struct {
-	t        *testing.T
+// Browser is one tab of a real Chromium. Its methods are called by one goroutine at a time.
+type Browser struct {
+	t        testing.TB
 	ctx      context.Context
 	watching sync.WaitGroup
 }
 
-// open starts a Chromium with a profile of its own, or skips the test loudly if there is none.
-func open(t *testing.T, width, height int64, features ...*emulation.MediaFeature) *browser {
+// Open starts a Chromium with a profile of its own, or skips the test loudly if there is none.
+func Open(t testing.TB, width, height int64, features ...*emulation.MediaFeature) *Browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -35,9 +37,9 @@ func open(t *testing.T, width, height int64, features ...*emulation.MediaFeature
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(int(width), int(height)))
 	allocator, cancelAllocator := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
-	b := &browser{t: t, ctx: ctx}
+	b := &Browser{t: t, ctx: ctx}
 	t.Cleanup(func() {
-		patient, done := context.WithTimeout(ctx, patience)
+		patient, done := context.WithTimeout(ctx, Patience)
 		_ = chromedp.Cancel(patient) // waits until the browser has ended; the profile's folder goes after that
 		done()
 		cancel()
@@ -61,7 +63,7 @@ func open(t *testing.T, width, height int64, features ...*emulation.MediaFeature
 	mobile := func(p *emulation.SetDeviceMetricsOverrideParams, _ *emulation.SetTouchEmulationEnabledParams) {
 		p.Mobile = width < 500
 	}
-	b.run("size the window", chromedp.EmulateViewport(width, height, mobile))
+	b.Run("size the window", chromedp.EmulateViewport(width, height, mobile))
 	if len(features) > 0 {
 		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
 			t.Fatal(err)
@@ -70,63 +72,68 @@ func open(t *testing.T, width, height int64, features ...*emulation.MediaFeature
 	return b
 }
 
-func (b *browser) run(what string, actions ...chromedp.Action[chromedp.Void]) {
+// Run does something in the browser.
+func (b *Browser) Run(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	read(b, what, chromedp.Steps(actions...))
+	Read(b, what, chromedp.Steps(actions...))
 }
 
-func read[T any](b *browser, what string, action chromedp.Action[T]) T {
+// Read reads something in the browser.
+func Read[T any](b *Browser, what string, action chromedp.Action[T]) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, Patience)
 	defer cancel()
 	v, err := chromedp.Run(ctx, action)
 	if err != nil {
-		b.shoot("failed")
+		b.Shoot("failed")
 		b.t.Fatalf("%s: %v", what, err)
 	}
 	return v
 }
 
-// id selects an element by its data-testid.
-func id(name string) chromedp.CSS { return chromedp.CSS(`[data-testid="` + name + `"]`) }
+// ID selects an element by its data-testid.
+func ID(name string) chromedp.CSS { return chromedp.CSS(`[data-testid="` + name + `"]`) }
 
-func (b *browser) visit(url string) {
+// Visit goes to an address.
+func (b *Browser) Visit(url string) {
 	b.t.Helper()
-	b.run("visit "+url, chromedp.Navigate(url))
+	b.Run("visit "+url, chromedp.Navigate(url))
 }
 
-func (b *browser) click(name string) {
+// Click clicks on an element, by its data-testid, once it can be clicked on.
+func (b *Browser) Click(name string) {
 	b.t.Helper()
-	b.run("click "+name, chromedp.WaitEnabled(id(name)), chromedp.Click(id(name), chromedp.NodeVisible))
+	b.Run("click "+name, chromedp.WaitEnabled(ID(name)), chromedp.Click(ID(name), chromedp.NodeVisible))
 }
 
-func (b *browser) sees(selector chromedp.CSS) {
+// Sees waits until what a CSS selector selects is visible.
+func (b *Browser) Sees(selector chromedp.CSS) {
 	b.t.Helper()
-	b.run("see "+string(selector), chromedp.WaitVisible(selector))
+	b.Run("see "+string(selector), chromedp.WaitVisible(selector))
 }
 
-// shows waits until the text of what a CSS selector selects contains something, and returns it.
-func (b *browser) shows(selector chromedp.CSS, text string) string {
+// Shows waits until the text of what a CSS selector selects contains something, and returns it.
+func (b *Browser) Shows(selector chromedp.CSS, text string) string {
 	b.t.Helper()
-	return read(b, "see "+text+" in "+string(selector), chromedp.PollFunction[string](`(selector, text) => {
+	return Read(b, "see "+text+" in "+string(selector), chromedp.PollFunction[string](`(selector, text) => {
 		const shown = document.querySelector(selector)?.innerText ?? "";
 		return shown.includes(text) ? shown : "";
 	}`, chromedp.WithPollingArgs(string(selector), text), chromedp.WithPollingInterval(30*time.Millisecond)))
 }
 
-// says evaluates an expression in the page.
-func says[T any](b *browser, expression string) T {
+// Says evaluates an expression in the page.
+func Says[T any](b *Browser, expression string) T {
 	b.t.Helper()
-	return read(b, expression, chromedp.Evaluate[T](expression))
+	return Read(b, expression, chromedp.Evaluate[T](expression))
 }
 
-// shoot keeps a picture of the page, in the folder that SCREENSHOTS names.
-func (b *browser) shoot(name string) {
+// Shoot keeps a picture of the page, in the folder that SCREENSHOTS names.
+func (b *Browser) Shoot(name string) {
 	folder := os.Getenv("SCREENSHOTS")
 	if folder == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, Patience)
 	defer cancel()
 	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {
