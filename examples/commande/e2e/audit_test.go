@@ -152,7 +152,7 @@ func (w *world) auditEvents(t *testing.T, o order) {
 	}
 	for i, name := range o.Events {
 		if slices.Index(o.Events, name) != i {
-			t.Errorf("order %s lists %s twice: %v", o.ID, name, o.Events)
+			t.Errorf("order %s lists %s twice: %v; %+v", o.ID, name, o.Events, o.Steps)
 		}
 	}
 }

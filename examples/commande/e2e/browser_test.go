@@ -95,6 +95,19 @@ func (b *browser) visit(path string) {
 	b.run("visit "+path, chromedp.Navigate(b.url+path))
 }
 
+// dark sets the colours that the reader wants.
+func (b *browser) dark(on bool) {
+	b.t.Helper()
+	scheme := "light"
+	if on {
+		scheme = "dark"
+	}
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func (b *browser) click(name string) {
 	b.t.Helper()
 	b.run("click "+name, chromedp.WaitEnabled(id(name)), chromedp.Click(id(name), chromedp.NodeVisible))

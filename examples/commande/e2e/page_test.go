@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/chromedp/chromedp"
 )
 
@@ -157,4 +159,35 @@ func TestBrowserOnAPhone(t *testing.T) {
 		t.Error("the order scrolls sideways at 400 px")
 	}
 	b.shoot("phone-order")
+}
+
+// TestBrowserChoosesTheMode chooses who drives new orders, and reads the same history of one in each mode.
+func TestBrowserChoosesTheMode(t *testing.T) {
+	t.Parallel()
+	l := begin(t)
+	for _, width := range []int64{1280, 400} {
+		b := l.open(t, width, 900)
+		b.dark(width < 500)
+		for _, mode := range []string{"choreographed", "orchestrated"} {
+			b.visit("/shop/")
+			b.click("mode-" + mode)
+			b.shows("mode-chooser", "From now on, new orders are "+mode+".")
+			b.shoot("shop-" + mode)
+			placed := b.order(accepted, "ada@example.com", "CAF-001")
+			b.shows("saga-state", "CommandeConfirm")
+			if words := b.shows("order-mode", "OrchestratorService"); !strings.HasPrefix(strings.ToLower(words), mode) {
+				t.Errorf("the page says %q", words)
+			}
+			b.shoot("order-" + mode)
+			if o := l.untilEnded(t, placed); o.Mode != mode || o.History != "/shop/orders/"+placed || !cmp.Equal(o.Events, happy) {
+				t.Errorf("%+v, want %s", o, mode)
+			}
+			if b.scrollsSideways() {
+				t.Errorf("at %d pixels the page scrolls sideways", width)
+			}
+			b.visit("/")
+			b.shows("mode", mode)
+			b.shoot("front-" + mode)
+		}
+	}
 }

@@ -1,0 +1,311 @@
+// Package killtest starts real programs as processes, kills them at random instants with SIGKILL, and starts them again, for tests of what survives. Programs keep their addresses and their
+// folders; what they promise is the test's to check.
+//
+// It does not tell why a program lost something: the seed repeats which program is killed when, and no more than that, for processes run as they like.
+package killtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a program may take until it is ready or has stopped.
+const patience = 60 * time.Second
+
+// Program is what is run as a process.
+type Program struct {
+	Name string   // for logs; each has its own
+	Path string   // of the executable, such as Build returns
+	Args []string // the same at each start
+	Env  []string // beside the environment of the test, as "KEY=value"
+	// Ready is what the program prints on its standard output when it serves, such as "listens on".
+	Ready string
+}
+
+// Build builds packages, by import path or relative to the test's folder, and returns their executables by the same words. They are deleted when the test ends.
+func Build(t testing.TB, packages ...string) map[string]string {
+	t.Helper()
+	folder, built := t.TempDir(), make(map[string]string, len(packages))
+	for i, p := range packages {
+		built[p] = filepath.Join(folder, fmt.Sprintf("%d-%s", i, filepath.Base(p)))
+		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", built[p], p).CombinedOutput(); err != nil {
+			t.Fatalf("building %s: %v\n%s", p, err, out)
+		}
+	}
+	return built
+}
+
+// Address returns a loopback address that is free now, for a program that has to have the same one at each start.
+func Address(t testing.TB) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Fleet is programs that run as processes. Its methods may be called concurrently.
+type Fleet struct {
+	members []*member
+	mu      sync.Mutex
+	faults  []error
+}
+
+// member is a program with the process that it has now.
+type member struct {
+	Program
+	mu      sync.Mutex
+	cmd     *exec.Cmd
+	killed  bool // on purpose
+	out     *output
+	ended   chan struct{}
+	stopped bool // it is not to be started again
+}
+
+// Start starts programs, in this order and without waiting for any, and makes sure that none is left when the test ends.
+func Start(t testing.TB, programs ...Program) *Fleet {
+	t.Helper()
+	f := &Fleet{}
+	t.Cleanup(f.end)
+	for _, p := range programs {
+		m := &member{Program: p}
+		f.members = append(f.members, m)
+		if err := f.launch(m); err != nil {
+			t.Fatalf("starting %s: %v", p.Name, err)
+		}
+	}
+	return f
+}
+
+// launch starts a member's process. If that ends by itself, this is noted.
+func (f *Fleet) launch(m *member) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopped {
+		return nil
+	}
+	out := &output{}
+	cmd := exec.Command(m.Path, m.Args...) //nolint:gosec,noctx // the test's own programs, which it kills itself
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), m.Env...), out, &out.problems
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	m.cmd, m.out, m.ended, m.killed = cmd, out, ended, false
+	go func() {
+		err := cmd.Wait()
+		m.mu.Lock()
+		killed := m.killed
+		m.mu.Unlock()
+		if !killed {
+			f.fault(fmt.Errorf("%s ended by itself: %w\n%s", m.Name, err, out.tail()))
+		}
+		close(ended)
+	}()
+	return nil
+}
+
+func (f *Fleet) fault(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = append(f.faults, err)
+}
+
+// Err says which programs ended by themselves, or nil.
+func (f *Fleet) Err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return errors.Join(f.faults...)
+}
+
+// kill sends SIGKILL and waits for the end. It returns false if there is nothing to kill.
+func (m *member) kill() bool {
+	m.mu.Lock()
+	if m.cmd == nil {
+		m.mu.Unlock()
+		return false
+	}
+	m.killed = true
+	ended := m.ended
+	_ = m.cmd.Process.Signal(syscall.SIGKILL) // it may have ended already
+	m.mu.Unlock()
+	<-ended
+	return true
+}
+
+// WaitReady waits until all programs serve.
+func (f *Fleet) WaitReady(t testing.TB) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for _, m := range f.members {
+		for !m.ready() {
+			select {
+			case <-tick.C:
+			case <-deadline.C:
+				t.Fatalf("%s is not ready:\n%s\n%v", m.Name, m.output().tail(), f.Err())
+			}
+		}
+	}
+}
+
+func (m *member) ready() bool { return strings.Contains(m.output().text(), m.Ready) }
+
+func (m *member) output() *output {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.out
+}
+
+// Havoc says how programs are killed.
+type Havoc struct {
+	Seed  uint64
+	Kills int
+	// Pause is how long it is until the next kill, and Down how long a program stays dead, each on average. Kills do not wait for programs to be ready again, so that they also meet
+	// programs that are starting.
+	Pause, Down time.Duration
+	// Names are those of the programs to kill; empty: all.
+	Names []string
+}
+
+// Rage kills and restarts until there were as many kills, and returns how often each program was killed. It returns early when ctx ends.
+func (f *Fleet) Rage(ctx context.Context, h Havoc) map[string]int {
+	r := rand.New(rand.NewPCG(h.Seed, 1)) //nolint:gosec // repeatable on purpose
+	victims := f.named(h.Names)
+	counts := make(map[string]int)
+	for range h.Kills {
+		m := victims[r.IntN(len(victims))]
+		pause, down := random(r, h.Pause), random(r, h.Down)
+		if !sleep(ctx, pause) {
+			return counts
+		}
+		if m.kill() {
+			counts[m.Name]++
+		}
+		sleep(ctx, down)
+		if err := f.launch(m); err != nil {
+			f.fault(fmt.Errorf("starting %s again: %w", m.Name, err))
+		}
+	}
+	return counts
+}
+
+// random is anything up to four times the average, most of it short.
+func random(r *rand.Rand, average time.Duration) time.Duration {
+	return min(time.Duration(r.ExpFloat64()*float64(average)), 4*average)
+}
+
+func (f *Fleet) named(names []string) []*member {
+	if len(names) == 0 {
+		return f.members
+	}
+	var some []*member
+	for _, m := range f.members {
+		for _, n := range names {
+			if m.Name == n {
+				some = append(some, m)
+			}
+		}
+	}
+	return some
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Stop tells the programs to stop, in the order in which they were started, and waits for each. The error says which did not end well.
+func (f *Fleet) Stop() error {
+	var faults []error
+	for _, m := range f.members {
+		m.mu.Lock()
+		m.stopped, m.killed = true, true
+		cmd, ended := m.cmd, m.ended
+		m.mu.Unlock()
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+		select {
+		case <-ended:
+			if code := cmd.ProcessState.ExitCode(); code != 0 {
+				faults = append(faults, fmt.Errorf("%s stopped with code %d:\n%s", m.Name, code, m.output().tail()))
+			}
+		case <-time.After(patience):
+			faults = append(faults, fmt.Errorf("%s did not stop", m.Name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// end leaves no process behind.
+func (f *Fleet) end() {
+	for _, m := range f.members {
+		m.mu.Lock()
+		m.stopped = true
+		m.mu.Unlock()
+		m.kill()
+	}
+}
+
+// output is what a process wrote, as far as it is of use.
+type output struct {
+	lines    buffer
+	problems buffer
+}
+
+// Write implements io.Writer, for the standard output.
+func (o *output) Write(p []byte) (int, error) { return o.lines.Write(p) }
+
+func (o *output) text() string { return o.lines.String() }
+
+func (o *output) tail() string { return o.lines.String() + o.problems.String() }
+
+// buffer keeps the last part of what was written.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// kept is how much of an output is kept at most.
+const kept = 16 << 10
+
+// Write implements io.Writer.
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.buf.Len() > kept {
+		b.buf.Next(b.buf.Len() - kept/2)
+	}
+	return b.buf.Write(p)
+}
+
+// String returns what is kept.
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+var _ io.Writer = (*buffer)(nil)
