@@ -45,7 +45,7 @@ func (w *world) audit() {
 	type assigned struct{ DeliveryID, DroneID, State string }
 	held := map[string]string{} // delivery by drone
 	states := map[string]string{}
-	for _, a := range get[[]assigned](w, w.system.Service(drone.Name)+"/api/dronedeliveries") {
+	for _, a := range get[[]assigned](w, w.url(drone.Name)+"/api/dronedeliveries") {
 		states[a.DeliveryID] = a.State
 		if a.State != "assigned" {
 			continue
@@ -60,7 +60,7 @@ func (w *world) audit() {
 	}
 	type made struct{ ID, Stage string }
 	stages := map[string]string{}
-	for _, d := range get[[]made](w, w.system.Service(delivery.Name)+"/api/deliveries") {
+	for _, d := range get[[]made](w, w.url(delivery.Name)+"/api/deliveries") {
 		stages[d.ID] = d.Stage
 	}
 	for id, o := range outcome {
@@ -72,7 +72,7 @@ func (w *world) audit() {
 		}
 	}
 	seen := map[string]bool{}
-	for _, id := range get[[]string](w, w.system.Service(parcel.Name)+"/api/packages") {
+	for _, id := range get[[]string](w, w.url(parcel.Name)+"/api/packages") {
 		if seen[id] {
 			w.t.Errorf("package %s is there twice", id)
 		}

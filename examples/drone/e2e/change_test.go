@@ -37,9 +37,9 @@ func TestCancelBeforeTheDroneHasLeftTurnsTheDeliveryBack(t *testing.T) {
 		t.Errorf("events %q", got)
 	}
 	w.eventually("the drone scheduler has noted the cancel", func() bool {
-		return get[struct{ Cancelled bool }](w, w.system.Service(drone.Name)+"/api/dronedeliveries/"+id).Cancelled
+		return get[struct{ Cancelled bool }](w, w.url(drone.Name)+"/api/dronedeliveries/"+id).Cancelled
 	})
-	if a := w.request(http.MethodGet, w.system.Service(parcel.Name)+"/api/packages/"+id, nil); a.status != http.StatusNotFound {
+	if a := w.request(http.MethodGet, w.url(parcel.Name)+"/api/packages/"+id, nil); a.status != http.StatusNotFound {
 		t.Errorf("the package is still there: %s", a.body)
 	}
 }
@@ -67,7 +67,7 @@ func TestCancelComesTooLateOnceTheDroneHasLeft(t *testing.T) {
 	w.until(id, "it has shipped", func(h history) bool { return h.step("delivery.ship") == "done" })
 	w.refused(http.StatusConflict, "DeliveryFail.Shipped", http.MethodDelete, "/api/deliveryrequests/"+id, nil)
 	w.refused(http.StatusConflict, "DeliveryFail.Shipped", http.MethodPatch, "/api/deliveryrequests/"+id, map[string]string{"pickupTime": in(time.Second)})
-	w.refused(http.StatusConflict, "DeliveryFail.Shipped", http.MethodDelete, w.system.Service("delivery")+"/api/deliveries/"+id, nil)
+	w.refused(http.StatusConflict, "DeliveryFail.Shipped", http.MethodDelete, w.url("delivery")+"/api/deliveries/"+id, nil)
 	w.ends(id, "completed")
 	w.refused(http.StatusConflict, "DeliveryFail.Ended", http.MethodDelete, "/api/deliveryrequests/"+id, nil)
 	w.expect(http.StatusNotFound, http.MethodDelete, "/api/deliveryrequests/nobody", nil)
@@ -96,10 +96,10 @@ func TestRescheduledDeliveryIsPickedUpThen(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	w.eventually("the others have noted the new time", func() bool {
-		d := get[struct{ PickupTime time.Time }](w, w.system.Service(drone.Name)+"/api/dronedeliveries/"+id)
+		d := get[struct{ PickupTime time.Time }](w, w.url(drone.Name)+"/api/dronedeliveries/"+id)
 		p := get[struct {
 			Deliveries []struct{ PickupTime time.Time }
-		}](w, w.system.Service(parcel.Name)+"/api/packages/"+id)
+		}](w, w.url(parcel.Name)+"/api/packages/"+id)
 		return d.PickupTime.Equal(to) && len(p.Deliveries) == 1 && p.Deliveries[0].PickupTime.Equal(to)
 	})
 	w.expect(http.StatusOK, http.MethodPatch, path, map[string]string{"pickupTime": "", "deadline": in(time.Minute)})

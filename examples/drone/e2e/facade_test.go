@@ -14,6 +14,7 @@ import (
 	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/service/delivery"
 	"github.com/skaldhq/skald/examples/drone/service/drone"
+	"github.com/skaldhq/skald/examples/drone/service/ingestion"
 	"github.com/skaldhq/skald/examples/drone/service/parcel"
 	"github.com/skaldhq/skald/examples/drone/system"
 	"github.com/skaldhq/skald/examples/part"
@@ -88,7 +89,7 @@ func TestStreamShowsTheFlight(t *testing.T) {
 	w := begin(t, func(c *system.Config) { c.TimeFactor = 120 })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.system.URL()+"/api/stream", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url(ingestion.Name)+"/api/stream", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/skaldhq/skald/examples/drone/contract/command"
 	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/service/drone"
+	"github.com/skaldhq/skald/examples/drone/service/ingestion"
 	"github.com/skaldhq/skald/examples/drone/service/parcel"
 	"github.com/skaldhq/skald/examples/part"
 )
@@ -97,7 +98,7 @@ func TestFaultThreeDuplicateRequestGetsTheSameDrone(t *testing.T) {
 	}
 	w.expect(http.StatusConflict, http.MethodPost, "/api/deliveryrequests", parcelOf(), "Idempotency-Key", key)
 	w.until(key, "it has a drone", func(h history) bool { return h.step("delivery.start") == "done" })
-	path := w.system.Service(drone.Name) + "/api/dronedeliveries/"
+	path := w.url(drone.Name) + "/api/dronedeliveries/"
 	ask := map[string]any{"pickup": cityHall, "dropoff": hospital, "packageInfo": map[string]any{"weight": 1.2}}
 	w.expect(http.StatusNoContent, http.MethodPut, path+key, ask)
 	w.refused(http.StatusConflict, "DroneFail.UnderWay", http.MethodDelete, path+key, nil)
@@ -245,7 +246,7 @@ func TestRequestsAreNotAcceptedWhileTheBrokerIsAway(t *testing.T) {
 	w := begin(t)
 	id := w.send(parcelOf())
 	w.ends(id, "completed")
-	url := w.system.URL()
+	url := w.url(ingestion.Name)
 	if err := errors.Join(w.broker.Close(), w.server.Close()); err != nil {
 		t.Fatal(err)
 	}

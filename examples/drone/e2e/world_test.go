@@ -18,6 +18,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/examples/drone/bus"
+	"github.com/skaldhq/skald/examples/drone/service/ingestion"
 	"github.com/skaldhq/skald/examples/drone/system"
 )
 
@@ -33,6 +34,7 @@ type world struct {
 	broker *natsbroker.Broker
 	system *system.System
 	client *http.Client
+	url    func(service string) string              // where a service is reached
 	wrap   func(b *natsbroker.Broker) broker.Broker // what the system gets for a broker
 }
 
@@ -55,6 +57,12 @@ func beginOn(t *testing.T, wrap func(b *natsbroker.Broker) broker.Broker, change
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	w.client = &http.Client{Transport: transport, Timeout: patience}
+	w.url = func(service string) string {
+		if service == ingestion.Name {
+			return w.system.URL()
+		}
+		return w.system.Service(service)
+	}
 	w.open()
 	t.Cleanup(func() {
 		if !t.Failed() {
@@ -115,8 +123,18 @@ type answer struct {
 // request makes a request; a path is the front door's. Headers are pairs.
 func (w *world) request(method, url string, body any, headers ...string) answer {
 	w.t.Helper()
+	a, err := w.try(method, url, body, headers...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+// try is request where nobody may answer.
+func (w *world) try(method, url string, body any, headers ...string) (answer, error) {
+	w.t.Helper()
 	if strings.HasPrefix(url, "/") {
-		url = w.system.URL() + url
+		url = w.url(ingestion.Name) + url
 	}
 	var data []byte
 	switch b := body.(type) {
@@ -141,14 +159,11 @@ func (w *world) request(method, url string, body any, headers ...string) answer 
 	}
 	res, err := w.client.Do(q)
 	if err != nil {
-		w.t.Fatal(err)
+		return answer{}, err
 	}
 	defer res.Body.Close()
 	read, err := io.ReadAll(res.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return answer{res.StatusCode, res.Header, read}
+	return answer{res.StatusCode, res.Header, read}, err
 }
 
 // expect makes a request and fails the test unless it is answered with this status.
