@@ -17,6 +17,7 @@ import (
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/examples/drone/area"
 	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/service/delivery"
 	"github.com/skaldhq/skald/examples/drone/service/drone"
@@ -63,7 +64,7 @@ func play(role, listen, data, url string) error {
 		case parcel.Name:
 			return parcel.Start(ctx, parcel.Config{Config: c, Saga: saga})
 		case drone.Name:
-			return drone.Start(ctx, drone.Config{Config: c, Saga: saga, Factor: fast})
+			return drone.Start(ctx, drone.Config{Config: c, Saga: saga, Factor: fast, Fleet: large()})
 		case delivery.Name:
 			return delivery.Start(ctx, delivery.Config{Config: c, Saga: saga, Factor: fast})
 		case remediation.Name:
@@ -75,6 +76,18 @@ func play(role, listen, data, url string) error {
 		}
 		return nil, fmt.Errorf("there is no role %q", role)
 	})
+}
+
+// large is a fleet that is never used up, so that only what a test does turns deliveries back.
+func large() []area.Drone {
+	var fleet []area.Drone
+	for i := range 40 {
+		for _, d := range area.Fleet() {
+			d.ID = fmt.Sprintf("%s-%d", d.ID, i)
+			fleet = append(fleet, d)
+		}
+	}
+	return fleet
 }
 
 func playBroker(listen, data string) error {
