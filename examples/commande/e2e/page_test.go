@@ -1,13 +1,13 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/chromedp/chromedp"
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestBrowserBuysAndOpensTheReceipt(t *testing.T) {
@@ -172,13 +172,13 @@ func TestBrowserChoosesTheMode(t *testing.T) {
 			b.visit("/shop/")
 			b.click("mode-" + mode)
 			b.shows("mode-chooser", "From now on, new orders are "+mode+".")
-			b.shoot("shop-" + mode)
+			b.shoot(fmt.Sprint("shop-", mode, width))
 			placed := b.order(accepted, "ada@example.com", "CAF-001")
 			b.shows("saga-state", "CommandeConfirm")
 			if words := b.shows("order-mode", "OrchestratorService"); !strings.HasPrefix(strings.ToLower(words), mode) {
 				t.Errorf("the page says %q", words)
 			}
-			b.shoot("order-" + mode)
+			b.shoot(fmt.Sprint("order-", mode, width))
 			if o := l.untilEnded(t, placed); o.Mode != mode || o.History != "/shop/orders/"+placed || !cmp.Equal(o.Events, happy) {
 				t.Errorf("%+v, want %s", o, mode)
 			}
@@ -187,7 +187,7 @@ func TestBrowserChoosesTheMode(t *testing.T) {
 			}
 			b.visit("/")
 			b.shows("mode", mode)
-			b.shoot("front-" + mode)
+			b.shoot(fmt.Sprint("front-", mode, width))
 		}
 	}
 }

@@ -9,7 +9,7 @@ export function modeChooser() {
   const status = h("p", { class: "small quiet mode-status", role: "status" });
   const choices = h("div", { class: "mode-choices" });
   const element = h("fieldset", { class: "mode-chooser card", "data-testid": "mode-chooser", hidden: true },
-    h("legend", { class: "visually-hidden" }, "Mode of new orders"), choices, status);
+    h("legend", { class: "visually-hidden" }, "Mode of new orders"), h("p", { class: "quiet small", "aria-hidden": "true" }, "New orders are"), choices, status);
   let rows = [];
 
   function draw(modes) {
