@@ -61,7 +61,7 @@ func TestCancelBeforeTheLegsHaveJoinedIsDecidedAmongTheTokens(t *testing.T) {
 }
 
 func TestCancelComesTooLateOnceTheDroneHasLeft(t *testing.T) {
-	w := begin(t, func(c *system.Config) { c.TimeFactor = 120 })
+	w := begin(t, func(c *system.Config) { c.TimeFactor = 40 })
 	id := w.send(parcelOf(func(q *wanted) { q.Pickup, q.Dropoff = zoo, hospital }))
 	w.reaches(id, "HeadedToDropoff")
 	w.until(id, "it has shipped", func(h history) bool { return h.step("delivery.ship") == "done" })

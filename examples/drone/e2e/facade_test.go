@@ -86,7 +86,7 @@ func TestThoseConcernedAreTold(t *testing.T) {
 
 // The stream shows the drone on its way, and no more often than five times a second.
 func TestStreamShowsTheFlight(t *testing.T) {
-	w := begin(t, func(c *system.Config) { c.TimeFactor = 120 })
+	w := begin(t, func(c *system.Config) { c.TimeFactor = 60 })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url(ingestion.Name)+"/api/stream", nil)

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/drone/bus"
@@ -55,9 +56,6 @@ func Start(ctx context.Context, c Config) (*part.Part, error) {
 		if err := bus.Declare(ctx, c.Broker); err != nil {
 			return nil, err
 		}
-		if c.Publisher == nil {
-			c.Publisher = bus.Publisher{Broker: c.Broker, Source: c.Name}
-		}
 	}
 	return part.Start(ctx, c.Config, migrations, func(db *sql.DB, log *slog.Logger) (part.Service, error) { return build(c, db, log) })
 }
@@ -65,7 +63,8 @@ func Start(ctx context.Context, c Config) (*part.Part, error) {
 func build(c Config, db *sql.DB, log *slog.Logger) (part.Service, error) {
 	s := &service{db: db, log: log, factor: c.Factor}
 	var err error
-	s.desk, err = sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: c.Name + "-desk", Log: log},
+	// The part's operations and the desk's are one participant's, with one outbox: so its events are sent in the order of their commits.
+	s.desk, err = sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: c.Name, Poll: outboxPoll, Log: log},
 		skald.Handle(command.DeliveryCancel, s.cancel), skald.Handle(command.DeliveryReschedule, s.reschedule),
 		skald.Handle(putOperation, s.take), skald.Handle(moveOperation, s.move))
 	if err != nil {
@@ -108,14 +107,15 @@ type service struct {
 	desk   *sqlparticipant.Participant
 }
 
+// outboxPoll is how soon the desk sends what the saga's operations publish.
+const outboxPoll = 100 * time.Millisecond
+
 // work is what the service does beside calls, until the context ends.
 func (s *service) work(ctx context.Context, c Config) {
 	var working sync.WaitGroup
 	working.Go(func() { s.follow(ctx) })
-	if c.Publisher != nil {
-		working.Go(func() { _ = s.desk.Relay(ctx, c.Publisher) }) // returns when the context ends, and says so
-	}
 	if c.Broker != nil {
+		working.Go(func() { _ = s.desk.Relay(ctx, bus.Publisher{Broker: c.Broker, Source: c.Name}) }) // returns when the context ends, and says so
 		working.Go(func() {
 			bus.Serve(ctx, bus.Serving{Broker: c.Broker, Topic: bus.DeliveryCommands, Subscription: bus.ToDelivery, Invoker: s.desk, Log: s.log, Routes: []bus.Route{
 				bus.On(command.TypeCancel, command.DeliveryCancel), bus.On(command.TypeReschedule, command.DeliveryReschedule),

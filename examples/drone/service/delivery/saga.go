@@ -146,7 +146,12 @@ func (r *row) ship(ctx context.Context, tx participant.Tx, now time.Time) (contr
 	if left := r.plan.Leave.Sub(now); left > 0 {
 		return contract.Shipped{}, skald.Working(min(left, look), "the drone leaves the pickup point in %s", left.Round(time.Millisecond))
 	}
-	r.state, r.plan = shipped, r.plan.Left(now) // it waited for this moment, if programs were away
+	if !r.departed { // nobody has looked since it did
+		if err := publish(ctx, contract.EventHeadedToPickup, r.event(now)); err != nil {
+			return contract.Shipped{}, err
+		}
+	}
+	r.state, r.departed, r.plan = shipped, true, r.plan.Left(now) // it waited for this moment, if programs were away
 	if err := r.update(ctx, tx, now); err != nil {
 		return contract.Shipped{}, err
 	}
