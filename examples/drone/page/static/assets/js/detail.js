@@ -80,6 +80,7 @@ function parts(id, changed) {
         h("thead", null, h("tr", null, ["Time", "Event", "Step", "Reason"].map((head) => h("th", { scope: "col" }, head)))), events))));
   let outcome = "running";
   let stage = "";
+  let legs = null;
   let reason = "";
 
   function showVerdict() {
@@ -90,7 +91,7 @@ function parts(id, changed) {
       compensated: "Nothing is left of it: the drone is free, the package withdrawn.",
       compensating: "What was done is being undone, in reverse order.",
     }[outcome] ?? "Nobody steers it: each service acts on what it hears from the others.";
-    const state = stageOf({ stage, outcome, reason });
+    const state = stageOf({ stage, outcome, reason, legs });
     if (verdict.dataset.shown === `${state}${reason}${outcome}`) return;
     verdict.dataset.shown = `${state}${reason}${outcome}`;
     fill(verdict, icon(sign), h("div", null, h("b", { "data-testid": "stage" }, state), h("p", null, reason && outcome !== "completed" && `${reasonInWords(reason)} `, words),
@@ -99,7 +100,7 @@ function parts(id, changed) {
 
   function showDelivery(delivery) {
     outcome = delivery.outcome || "running";
-    ({ stage } = delivery);
+    ({ stage, legs } = delivery);
     reason = delivery.reason || reason;
     showVerdict();
     actions.show(delivery);

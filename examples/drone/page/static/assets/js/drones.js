@@ -7,7 +7,7 @@ const settle = 130; // milliseconds in which two thirds of a distance are covere
 
 const atHome = 60; // metres from a depot
 
-/** The layer. `show(fleet)` says what is known; `view.unit` is metres per pixel. Drones that stand at a depot are counted there and not drawn. */
+/** The layer. `show(fleet)` says what is known; `view.craft` is metres per pixel. Drones that stand at a depot are counted there and not drawn. */
 export function droneLayer(plane, view, depots, onSelect) {
   const element = s("g", { class: "drones" });
   const drones = new Map();
@@ -83,7 +83,7 @@ export function droneLayer(plane, view, depots, onSelect) {
   }
 
   function place({ node, body, x, y, heading }) {
-    node.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${view.unit})`);
+    node.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${view.craft})`);
     body.setAttribute("transform", `rotate(${heading.toFixed(1)})`);
   }
 

@@ -61,9 +61,10 @@ export function deliveryList(element, { onSelect }) {
 }
 
 /** How a delivery stands, in two words. */
-export function stageOf({ stage, outcome, reason }) {
+export function stageOf({ stage, outcome, reason, legs }) {
   if (outcome === "compensated") return /[.]cancelled$/i.test(reason ?? "") ? "Cancelled" : "Undone";
   if (outcome === "compensating") return "Going back";
+  if (stage === "Created" && legs && legs.delivery !== "done") return legs.drone === "waiting" ? "Waiting for a drone" : "Waiting for its legs";
   return stageWords[stage] ?? "Requested";
 }
 

@@ -15,7 +15,7 @@ export function cityMap(element, area, { onPick, onSelect }) {
   const spot = (text) => plane.place(parse(text));
   const inPlane = (points) => points.map(([lat, lon]) => plane.place({ lat, lon }));
   const markers = [];
-  const view = { unit: 10 }; // metres per pixel
+  const view = { unit: 10, craft: 10 }; // metres per pixel, for markers and for drones
 
   /** A group that stays where it is and as large as it is. */
   function marker(place, props, ...children) {
@@ -83,6 +83,7 @@ export function cityMap(element, area, { onPick, onSelect }) {
     const shown = fit(box, width / height);
     svg.setAttribute("viewBox", `${shown.left} ${shown.top} ${shown.width} ${shown.height}`);
     view.unit = shown.width / width;
+    view.craft = view.unit * (width < 500 ? 0.75 : 1);
     for (const { node, place } of markers) node.setAttribute("transform", `translate(${place.x} ${place.y}) scale(${view.unit})`);
     fill(labels, layLabels(named.map((thing) => ({ ...thing, place: spot(thing.at) })), shown, view.unit));
     routes.measure();
@@ -102,7 +103,7 @@ function layLabels(things, shown, unit) {
   const inside = (a) => a.left > shown.left && a.left + a.width < shown.left + shown.width && a.top > shown.top && a.top + a.height < shown.top + shown.height;
   const nodes = [];
   for (const [i, { name, place, kind }] of things.entries()) {
-    const [width, height] = [(name.length * 6.6 + 4) * unit, 15 * unit];
+    const [width, height] = [(name.length * (kind === "depot" ? 7.4 : 6.6) + 4) * unit, 15 * unit];
     const gap = (kind === "depot" ? 14 : 11) * unit;
     const tries = kind === "zone"
       ? [[place.x - width / 2, place.y - height / 2]]
