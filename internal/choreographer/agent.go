@@ -372,7 +372,7 @@ func (a *Agent) workOn(ctx context.Context, saga journal.SagaID, hear []particip
 		}
 		decided, won := a.tellAll(ctx, taken.Tell)
 		after(&known, &taken.Entry, decided)
-		if _, more := next(known); !more && len(won) == len(decided) {
+		if _, more := next(believed(&known)); !more && len(won) == len(decided) {
 			a.Desk.Settle(won)
 			return nil
 		}
@@ -412,13 +412,18 @@ func after(l *participant.Ledger, e *participant.Entry, decided []participant.To
 	}
 }
 
+// believed is a ledger in which everything that was told counts as decided so: a token that was settled a moment ago may still stand among those, and another step may wait for it.
+func believed(l *participant.Ledger) participant.Ledger {
+	return participant.Ledger{Heard: slices.Concat(l.Heard, l.Told), Waiting: l.Waiting}
+}
+
 // tellAgain tells what is written and not known to be decided, if something waits for it: another process, or this one before a crash, may have told it. Whatever nobody waits for is
 // left to the relay.
 func (a *Agent) tellAgain(ctx context.Context, l *participant.Ledger) (decided []participant.Token) {
 	if len(l.Told) == 0 {
 		return nil
 	}
-	if _, waits := a.next(participant.Ledger{Heard: slices.Concat(l.Heard, l.Told), Waiting: l.Waiting}); !waits {
+	if _, waits := a.next(believed(l)); !waits {
 		return nil
 	}
 	decided, _ = a.tellAll(ctx, l.Told)
