@@ -44,7 +44,12 @@ race: ## run the tests under the race detector (needs gcc)
 	@CGO_ENABLED=1 go test -race -json -count=1 -timeout=10m $(TESTFLAGS) $(RACE_PACKAGES) | .tools/testreport
 
 .PHONY: bench
-bench: ## run the benchmarks of all modules; BENCHFLAGS are passed on to go test
+bench: ## print figures: sagas beside the floor, medians of interleaved rounds; BENCHFLAGS are passed on (-rounds, -slice, -dir)
+	@scripts/setup.sh go
+	@go run ./bench/cmd/bench $(BENCHFLAGS)
+
+.PHONY: microbench
+microbench: ## run the benchmarks of single functions of all modules; BENCHFLAGS are passed on to go test
 	@scripts/setup.sh go
 	@go test -run='^$$' -bench=. -benchmem $(BENCHFLAGS) $(PACKAGES)
 

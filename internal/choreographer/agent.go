@@ -368,7 +368,7 @@ func (a *Agent) workOn(ctx context.Context, saga journal.SagaID, hear []particip
 		took()
 		if taken.Wait != nil {
 			a.rouse()
-			a.reportAll(ctx, taken.Wait, &known.Heard[0])
+			a.reportAll(ctx, taken.Wait, &known)
 		}
 		decided, won := a.tellAll(ctx, taken.Tell)
 		after(&known, &taken.Entry, decided)
@@ -380,9 +380,15 @@ func (a *Agent) workOn(ctx context.Context, saga journal.SagaID, hear []particip
 	}
 }
 
-// reportAll tells of an attempt without a result, and of what is set aside.
-func (a *Agent) reportAll(ctx context.Context, w *participant.Waiting, from *participant.Token) {
-	a.report(ctx, w, from)
+// reportAll tells of an attempt without a result, and of what is set aside. An attempt that only goes on is told of once.
+func (a *Agent) reportAll(ctx context.Context, w *participant.Waiting, known *participant.Ledger) {
+	from := &known.Heard[0]
+	same := func(old participant.Waiting) bool {
+		return old.Step == w.Step && old.Phase == w.Phase && old.Attempt == w.Attempt && old.Round == w.Round
+	}
+	if !slices.ContainsFunc(known.Waiting, same) {
+		a.report(ctx, w, from)
+	}
 	if !w.Aside {
 		return
 	}

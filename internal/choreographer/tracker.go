@@ -199,7 +199,7 @@ func (x *Tracker) deliverNote(ctx context.Context, d *broker.Delivery) error {
 		return nil
 	}
 	early := false
-	err = x.change(ctx, n.saga, true, func(tr *track) error {
+	err = x.on(ctx, n.saga, occasion{begin: true, leisurely: true}, func(tr *track) error {
 		early = !tr.retrying(n)
 		return nil
 	})

@@ -185,14 +185,14 @@ func (p *Participant) commit(tx *sql.Tx) error {
 // exec and query run a statement of this package, prepared once where that is worth while.
 func (p *Participant) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) (sql.Result, error) {
 	if s := p.prepared[text]; s != nil {
-		return tx.StmtContext(ctx, s).ExecContext(ctx, args...)
+		return tx.StmtContext(ctx, s).ExecContext(ctx, args...) //nolint:sqlclosecheck // the transaction's end closes it
 	}
 	return tx.ExecContext(ctx, text, args...)
 }
 
 func (p *Participant) query(ctx context.Context, tx *sql.Tx, text string, args ...any) (*sql.Rows, error) {
 	if s := p.prepared[text]; s != nil {
-		return tx.StmtContext(ctx, s).QueryContext(ctx, args...)
+		return tx.StmtContext(ctx, s).QueryContext(ctx, args...) //nolint:sqlclosecheck // as above
 	}
 	return tx.QueryContext(ctx, text, args...)
 }
@@ -207,7 +207,7 @@ func (p *Participant) prepareAll(ctx context.Context) error {
 		p.sql.claim, p.sql.find, p.sql.settle, p.sql.undone, p.sql.emit, p.sql.hear, p.sql.tell, p.sql.tokens, p.sql.wait, p.sql.waiting, p.sql.waited, p.sql.heard,
 		savepointShared, rollbackShared, releaseShared, savepointCall, rollbackCall, savepointAction, rollbackAction,
 	} {
-		s, err := p.db.PrepareContext(ctx, text)
+		s, err := p.db.PrepareContext(ctx, text) //nolint:sqlclosecheck // it lives as long as the database
 		if err != nil {
 			return fmt.Errorf("preparing %q: %w", text, err)
 		}

@@ -1,0 +1,156 @@
+package choreography
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/skaldhq/skald/bench/figure"
+)
+
+// Config says how much is measured.
+type Config struct {
+	Dir    string        // where the files lie; it should be on the disk that matters
+	Rounds int           // interleaved
+	Slice  time.Duration // how long each part of a round takes
+}
+
+// bed is everything that is measured, on fresh files.
+type bed struct {
+	*system
+	floor *bare
+	set   *figure.Set
+	slice time.Duration
+}
+
+// Measure adds the figures of choreographed sagas to a set.
+func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
+	dir, err := os.MkdirTemp(c.Dir, "skald-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	b := &bed{set: set, slice: c.Slice}
+	if err := os.MkdirAll(filepath.Join(dir, "skald"), 0o700); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "floor"), 0o700); err != nil {
+		return err
+	}
+	if b.system, err = open(ctx, filepath.Join(dir, "skald")); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.system.stop(context.WithoutCancel(ctx))) }()
+	if b.floor, err = openBare(ctx, filepath.Join(dir, "floor")); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.floor.stop()) }()
+	if _, _, err := b.sagas(ctx, 8, time.Second, order{SKU: "warm"}); err != nil { // files, caches and statements
+		return err
+	}
+	for range c.Rounds {
+		if err := b.round(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// round measures everything once.
+func (b *bed) round(ctx context.Context) error {
+	for _, lanes := range []int{1, 64} {
+		if err := b.publishes(ctx, lanes); err != nil {
+			return err
+		}
+		for _, path := range []string{"happy", "refused"} {
+			if err := b.path(ctx, path, lanes); err != nil {
+				return fmt.Errorf("%s, %d in flight: %w", path, lanes, err)
+			}
+		}
+	}
+	return b.stuck(ctx)
+}
+
+// publishes measures the broker alone.
+func (b *bed) publishes(ctx context.Context, lanes int) error {
+	took, err := load(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), 1, 0) })
+	b.set.Add(fmt.Sprintf("bare.jetstream.c%d.rate", lanes), float64(len(took))/b.slice.Seconds(), "publishes/s")
+	return err
+}
+
+// counts is what a saga took on average.
+type counts struct{ publishes, commits, tracker, cpu float64 }
+
+// sagas runs sagas for a time.
+func (b *bed) sagas(ctx context.Context, lanes int, d time.Duration, o order) ([]time.Duration, counts, error) {
+	published := func() int64 { return b.system.broker.decided.Load() + b.system.broker.published.Load() }
+	p, c, t, used := published(), b.databaseCommits(), b.tracker.n.Load(), cpu()
+	took, err := load(ctx, lanes, d, func(ctx context.Context) error { return b.one(ctx, o) })
+	n := float64(max(len(took), 1))
+	return took, counts{
+		publishes: float64(published()-p) / n, commits: float64(b.databaseCommits()-c) / n, tracker: float64(b.tracker.n.Load()-t) / n,
+		cpu: (cpu() - used).Seconds() * 1e3 / n,
+	}, err
+}
+
+// path measures one way through the order, and the floor of just as many publishes and commits.
+func (b *bed) path(ctx context.Context, path string, lanes int) error {
+	took, per, err := b.sagas(ctx, lanes, b.slice, order{SKU: "CAF-001", Amount: 1, Refuse: path == "refused"})
+	if err != nil {
+		return err
+	}
+	publishes, commits := int(math.Round(per.publishes)), int(math.Round(per.commits))
+	floor, err := load(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), publishes, commits) })
+	if err != nil {
+		return err
+	}
+	add := func(what string, value float64, unit string) {
+		b.set.Add(fmt.Sprintf("skald.choreographed.%s.c%d.%s", path, lanes, what), value, unit)
+	}
+	rate := func(all []time.Duration) float64 { return float64(len(all)) / b.slice.Seconds() }
+	ms := func(all []time.Duration, q float64) float64 { return figure.Quantile(all, q).Seconds() * 1e3 }
+	add("rate", rate(took), "sagas/s")
+	add("p50", ms(took, .5), "ms")
+	add("p99", ms(took, .99), "ms")
+	add("cpu", per.cpu, "ms")
+	add("publishes", per.publishes, "/saga")
+	add("commits", per.commits, "/saga")
+	add("tracker.commits", per.tracker, "/saga")
+	add("floor.rate", rate(floor), "sagas/s")
+	add("floor.p50", ms(floor, .5), "ms")
+	add("of_floor.rate", rate(took)/rate(floor), "x")
+	add("of_floor.p50", ms(took, .5)/ms(floor, .5), "x")
+	return nil
+}
+
+// stuck measures what sagas that get nowhere cost the others: while 64 of them wait for a payment that is never answered, as many go their way.
+func (b *bed) stuck(ctx context.Context) error {
+	with := func() (float64, error) {
+		took, _, err := b.sagas(ctx, 32, b.slice, order{SKU: "CAF-001"})
+		return float64(len(took)) / b.slice.Seconds(), err
+	}
+	before, err := with()
+	if err != nil {
+		return err
+	}
+	waiting, release := context.WithCancel(ctx)
+	defer release()
+	b.hold(waiting)
+	for range 64 {
+		if _, err := b.saga.Start(ctx, b.engine, order{SKU: "CAF-001", Hang: true}); err != nil {
+			return err
+		}
+	}
+	during, err := with()
+	if err != nil {
+		return err
+	}
+	b.set.Add("skald.choreographed.happy.c32.beside_stuck_sagas", during/before, "x")
+	return nil
+}
