@@ -31,7 +31,7 @@ func (s *service) cancel(ctx context.Context, tx participant.Tx, in command.Canc
 	if err := r.changeable(); err != nil {
 		return contract.Event{}, err
 	}
-	if r.state == withdrawn {
+	if r.state == withdrawn || r.reason != "" { // cancelled before
 		return r.event(now), nil
 	}
 	r.reason = "cancelled by " + in.By
