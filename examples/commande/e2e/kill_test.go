@@ -41,9 +41,9 @@ type process struct {
 var shopURL = regexp.MustCompile(`http://127\.0\.0\.1:\d+/shop/`)
 
 // launch starts the program and returns when it has printed its screen.
-func launch(t *testing.T, path, data string) *process {
+func launch(t *testing.T, path, data string, flags ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(path, "-listen", "127.0.0.1:0", "-data", data), errors: new(bytes.Buffer)}
+	p := &process{Cmd: exec.Command(path, append([]string{"-listen", "127.0.0.1:0", "-data", data}, flags...)...), errors: new(bytes.Buffer)}
 	p.Stderr = p.errors
 	out, err := p.StdoutPipe()
 	if err != nil {
@@ -82,7 +82,7 @@ func (p *process) end(t *testing.T) int {
 }
 
 // TestF01KilledUnderLoadLosesNothing kills the program again and again at random instants while customers order: every order that was
-// acknowledged is there and ends, and each effect is there once.
+// acknowledged is there and ends, and each effect is there once. The mode of new orders changes with each start, so that orders of both kinds are under way when it is killed.
 func TestF01KilledUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
 	path, data := program(t), t.TempDir()
@@ -93,7 +93,7 @@ func TestF01KilledUnderLoadLosesNothing(t *testing.T) {
 	acknowledged := make(map[string]bool)
 	const rounds, perRound = 4, 6 // orders that are acknowledged at least before the kill
 	for round := range rounds {
-		p := launch(t, path, data)
+		p := launch(t, path, data, "-mode", []string{"orchestrated", "choreographed"}[round%2])
 		w := newWorld(t, p.url)
 		if round == 0 {
 			stock = w.stock

@@ -101,7 +101,9 @@ func TestRealProcessesAreKilledAtRandom(t *testing.T) {
 	acknowledged := customers()
 	t.Logf("%d orders acknowledged during %d kills in %s: %v", len(acknowledged), h.Kills, time.Since(began).Round(time.Second), killed)
 	p.WaitReady(t)
+	ready := time.Now()
 	w.settlePatiently(t)
+	t.Logf("every order had its outcome %s after the last program was ready", time.Since(ready).Round(100*time.Millisecond))
 	for _, id := range acknowledged {
 		if a := w.do(t, http.MethodGet, "/api/commandes/"+id, nil); a.status != http.StatusOK {
 			t.Errorf("acknowledged order %s is lost: %d %s", id, a.status, a.body)

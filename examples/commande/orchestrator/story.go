@@ -100,8 +100,10 @@ func (t *teller) next(e *skald.Event) {
 		t.expected = append(t.expected, announcement{source, "", string(state)})
 	}
 	switch e.Kind {
-	case journal.SagaStarted, journal.SagaCompleted, journal.SagaCompensated:
+	case journal.SagaStarted:
 		t.say(string(enteredBy(e)))
+	case journal.SagaCompleted, journal.SagaCompensated:
+		t.sayLast(string(enteredBy(e)))
 	case journal.StepDone:
 		if e.By == "" { // what is done by hand, nobody publishes
 			t.effect(e.Step)
@@ -156,6 +158,13 @@ func (t *teller) say(name string) {
 	if name != "" && (len(t.names) == 0 || t.names[len(t.names)-1] != name) {
 		t.names = append(t.names, name)
 	}
+}
+
+// sayLast says how it ended. A service may have published that name before, for its own step, and a tracker that caught up after a crash may have heard of that
+// step early: the end stands once, and last.
+func (t *teller) sayLast(name string) {
+	t.names = slices.DeleteFunc(t.names, func(said string) bool { return said == name })
+	t.say(name)
 }
 
 // complete says whether everything that was published has arrived.

@@ -60,6 +60,10 @@ func TestStoryOfAnOrder(t *testing.T) {
 			done("commande.create", "produit.check", "inventaire.reserve", "paiement.charge", "transaction.issue", "commande.confirm"), nil,
 			[]string{"CommandeCreate", "ProduitExist", "InventaireReserve", "PaiementConfirm", "TransactionConfirm", "CommandeConfirm"},
 		},
+		"an undoing that a tracker heard of before its cause": {
+			append(append(done("commande.create", "produit.check"), undone("commande.create")[:3]...), on(journal.StepRefused, "inventaire.reserve"), on(journal.SagaCompensated, "")), nil,
+			[]string{"CommandeCreate", "ProduitExist", "InventaireFail", "CommandeCancel"},
+		},
 		"given up, and nobody knows of an effect": {
 			append(append(done("commande.create", "produit.check"), on(journal.StepAsked, "inventaire.reserve"), on(journal.StepFailed, "inventaire.reserve")),
 				undone("inventaire.reserve", "commande.create")...), nil,
