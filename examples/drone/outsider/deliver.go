@@ -57,6 +57,7 @@ func (s *service) post(ctx context.Context, sub subscription, d delivery) (*http
 		r.Header.Set(name, value)
 	}
 	r.Header.Set("User-Agent", userAgent)
+	r.Header.Set("Origin", s.cfg.Origin) // as the handshake named it
 	if err := sign(r.Header, sub.Secret, d.ID, time.Now(), d.Data); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// askedRate is how many requests per minute the service asks to send: more than a demonstration has.
+const askedRate = 6000
+
 // shakeHands asks an outsider whether it wants the events, as section 4 of "HTTP 1.1 Web Hooks for Event Delivery" (CloudEvents 1.0) says: only
 // WebHook-Allowed-Origin in the answer, or a call of the callback, is a yes. Without a clear answer the subscription rests and is asked again.
 func (s *service) shakeHands(ctx context.Context, sub subscription) error {
@@ -24,8 +27,6 @@ func (s *service) shakeHands(ctx context.Context, sub subscription) error {
 	_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer)
 	said := fmt.Sprintf("asked for permission: it answered %d (%s)", answer.StatusCode, http.StatusText(answer.StatusCode))
 	switch rate, permitted := s.permission(answer.Header); {
-	case answer.StatusCode == http.StatusGone:
-		return s.store.unsubscribe(ctx, sub.ID)
 	case answer.StatusCode/100 == 5 || answer.StatusCode == http.StatusTooManyRequests:
 		rest := max(s.cfg.Backoff(sub.Failures+1), retryAfter(answer.Header, time.Now()))
 		return s.store.pause(ctx, sub.ID, said, time.Now().Add(rest))
@@ -41,20 +42,22 @@ func (s *service) ask(ctx context.Context, sub subscription) (*http.Response, er
 		return nil, err
 	}
 	r.Header.Set("WebHook-Request-Origin", s.cfg.Origin)
-	r.Header.Set("WebHook-Request-Rate", "*")
+	r.Header.Set("WebHook-Request-Rate", strconv.Itoa(askedRate))
 	r.Header.Set("WebHook-Request-Callback", sub.Callback+sub.Token)
 	r.Header.Set("User-Agent", userAgent)
 	return s.out.Do(r)
 }
 
-// permission reads an outsider's consent: the rate in requests per minute, 0 for any. A rate that cannot be read is no consent.
+// permission reads an outsider's consent: the rate in requests per minute, 0 for any. Who names no rate gets what was asked for; a rate that cannot be read is no consent.
 func (s *service) permission(h http.Header) (rate int, permitted bool) {
 	origin := strings.TrimSpace(h.Get("WebHook-Allowed-Origin"))
 	if origin != "*" && !strings.EqualFold(origin, s.cfg.Origin) {
 		return 0, false
 	}
 	switch allowed := strings.TrimSpace(h.Get("WebHook-Allowed-Rate")); allowed {
-	case "", "*":
+	case "":
+		return askedRate, true
+	case "*":
 		return 0, true
 	default:
 		rate, err := strconv.Atoi(allowed)

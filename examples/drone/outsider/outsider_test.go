@@ -35,7 +35,7 @@ func TestOnlyWhoAgreesGetsEvents(t *testing.T) {
 	w.subscribe("withheld", map[string]any{"url": broken.URL})
 	w.subscribe("validated", map[string]any{"url": named.URL})
 	asked := silent.got(http.MethodOptions)[0].header
-	if asked.Get("WebHook-Request-Origin") != outsider.DefaultOrigin || asked.Get("WebHook-Request-Rate") == "" {
+	if rate, err := strconv.Atoi(asked.Get("WebHook-Request-Rate")); asked.Get("WebHook-Request-Origin") != outsider.DefaultOrigin || err != nil || rate <= 0 {
 		t.Errorf("the handshake asked %v", asked)
 	}
 	first := w.publish("DeliveryCreated", "d-1")
@@ -164,6 +164,9 @@ func TestEventsAreCloudEventsSignedByTheStandard(t *testing.T) {
 	}
 	if e.Extensions()["region"] != "north" || e.Extensions()["traceparent"] != m.Trace || r.header.Get("X-Internal") != "" {
 		t.Errorf("extensions %v, X-Internal %q", e.Extensions(), r.header.Get("X-Internal"))
+	}
+	if got := r.header.Get("Origin"); got != outsider.DefaultOrigin {
+		t.Errorf("Origin %q, want that of the handshake", got)
 	}
 	id, timestamp := r.header.Get("webhook-id"), r.header.Get("webhook-timestamp")
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(made.Secret, "whsec_"))

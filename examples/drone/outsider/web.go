@@ -177,7 +177,10 @@ func (s *service) permit(w http.ResponseWriter, r *http.Request) {
 	}
 	// A browser that follows the link sends no headers: the link itself is the permission.
 	rate, permitted := s.permission(r.Header)
-	if !permitted && r.Header.Get("WebHook-Allowed-Origin") != "" {
+	if !permitted && r.Header.Get("WebHook-Allowed-Origin") == "" {
+		rate, permitted = askedRate, true
+	}
+	if !permitted {
 		problem.New(http.StatusUnprocessableEntity, "the headers give no permission: send WebHook-Allowed-Origin "+s.cfg.Origin+" and a WebHook-Allowed-Rate above 0, or neither").Write(w)
 		return
 	}

@@ -49,7 +49,7 @@ func Start(ctx context.Context, c Config) (*loopback.Server, error) {
 	at := loopback.Config{Name: "outsider", Listen: c.Listen, Data: c.Data, Schema: schema, Logger: c.Logger}
 	return loopback.Start(ctx, at, func(_ context.Context, db *sql.DB, log *slog.Logger) (loopback.Program, error) {
 		o := &outsider{cfg: c, db: db, log: log, client: &http.Client{Timeout: 30 * time.Second}}
-		program := loopback.Program{Routes: o.routes()}
+		program := loopback.Program{Routes: o.routes(), Open: []string{"POST /hook"}} // what comes there is signed, and names its sender's origin
 		if c.Service != "" {
 			program.Background = o.stayTogether
 		}

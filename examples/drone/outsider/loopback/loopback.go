@@ -38,8 +38,10 @@ type Config struct {
 
 // Program is what the server does.
 type Program struct {
-	// Routes answers requests.
+	// Routes answers requests. Those that change something are refused if a browser makes them for a page of another origin.
 	Routes http.Handler
+	// Open are patterns, as of http.ServeMux, of requests that may come from any origin: what they change is protected otherwise.
+	Open []string
 	// Background works until its context ends, and returns soon after. It gets the server's URL. May be nil.
 	Background func(ctx context.Context, url string)
 }
@@ -126,8 +128,12 @@ func open(ctx context.Context, c Config) (*sql.DB, error) {
 func (s *Server) run(listener net.Listener, program Program, log *slog.Logger) {
 	ctx, abort := context.WithCancel(context.Background())
 	s.abort = abort
+	origins := http.NewCrossOriginProtection()
+	for _, pattern := range program.Open {
+		origins.AddInsecureBypassPattern(pattern)
+	}
 	s.server = &http.Server{
-		Handler:           s.counted(fromHere(http.NewCrossOriginProtection().Handler(program.Routes))),
+		Handler:           s.counted(fromHere(origins.Handler(program.Routes))),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,

@@ -85,3 +85,32 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPagesOfOtherOriginsChangeNothingButWhatIsOpen(t *testing.T) {
+	s, err := loopback.Start(t.Context(), loopback.Config{Name: "test", Data: t.TempDir()}, func(ctx context.Context, db *sql.DB, log *slog.Logger) (loopback.Program, error) {
+		p, err := build(nil)(ctx, db, log)
+		p.Open = []string{"POST /hook"}
+		return p, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/hook": http.StatusNoContent, "/api": http.StatusForbidden} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", "elsewhere.example")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Body.Close(); answer.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, answer.StatusCode, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
