@@ -16,8 +16,11 @@ const radius = 6_371_009
 // ErrPoint says that a text is no point; the text of the error says what one looks like.
 var ErrPoint = errors.New(`a location is "lat,lon" in degrees, such as "55.6761,12.5683"`)
 
-// Point is a place: degrees north and degrees east.
-type Point struct{ Lat, Lon float64 }
+// Point is a place. In JSON it is a text, as the wire has it.
+type Point struct {
+	Lat float64 `json:"lat"` // degrees north
+	Lon float64 `json:"lon"` // degrees east
+}
 
 // Parse reads "lat,lon" in degrees, in decimal notation without a sign of plus, and with up to one space after the comma. The error wraps ErrPoint.
 func Parse(text string) (Point, error) {
