@@ -29,13 +29,36 @@ type Declared struct {
 
 // declared is the form in which a definition is written down (docs/participants.md).
 type declared struct {
-	Skald         int            `json:"skald"`
-	Name          string         `json:"name"`
-	Revision      string         `json:"revision"`
-	Deadline      declaredTime   `json:"deadline"`
-	IncidentAfter declaredTime   `json:"incident_after"`
-	Strict        bool           `json:"strict"`
-	Steps         []declaredStep `json:"steps"`
+	Skald         int              `json:"skald"`
+	Name          string           `json:"name"`
+	Revision      string           `json:"revision"`
+	Deadline      declaredTime     `json:"deadline"`
+	IncidentAfter declaredTime     `json:"incident_after"`
+	Strict        bool             `json:"strict"`
+	OnReason      []declaredRemedy `json:"on_reason"`
+	Steps         []declaredStep   `json:"steps"`
+}
+
+// declaredRemedy is what OnReason says in Go.
+type declaredRemedy struct {
+	Reason  string       `json:"reason"`
+	Meaning string       `json:"meaning"`
+	Does    string       `json:"does"` // compensate, replay, go on
+	Budget  int          `json:"budget"`
+	Pause   declaredTime `json:"pause"`
+}
+
+func (r *declaredRemedy) remedy(d *plan.Draft) plan.Remedy {
+	remedy := plan.Remedy{Reason: r.Reason, Meaning: r.Meaning, Budget: r.Budget, Pause: time.Duration(r.Pause)}
+	for _, does := range []plan.Does{plan.Compensate, plan.Replay, plan.GoOn} {
+		if does.String() == r.Does {
+			remedy.Does = does
+		}
+	}
+	if remedy.Does == 0 {
+		d.Faults = append(d.Faults, plan.Fault{Problem: fmt.Sprintf("on_reason %q does %q", r.Reason, r.Does), Mend: "say compensate, replay or go on"})
+	}
+	return remedy
 }
 
 type declaredStep struct {
@@ -106,6 +129,9 @@ func (d *declared) draft() plan.Draft {
 	draft := plan.Draft{Name: d.Name, Input: "any", Deadline: time.Duration(d.Deadline), IncidentAfter: cmp.Or(time.Duration(d.IncidentAfter), 30*time.Second)}
 	if d.Strict {
 		draft.Durability = plan.Strict
+	}
+	for i := range d.OnReason {
+		draft.Remedies = append(draft.Remedies, d.OnReason[i].remedy(&draft))
 	}
 	mappings := sha256.New()
 	for i := range d.Steps {

@@ -143,6 +143,7 @@ func TestTheVersionOfADeclaredDefinition(t *testing.T) {
 	}
 	for _, other := range []string{
 		strings.Replace(parcel, "/input/goods/weight", "/input/weight", 1),
+		strings.Replace(parcel, `"5m"`, `"5m", "on_reason": [{"reason": "skald.retries_exhausted", "meaning": "nobody answered", "does": "replay", "budget": 2, "pause": "1s"}]`, 1),
 		strings.Replace(parcel, `"5m"`, `"6m"`, 1),
 		strings.Replace(parcel, `"name": "parcel"`, `"name": "parcel", "revision": "b"`, 1),
 	} {
@@ -153,7 +154,7 @@ func TestTheVersionOfADeclaredDefinition(t *testing.T) {
 }
 
 func TestEveryFaultOfADeclaredDefinitionIsSaid(t *testing.T) {
-	_, err := skald.ReadDefinition([]byte(`{"skald": 1, "name": "parcel", "steps": [
+	_, err := skald.ReadDefinition([]byte(`{"skald": 1, "name": "parcel", "on_reason": [{"reason": "X", "meaning": "x", "does": "nothing"}], "steps": [
 		{"kind": "compensable", "action": "a.b", "input": "/input"},
 		{"kind": "readonly", "action": "c.d", "compensation": "c.undo", "input": {"x": "input/x"}},
 		{"kind": "compensatable", "action": "e.f", "compensation": "e.g", "stored": true, "compensation_retry": {"attempts": 3}, "input": "/steps/nobody/x"},
@@ -164,7 +165,7 @@ func TestEveryFaultOfADeclaredDefinitionIsSaid(t *testing.T) {
 		t.Fatalf("the error is %v", err)
 	}
 	for _, want := range []string{
-		`step a.b: its kind is "compensable"; say compensatable`, `step c.d: it has a compensation`, `step c.d: its input names the place "input/x", which is none`,
+		`on_reason "X" does "nothing"; say compensate, replay or go on`, `step a.b: its kind is "compensable"; say compensatable`, `step c.d: it has a compensation`, `step c.d: its input names the place "input/x", which is none`,
 		`step e.f: stored is for readonly steps`, `step e.f: it limits the attempts of its compensation`, `step e.f: it follows or reads "nobody"`,
 		`step h.i: nothing says what its input is`, `step j.k: its whole input is "/input/x?", which may be missing`,
 	} {

@@ -240,3 +240,61 @@ func TestAPivotThatMayHaveActedIsNotExpired(t *testing.T) {
 	}
 	a.want(call("v-2", "desk.badge"), participant.Refused, participant.ReasonCompensated)
 }
+
+// An orchestrated engine calls the sidecar as it would call the service.
+func TestAnOrchestratorCallsTheSidecarInstead(t *testing.T) {
+	d := newDesk(t)
+	s := open(t, config(t, d.URL))
+	t.Cleanup(func() { stop(t, s) })
+	saga := visitSaga(t)
+	e, err := skald.Open(t.Context(), skald.Config{Store: memstore.New(), Sagas: []skald.Registered{saga}, Logger: quiet(),
+		Participants: map[string]skald.Participant{"desk": {Invoker: client(t, "http://"+s.Address()), Level: participant.L1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := house{t: t, desk: d, Engine: e, saga: saga}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+		defer cancel()
+		if err := e.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	h.answers(byOperation(map[string]func(http.ResponseWriter, seen){"desk.welcome": done(`{"chair":7}`)}))
+	if status := h.run("v-1"); status.State != "completed" || status.Step("desk.welcome").Level != "L1" {
+		t.Errorf("it ended as %s, level %s", status.State, status.Step("desk.welcome").Level)
+	}
+	h.answers(byOperation(map[string]func(http.ResponseWriter, seen){"desk.welcome": done(`{"chair":8}`), "desk.badge": refuses(http.StatusConflict, "DeskFail.NoBadge")}))
+	if status := h.run("v-2"); status.State != "compensated" || status.Reason != "DeskFail.NoBadge" {
+		t.Errorf("it ended as %s, %s", status.State, status.Reason)
+	}
+	if got := h.requests("desk.farewell"); len(got) != 1 || got[0].Body != `{"input":{"guest":"Ann"},"result":{"chair":8}}` {
+		t.Errorf("the compensation saw %+v", got)
+	}
+	var mu sync.Mutex
+	lost := map[string]bool{}
+	h.answers(func(w http.ResponseWriter, s seen) { // every first answer is lost
+		mu.Lock()
+		first := !lost[s.Key]
+		lost[s.Key] = true
+		mu.Unlock()
+		if first {
+			hangsUp(w, s)
+		}
+		done(`{"chair":9}`)(w, s)
+	})
+	if status := h.run("v-3"); status.State != "completed" {
+		t.Errorf("it ended as %s, %s", status.State, status.Reason)
+	}
+	for _, key := range []string{"v-3/desk.welcome/action", "v-3/desk.badge/action", "v-3/desk.coffee/action"} {
+		n := 0
+		for _, s := range h.requests("") {
+			if s.Key == key {
+				n++
+			}
+		}
+		if n != 2 {
+			t.Errorf("%s reached the service %d times, want 2", key, n)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"time"
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/participant"
@@ -27,3 +28,8 @@ func OpenFor(ctx context.Context, cfg Config, served ...participant.Handler) (*S
 
 // Desk is what keeps the books of choreographed sagas.
 func (s *Sidecar) Desk() participant.Desk { return s.inbox }
+
+// Forget forgets what nothing changed since.
+func (s *Sidecar) Forget(ctx context.Context, before time.Time) error {
+	return s.inbox.pruneOnce(ctx, before)
+}

@@ -283,3 +283,38 @@ func TestAFolderIsUsedByOneProcess(t *testing.T) {
 	stop(t, s)
 	stop(t, open(t, cfg))
 }
+
+// What no repetition can ask for any more is forgotten; what is younger than the retention never is.
+func TestWhatIsOldIsForgotten(t *testing.T) {
+	d := newDesk(t)
+	cfg := config(t, d.URL)
+	long := 40 * 24 * time.Hour
+	cfg.Now = func() time.Time { return time.Now().Add(-long) }
+	s := open(t, cfg)
+	a := asker{t, client(t, "http://"+s.Address())}
+	a.want(call("old", "desk.welcome"), participant.Done, "")
+	d.answers(hangsUp)
+	a.want(call("lost", "desk.welcome"), participant.Unknown, "")
+	d.answers(nil)
+	stop(t, s)
+	cfg.Now = nil
+	s = open(t, cfg)
+	defer stop(t, s)
+	a.Invoker = client(t, "http://"+s.Address())
+	a.want(call("young", "desk.welcome"), participant.Done, "")
+	if err := s.Forget(t.Context(), time.Now()); err == nil || !strings.Contains(err.Error(), "younger than the retention") {
+		t.Errorf("forgetting what is young gives %v", err)
+	}
+	if err := s.Forget(t.Context(), time.Now().Add(-31*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	d.wantRequests(t, "desk.welcome", 3)
+	a.want(call("young", "desk.welcome"), participant.Done, "")
+	d.wantRequests(t, "desk.welcome", 3)
+	older := call("old", "desk.look")
+	older.Epoch = 1
+	a.want(older, participant.Done, "") // its tenure was forgotten, too
+	a.want(call("old", "desk.farewell"), participant.Done, "") // nothing is known of it, so there is nothing to undo
+	a.want(call("lost", "desk.farewell"), participant.Done, "")
+	d.wantRequests(t, "desk.farewell", 0)
+}
