@@ -102,6 +102,12 @@ func (p *Participant) together(batch []*shared) bool {
 		return false
 	}
 	defer rollback(tx)
+	durable := false
+	end, err := p.settle(ctx, tx) // first, so that ledgers that are read have it
+	defer func() { end(durable) }()
+	if err != nil {
+		return false
+	}
 	errs := make([]error, len(batch))
 	any := false
 	for i, j := range batch {
@@ -111,17 +117,13 @@ func (p *Participant) together(batch []*shared) bool {
 		}
 		any, errs[i] = any || changed, err
 	}
-	settled, err := p.settle(ctx, tx)
-	if err != nil {
-		return false
-	}
 	if any {
-		if err = p.commit(tx); err != nil {
-			for i := range errs {
+		err := p.commit(tx)
+		durable = err == nil
+		for i := range errs {
+			if err != nil {
 				errs[i] = err
 			}
-		} else {
-			settled()
 		}
 	}
 	for i, j := range batch {
@@ -159,19 +161,19 @@ func (p *Participant) single(ctx context.Context, do work) error {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
 	defer rollback(tx)
+	durable := false
+	end, err := p.settle(ctx, tx) // first, so that a ledger that is read has it
+	defer func() { end(durable) }()
+	if err != nil {
+		return err
+	}
 	changed, err := do(tx)
 	if err != nil || !changed {
 		return err
 	}
-	settled, err := p.settle(ctx, tx)
-	if err != nil {
-		return err
-	}
-	if err := p.commit(tx); err != nil {
-		return err
-	}
-	settled()
-	return nil
+	err = p.commit(tx)
+	durable = err == nil
+	return err
 }
 
 func (p *Participant) commit(tx *sql.Tx) error {
@@ -234,19 +236,21 @@ func (p *Participant) Settle(tokens []participant.Token) {
 	p.settled = append(p.settled, tokens...)
 }
 
-// settle writes what was settled meanwhile. The caller calls written when that is durable.
-func (p *Participant) settle(ctx context.Context, tx *sql.Tx) (written func(), err error) {
+// settle writes what was settled meanwhile. The caller says in the end whether that is durable; otherwise the next transaction does it.
+func (p *Participant) settle(ctx context.Context, tx *sql.Tx) (end func(durable bool), err error) {
 	p.settling.Lock()
-	all := p.settled[:len(p.settled):len(p.settled)]
+	all := p.settled
+	p.settled = nil
 	p.settling.Unlock()
-	for i := range all {
-		if _, err := p.exec(ctx, tx, p.sql.heard, p.name, string(all[i].Saga), all[i].Step, string(all[i].Direction()), string(all[i].Kind)); err != nil {
-			return nil, fmt.Errorf("settling token %s: %w", all[i].ID, err)
+	end = func(durable bool) {
+		if !durable && len(all) > 0 {
+			p.Settle(all)
 		}
 	}
-	return func() {
-		p.settling.Lock()
-		defer p.settling.Unlock()
-		p.settled = p.settled[len(all):]
-	}, nil
+	for i := range all {
+		if _, err := p.exec(ctx, tx, p.sql.heard, p.name, string(all[i].Saga), all[i].Step, string(all[i].Direction()), string(all[i].Kind)); err != nil {
+			return end, fmt.Errorf("settling token %s: %w", all[i].ID, err)
+		}
+	}
+	return end, nil
 }
