@@ -53,4 +53,3 @@ func (p *Participant) Write(ctx context.Context, change func(tx participant.Tx) 
 		wait *= 2
 	}
 }
-
