@@ -185,3 +185,16 @@ func TestADroneMoves(t *testing.T) {
 	b.Run("choose it", chromedp.Click(pagetest.ID("drone-d-02"), chromedp.NodeVisible))
 	b.Sees(`[data-testid="drone-d-02"][data-selected="true"]`)
 }
+
+// A way that leads out of the part of the city that is shown widens the map, and another one narrows it again.
+func TestTheMapShowsTheWholeWay(t *testing.T) {
+	f := newFake(t)
+	f.set("GET /api/deliveries", strings.Replace(deliveriesJSON, "55.682000,12.601000", "55.605000,12.460000", 1))
+	b := pagetest.Open(t, 1280, 900)
+	b.Visit(f.URL + "/#" + undone)
+	b.Sees(pagetest.ID("map-whole") + `[aria-pressed="true"]`)
+	b.Click("delivery-" + there)
+	b.Sees(pagetest.ID("map-whole") + `[aria-pressed="false"]`)
+	b.Click("map-whole")
+	b.Sees(pagetest.ID("map-whole") + `[aria-pressed="true"]`)
+}

@@ -33,6 +33,9 @@ export function boxAround(places, margin) {
   return { left: left - width * margin, top: top - height * margin, width: width * (1 + 2 * margin), height: height * (1 + 2 * margin) };
 }
 
+/** Whether a place lies in a box. */
+export const within = (box, { x, y }) => x >= box.left && x <= box.left + box.width && y >= box.top && y <= box.top + box.height;
+
 /** The box, made wider or higher until it has the form of the window. */
 export function fit(box, aspect) {
   const width = Math.max(box.width, box.height * aspect);

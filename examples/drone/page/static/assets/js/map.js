@@ -2,7 +2,7 @@
 import { fill, h } from "../../shop/assets/js/dom.js";
 import { channels, parks, streets, water } from "./city.js";
 import { droneLayer } from "./drones.js";
-import { boxAround, fit, format, parse, projection, smooth, straight } from "./geometry.js";
+import { boxAround, fit, format, parse, projection, smooth, straight, within } from "./geometry.js";
 import { routeLayer } from "./routes.js";
 import { s } from "./svg.js";
 
@@ -65,11 +65,19 @@ export function cityMap(element, area, { onPick, onSelect }) {
   const near = boxAround([...named.map(({ at }) => spot(at))], 0.07);
   const whole = boxAround([southWest, northEast], 0.03);
   let box = near;
+  let asked = null; // the box that a person asked for; until then it is the one that shows the selected delivery
   const toggle = h("button", { type: "button", class: "button slim map-zoom", "aria-pressed": "false", "data-testid": "map-whole", onclick: () => {
-    box = box === near ? whole : near;
+    asked = box === near ? whole : near;
+    frame();
+  } }, "Whole area");
+
+  function frame() {
+    const next = asked ?? (routes.ends().some((place) => !within(near, place)) ? whole : near);
+    if (next === box) return;
+    box = next;
     toggle.setAttribute("aria-pressed", String(box === whole));
     measure();
-  } }, "Whole area");
+  }
 
   svg.addEventListener("click", (event) => {
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
@@ -93,7 +101,12 @@ export function cityMap(element, area, { onPick, onSelect }) {
   fill(element, svg, toggle);
   new ResizeObserver(measure).observe(element);
   measure();
-  return { showFleet: drones.show, showDeliveries: routes.show, showDraft: routes.draft, select: (delivery) => { routes.select(delivery); drones.select(delivery); } };
+  return {
+    showFleet: drones.show,
+    showDeliveries: (list) => { routes.show(list); frame(); },
+    showDraft: (request) => { routes.draft(request); frame(); },
+    select: (delivery) => { asked = null; routes.select(delivery); drones.select(delivery); frame(); },
+  };
 }
 
 /** Puts each name beside its marker where it covers no other, the important ones first; where there is no room, the marker's title has it. */

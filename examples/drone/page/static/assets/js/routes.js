@@ -33,8 +33,15 @@ export function routeLayer(plane, view) {
     fill(element, others.flatMap((delivery) => route(delivery, "quiet")), !current && route(written, "draft"), current && route(current, ended.has(current.outcome) ? "past" : "current"));
   }
 
+  /** Where the way begins and ends that is shown with its pins. */
+  function ends() {
+    const { pickup, dropoff } = deliveries.find(({ id }) => id === selected) ?? written;
+    return [spot(pickup), spot(dropoff)].filter(Boolean);
+  }
+
   return {
     element,
+    ends,
     measure: draw,
     show: (list) => { deliveries = list; draw(); },
     select: (id) => { selected = id; draw(); },
