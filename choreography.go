@@ -2,6 +2,7 @@ package skald
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,7 +156,11 @@ type choreography struct {
 	running
 	initiator *choreographer.Initiator
 	tracker   *choreographer.Tracker
+	maxOpen   int
 }
+
+// defaultOpen is how many choreographed sagas may be without an outcome, unless Config says otherwise.
+const defaultOpen = 200_000
 
 // openChoreography starts what a configuration asks for.
 func openChoreography(ctx context.Context, c Config) (*choreography, error) {
@@ -163,7 +168,7 @@ func openChoreography(ctx context.Context, c Config) (*choreography, error) {
 	if name == "" {
 		name = "engine"
 	}
-	d := &choreography{running: newRunning(ctx)}
+	d := &choreography{running: newRunning(ctx), maxOpen: cmp.Or(c.MaxOpen, defaultOpen)}
 	plans := plansOf(c.Sagas)
 	var err error
 	d.initiator, err = choreographer.NewInitiator(choreographer.InitiatorConfig{Broker: c.Broker, Name: name, Plans: plans, Logger: c.Logger})
@@ -237,7 +242,13 @@ func (d *choreography) Start(ctx context.Context, q orchestrator.Request) (journ
 			return q.ID, existed, err
 		}
 	}
+	if n := d.tracker.Open(); n >= d.maxOpen {
+		return q.ID, false, &OverloadError{Why: fmt.Sprintf("%d sagas have no outcome yet", n), RetryAfter: 30 * time.Second}
+	}
 	start, existed, err := d.initiator.Start(ctx, choreographer.Request{ID: q.ID, Definition: q.Definition, Version: q.Version, Input: q.Input, Key: q.Key, Trace: q.Trace})
+	if err == nil && !existed {
+		d.tracker.Started(start.Saga)
+	}
 	return start.Saga, existed, known(err)
 }
 

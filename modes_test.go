@@ -388,3 +388,19 @@ func TestEnginesOfOneModeSaySo(t *testing.T) {
 		}
 	}
 }
+
+func TestStartsAreRefusedWhileTooManySagasAreOpen(t *testing.T) {
+	for _, mode := range bothModes {
+		x := openBox(t)
+		x.held.Store(true)
+		e := openBoth(t, openStore(t), membroker.New(membroker.Config{}), x, func(c *skald.Config) { c.MaxOpen = 1 })
+		begin(t, e, x, "first", mode)
+		eventually(t, "the first one is seen", func() bool { return e.Health().InFlight == 1 })
+		var overload *skald.OverloadError
+		if _, err := x.saga.Start(t.Context(), e, SeatRequest{}, skald.InMode(mode)); !errors.As(err, &overload) {
+			t.Errorf("%s: a second start gives %v", mode, err)
+		}
+		x.held.Store(false)
+		ended(t, e, "first")
+	}
+}

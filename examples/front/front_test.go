@@ -171,16 +171,16 @@ func tab(t *testing.T, url string, width, height int64, dark bool) context.Conte
 	if dark {
 		scheme = "dark"
 	}
-	do(t, ctx, chromedp.EmulateViewport(width, height, mobile))
+	do(ctx, t, chromedp.EmulateViewport(width, height, mobile))
 	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
 	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
 		t.Fatal(err)
 	}
-	do(t, ctx, chromedp.Navigate(url))
+	do(ctx, t, chromedp.Navigate(url))
 	return ctx
 }
 
-func do(t *testing.T, ctx context.Context, action chromedp.Action[chromedp.Void]) {
+func do(ctx context.Context, t *testing.T, action chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -190,7 +190,7 @@ func do(t *testing.T, ctx context.Context, action chromedp.Action[chromedp.Void]
 }
 
 // shoot keeps a picture of the page, in the folder that SCREENSHOTS names.
-func shoot(t *testing.T, ctx context.Context, name string) {
+func shoot(ctx context.Context, t *testing.T, name string) {
 	t.Helper()
 	folder := os.Getenv("SCREENSHOTS")
 	if folder == "" {
@@ -215,13 +215,13 @@ func TestBrowserChoosesTheMode(t *testing.T) {
 		ctx := tab(t, b.URL()+"/", look.width, 900, look.dark)
 		for _, mode := range []string{"choreographed", "orchestrated"} {
 			choice := chromedp.CSS(`[data-testid="mode-` + mode + `"]`)
-			do(t, ctx, chromedp.WaitEnabled(choice))
-			do(t, ctx, chromedp.Click(choice, chromedp.NodeVisible))
-			do(t, ctx, chromedp.WaitVisible(chromedp.CSS(`[data-shows="`+mode+`"][data-current]`)))
+			do(ctx, t, chromedp.WaitEnabled(choice))
+			do(ctx, t, chromedp.Click(choice, chromedp.NodeVisible))
+			do(ctx, t, chromedp.WaitVisible(chromedp.CSS(`[data-shows="`+mode+`"][data-current]`)))
 			if got := b.Orders.Mode(); got != skald.Mode(mode) {
 				t.Errorf("chosen was %s, and new orders are %s", mode, got)
 			}
-			shoot(t, ctx, fmt.Sprintf("front-%s-%d-%t", mode, look.width, look.dark))
+			shoot(ctx, t, fmt.Sprintf("front-%s-%d-%t", mode, look.width, look.dark))
 		}
 		bounded, cancel := context.WithTimeout(ctx, patience)
 		wide, err := chromedp.Run(bounded, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > document.documentElement.clientWidth`))

@@ -202,15 +202,16 @@ func (b *Both) Stop(ctx context.Context) error {
 		if b.page != nil {
 			b.page.stop(ctx)
 		}
-		faults := make([]error, 2)
+		var orders, drones error
 		var stopping sync.WaitGroup
 		if b.Orders != nil {
-			stopping.Go(func() { faults[0] = b.Orders.Stop(ctx) })
+			stopping.Go(func() { orders = b.Orders.Stop(ctx) })
 		}
 		if b.Drones != nil {
-			stopping.Go(func() { faults[1] = b.Drones.Stop(ctx) })
+			stopping.Go(func() { drones = b.Drones.Stop(ctx) })
 		}
 		stopping.Wait()
+		var faults []error
 		for _, x := range b.brokers {
 			faults = append(faults, x.Close())
 		}
@@ -218,7 +219,7 @@ func (b *Both) Stop(ctx context.Context) error {
 			faults = append(faults, b.server.Close())
 		}
 		b.watch.Wait()
-		b.err = errors.Join(faults...)
+		b.err = errors.Join(orders, drones, errors.Join(faults...))
 	})
 	return b.err
 }
