@@ -23,6 +23,7 @@ import (
 	"github.com/skaldhq/skald/examples/drone/node"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/sidecar"
 	"github.com/skaldhq/skald/store/memstore"
 )
 
@@ -296,5 +297,35 @@ func waitFor(t *testing.T, holds func() bool) {
 		if ctx.Err() != nil {
 			t.Fatal("it did not come to hold")
 		}
+	}
+}
+
+// A service that opens no port at all: only its sidecar reaches it.
+func TestTheServiceBehindAUnixSocket(t *testing.T) {
+	needNode(t)
+	socket := filepath.Join(t.TempDir(), "package.sock")
+	p, err := node.StartProcess(t.Context(), "", t.TempDir(), "unix:"+socket, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	saga, err := dispatch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sidecar.Open(t.Context(), sidecar.Config{Name: node.Name, Service: p.URL(), Data: t.TempDir(), Sagas: []skald.Registered{saga}, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	c := newCaller(t, "http://"+s.Address())
+	c.want(upsert("d-1", "p-1", "Small", "1"), participant.Done, `"created":true`)
+	c.want(withdraw("d-1"), participant.Done, "null")
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket is %v, %v", info, err)
 	}
 }
