@@ -329,3 +329,22 @@ func TestTheServiceBehindAUnixSocket(t *testing.T) {
 		t.Errorf("the socket is %v, %v", info, err)
 	}
 }
+
+// The definition that the README starts a sidecar with says what the service's contract says.
+func TestTheDefinitionAsDataKeepsToTheContract(t *testing.T) {
+	text, err := os.ReadFile("dispatch.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := skald.ReadDefinition(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inGo, err := dispatch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(inGo.Steps()[0], data.Steps()[0]); diff != "" {
+		t.Errorf("package.upsert (-in Go +as data):\n%s", diff)
+	}
+}
