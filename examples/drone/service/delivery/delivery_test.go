@@ -168,6 +168,9 @@ func TestClientsDeliveryMayBeChangedUntilItsDroneHasLeft(t *testing.T) {
 		}
 	}
 	put(http.StatusConflict, func(d map[string]any) { d["pickupTime"] = soon })
+	if code, _, _ := parttest.Request(t, p, http.MethodPut, "/api/deliveries/no%20id", `{"ownerId":"eve","pickupLocation":"`+cityHall+`","dropOffLocation":"`+hospital+`"}`); code != http.StatusUnprocessableEntity {
+		t.Errorf("an id that cannot be one is answered with %d", code)
+	}
 	begin(t, p, wants("two"))
 	if code, _, _ := parttest.Request(t, p, http.MethodPut, "/api/deliveries/two", `{"ownerId":"eve","pickupLocation":"`+cityHall+`","dropOffLocation":"`+hospital+`"}`); code != http.StatusConflict {
 		t.Errorf("a saga's delivery is changed: %d", code)

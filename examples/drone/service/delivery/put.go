@@ -18,6 +18,7 @@ import (
 	"github.com/skaldhq/skald/examples/drone/geo"
 	"github.com/skaldhq/skald/examples/drone/web"
 	"github.com/skaldhq/skald/examples/problem"
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -134,6 +135,9 @@ func (s *service) put(w http.ResponseWriter, r *http.Request) {
 		problem.New(http.StatusUnprocessableEntity, err.Error()).Write(w)
 		return
 	}
+	if body.Confirmation == "" {
+		body.Confirmation = "None"
+	}
 	in := putting{
 		Delivery: r.PathValue("id"), Owner: body.Owner, Pickup: body.Pickup, Dropoff: body.Dropoff, PickupTime: pickupTime, Deadline: deadline,
 		Expedited: body.Expedited, Confirmation: body.Confirmation, Drone: body.Drone, Package: body.Package,
@@ -163,6 +167,10 @@ func (s *service) remove(w http.ResponseWriter, r *http.Request) {
 
 // decide lets the desk decide about a request, in a transaction with what follows from it, or answers why it could not. It is for the caller to repeat.
 func decide[Out, In any](s *service, w http.ResponseWriter, r *http.Request, operation string, in In) (out Out, ok bool) {
+	if err := journal.CheckID(skald.SagaID(r.PathValue("id"))); err != nil {
+		problem.New(http.StatusUnprocessableEntity, err.Error()).Write(w)
+		return out, false
+	}
 	input, err := json.Marshal(in)
 	id, err2 := uuid.NewV7()
 	if err := errors.Join(err, err2); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -96,9 +97,10 @@ func (v *view) crafts(ctx context.Context) ([]Craft, error) {
 		c := &fleet[i]
 		f, ok := of[c.Delivery]
 		if c.Delivery == "" || !ok || f.Drone != c.ID {
+			c.Battery = rounded(c.Battery, 100)
 			continue
 		}
-		c.At, c.Heading, c.Battery = f.At, f.Heading, max(0, c.Battery-f.Used)
+		c.At, c.Heading, c.Battery = f.At, rounded(f.Heading, 10), rounded(max(0, c.Battery-f.Used), 100)
 		switch f.Leg {
 		case flight.ToPickup, flight.AtPickup:
 			c.State = "to_pickup"
@@ -109,6 +111,9 @@ func (v *view) crafts(ctx context.Context) ([]Craft, error) {
 	}
 	return fleet, nil
 }
+
+// rounded leaves out what nobody sees, and what would make every picture another one.
+func rounded(x, parts float64) float64 { return math.Round(x*parts) / parts }
 
 // seen is what Delivery says of a delivery, as far as it is shown.
 type seen struct {
