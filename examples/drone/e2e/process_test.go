@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,6 +42,13 @@ func TestMain(m *testing.M) {
 	role := os.Getenv(asProgram)
 	switch role {
 	case "":
+		flag.Parse()
+		// They wait more than they work, so that more than one for each processor may run.
+		if n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String()); err == nil && n == runtime.GOMAXPROCS(0) {
+			if err := flag.Set("test.parallel", strconv.Itoa(2*n)); err != nil {
+				panic(err)
+			}
+		}
 		os.Exit(m.Run())
 	case "all":
 		os.Exit(system.Run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
