@@ -164,7 +164,11 @@ func (c *consumer) work(ctx context.Context, d *Delivery) {
 		return
 	}
 	log := c.cfg.Log.With("message", d.Message.ID, "count", d.Count)
-	if err != nil {
+	var put *Retry
+	switch {
+	case errors.As(err, &put):
+		log.Debug("message put off", "error", err) // the handler's choice
+	case err != nil:
 		log.Warn("message not handled", "error", err)
 	}
 	if stolen {

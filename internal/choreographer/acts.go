@@ -35,6 +35,13 @@ type act struct {
 	By      string          `json:"by"`
 	Reason  string          `json:"reason"`
 	Payload json.RawMessage `json:"payload,omitempty"`
+
+	round uint64 // of a dead letter: the round of attempts that it ended, from 1; 0 for any
+}
+
+// stale says whether it was meant for another round of attempts than the one that was set aside.
+func (x *act) stale(w *participant.Waiting) bool {
+	return x.round > 0 && (w == nil || !w.Aside || uint64(w.Round)+1 != x.round)
 }
 
 // Resolve records an operator's decision in the saga's journal and sends it to the step's participant. The error wraps machine.ErrVerb if it does not fit the step.
@@ -128,6 +135,7 @@ func (a *Agent) deliverAct(ctx context.Context, d *broker.Delivery) error {
 	if err := json.Unmarshal(d.Message.Data, &x); err != nil {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
+	x.round = d.Message.Epoch
 	return a.decided(ctx, d.Message.Saga, &x)
 }
 
@@ -149,6 +157,10 @@ func (a *Agent) decided(ctx context.Context, id journal.SagaID, x *act) error {
 			move = machine.Undo
 		}
 		if !ok || !p.own.Has(i) || m.Move(&p.tokens, i) != move || p.told(i, move) {
+			return a.next(l)
+		}
+		if x.stale(p.waiting(i, move)) {
+			a.Logger.DebugContext(ctx, "decision about an earlier round of attempts ignored", "saga", id, "step", x.Step)
 			return a.next(l)
 		}
 		return p.decided(i, move, x), true

@@ -28,7 +28,7 @@ type AgentConfig struct {
 	Notes  string       // DefaultNotes
 	Acts   string       // DefaultActs
 
-	Parallel int           // sagas worked on at a time; 64
+	Parallel int           // actions worked on at a time; 64. What leads to compensations has as much room of its own
 	Poll     time.Duration // how often it looks for what a crash or another process left; 2 s
 	Now      func() time.Time
 	Jitter   func() float64 // from -1 to 1
@@ -72,6 +72,8 @@ type Agent struct {
 	turns  turns
 	wake   chan struct{} // something became due
 
+	actions lane
+
 	starts *memory[journal.SagaID, participant.Token] // start tokens that were heard
 	won    *memory[string, struct{}]                  // ids of tokens that were told here and decided
 }
@@ -83,6 +85,7 @@ const remembered = 1 << 13
 func NewAgent(c AgentConfig) (*Agent, error) {
 	c.defaults()
 	a := &Agent{AgentConfig: c, own: make(map[*machine.Machine]plan.Set), before: make(map[*machine.Machine]plan.Set), wake: make(chan struct{}, 1)}
+	a.actions = newLane(c.Parallel)
 	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[string, struct{}](remembered)
 	var plans []*plan.Plan
 	for _, p := range c.Plans {
@@ -155,10 +158,14 @@ func subscriptionName(role, name string) string {
 // patient is the number of times that a token is handed out: without end for all that matters. A token is never given up because a database is down.
 const patient = 1 << 30
 
+// maxInFlight bounds the tokens that are handed out and not settled. Those that were given back because there is no room for their actions count, too, and must not keep
+// compensations from being handed out.
+const maxInFlight = 100_000
+
 // subscribe declares the topic with one subscription.
 func subscribe(ctx context.Context, b broker.Broker, topic, name string, definitions []string) error {
 	err := b.Declare(ctx, broker.Topic{Name: topic, Kept: true, Subscriptions: []broker.Subscription{
-		{Name: name, Filters: filters(definitions), MaxDeliveries: patient},
+		{Name: name, Filters: filters(definitions), MaxDeliveries: patient, MaxInFlight: maxInFlight},
 	}})
 	if err != nil {
 		return fmt.Errorf("declaring subscription %s of %s: %w", name, topic, err)
@@ -194,7 +201,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		cancel()
 	})
 	err := broker.Consume(ctx, a.Broker, broker.ConsumerConfig{
-		Topic: a.Topic, Subscription: a.subscription(), Parallel: a.Parallel, Unconfirmed: true, Backoff: backoff, Log: a.Logger,
+		Topic: a.Topic, Subscription: a.subscription(), Parallel: 2 * a.Parallel, Unconfirmed: true, Backoff: backoff, Log: a.Logger,
 	}, a.deliver)
 	cancel()
 	return errors.Join(err, <-acts)
@@ -223,6 +230,13 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 	}
 	if _, mine := a.won.get(t.ID); mine {
 		return nil // its own, told a moment ago: what follows from it was done then
+	}
+	if t.Kind == participant.TokenDone {
+		leave, err := a.actions.enter(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
 	}
 	err = a.Hear(ctx, t)
 	if errors.Is(err, ErrUnknown) && d.Count >= startTries {

@@ -102,7 +102,7 @@ func (p *part) act(i int, w *participant.Waiting, now time.Time) participant.Wor
 	late := p.late(i, w, now)
 	switch {
 	case late && p.mayGiveUp(i):
-		return p.giveUp(i, machine.ReasonDeadline, "")
+		return p.giveUp(i, machine.ReasonDeadline, "its time had passed before it was done")
 	case w != nil && p.mayGiveUp(i) && p.turning():
 		return p.giveUp(i, machine.ReasonAbandoned, w.Detail)
 	case w != nil && w.Aside: // announced again

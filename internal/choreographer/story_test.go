@@ -36,13 +36,21 @@ type scene struct {
 	script  map[string][]func(context.Context) participant.Answer // by operation; done when there is none left
 	calls   []string
 	running map[string]func() // by step: stops its agent
+	inFront map[string]participant.Desk
+	refused map[journal.SagaID]string // operation that refuses in a saga
 }
 
 func play(t *testing.T, p func(testing.TB) *plan.Plan, story func(s *scene)) {
 	t.Helper()
+	playWith(t, p, nil, story)
+}
+
+// playWith plays over a broker that meets with faults.
+func playWith(t *testing.T, p func(testing.TB) *plan.Plan, chance membroker.Chance, story func(s *scene)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &scene{
-			t: t, p: p(t), broker: membroker.New(membroker.Config{}), services: make(map[string]*service),
+			t: t, p: p(t), broker: membroker.New(membroker.Config{Chance: chance}), services: make(map[string]*service),
 			script: make(map[string][]func(context.Context) participant.Answer), running: make(map[string]func()),
 		}
 		for i := range s.p.Steps {
@@ -70,13 +78,21 @@ func play(t *testing.T, p func(testing.TB) *plan.Plan, story func(s *scene)) {
 func (s *scene) up(step string) {
 	s.t.Helper()
 	a, err := choreographer.NewAgent(choreographer.AgentConfig{
-		Broker: s.broker, Desk: s.services[step], Name: s.services[step].name, Plans: []*plan.Plan{s.p}, Jitter: func() float64 { return 0 },
+		Broker: s.broker, Desk: s.desk(step), Name: s.services[step].name, Plans: []*plan.Plan{s.p}, Jitter: func() float64 { return 0 },
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.run(step, a.Run)
 	synctest.Wait()
+}
+
+// desk is the service of a step, or what stands in front of it.
+func (s *scene) desk(step string) participant.Desk {
+	if d := s.inFront[step]; d != nil {
+		return d
+	}
+	return s.services[step]
 }
 
 func (s *scene) run(name string, run func(context.Context) error) {
@@ -100,6 +116,9 @@ func (s *scene) answer(ctx context.Context, c participant.Call) participant.Answ
 	s.mu.Lock()
 	s.calls = append(s.calls, fmt.Sprintf("%s#%d", c.Operation, c.Attempt))
 	var answer func(context.Context) participant.Answer
+	if s.refused[c.Saga] == c.Operation {
+		answer = refuses("NoPaper")
+	}
 	if n := s.script[c.Operation]; len(n) > 0 {
 		answer, s.script[c.Operation] = n[0], n[1:]
 	}

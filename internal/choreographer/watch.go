@@ -225,7 +225,9 @@ func (x *Tracker) late(tr *track, now time.Time) func(context.Context) error {
 }
 
 func (x *Tracker) expire(ctx context.Context, id journal.SagaID, h *heard) error {
-	err := expire(ctx, x.Broker, x.Topic, x.Name, x.Now, h, func(t *participant.Token) { t.Reason = machine.ReasonDeadline })
+	err := expire(ctx, x.Broker, x.Topic, x.Name, x.Now, h, func(t *participant.Token) {
+		t.Reason, t.Detail = machine.ReasonDeadline, "the saga was to end by "+h.start.Deadline.Format(time.RFC3339)
+	})
 	switch {
 	case errors.Is(err, machine.ErrPassed):
 		return x.change(ctx, id, false, func(tr *track) error {
@@ -256,7 +258,7 @@ func (x *Tracker) lateStep(tr *track, i int, now time.Time) func(context.Context
 		return nil
 	}
 	t := newToken(tr.start, x.Name, s.Name, kind, now)
-	t.Reason = machine.ReasonDeadline
+	t.Reason, t.Detail = machine.ReasonDeadline, "nothing came of it within "+s.Deadline.String()
 	return func(ctx context.Context) error {
 		_, err := decide(ctx, x.Broker, x.Topic, &t)
 		return err

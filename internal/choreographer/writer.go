@@ -18,11 +18,11 @@ type writer struct {
 
 // job is an append on its way. Those of one saga are handed to the writer in the order of its journal.
 type job struct {
-	append  store.Append
-	events  []journal.Event // that it holds, for observers
-	urgent  bool            // somebody waits
-	over    chan struct{}   // closed when it is durable, or failed
-	err     error           // set before that
+	append store.Append
+	events []journal.Event // that it holds, for observers
+	urgent bool            // somebody waits
+	over   chan struct{}   // closed when it is durable, or failed
+	err    error           // set before that
 }
 
 func newWriter(x *Tracker) *writer { return &writer{x, make(chan *job, groupMost)} }
