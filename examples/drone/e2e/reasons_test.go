@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -113,4 +114,25 @@ func TestServiceThatNeverAnswersUsesTheRetriesUp(t *testing.T) {
 		t.Errorf("it is turned back by %s with %s", h.Cause, h.Reason)
 	}
 	w.ends(w.send(parcelOf()), "completed")
+}
+
+// A person may turn a delivery back whose step is set aside, instead of waiting for what the registry says.
+func TestLetterIsSettledByHand(t *testing.T) {
+	w := begin(t, fleetOf("d-05"))
+	first := w.send(parcelOf(later))
+	w.until(first, "it has the only drone", func(h history) bool { return h.step("delivery.start") == "done" })
+	second := w.send(parcelOf())
+	l := w.letterOf(second, "DroneFail.NoneAvailable")
+	path := "/api/deadletters/" + l.ID
+	w.expect(http.StatusUnprocessableEntity, http.MethodPost, path+"/compensate", map[string]string{"by": "ada"})
+	last := ""
+	w.eventually("the letter is settled", func() bool { // it may be replayed at this moment, and comes back
+		a := w.request(http.MethodPost, path+"/compensate", map[string]string{"by": "ada", "reason": "the client cannot wait"})
+		last = fmt.Sprintf("%d %s", a.status, a.body)
+		return a.status == http.StatusNoContent
+	}, func() string { return last })
+	if h := w.ends(second, "compensated"); h.Cause != "drone.assign" {
+		t.Errorf("it is turned back by %s with %s", h.Cause, h.Reason)
+	}
+	w.expect(http.StatusAccepted, http.MethodDelete, "/api/deliveryrequests/"+first, nil)
 }
