@@ -287,6 +287,9 @@ func (w *world) place(t *testing.T, p purchase, headers ...string) order {
 	if got := a.header.Get("Location"); got != "/api/commandes/"+o.ID {
 		t.Fatalf("Location %q for order %s", got, o.ID)
 	}
+	if got := a.header.Get("Link"); !strings.HasPrefix(got, "</shop/orders/"+o.ID+`>; rel="history"`) {
+		t.Fatalf("Link %q for order %s", got, o.ID)
+	}
 	return o
 }
 
