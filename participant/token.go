@@ -145,7 +145,7 @@ type Desk interface {
 	// Only a handler that fails (its answer is Unknown), one that prepares outside its transaction, and one that reads without storing its answers
 	// leave that transaction: next is then asked again. It must be pure and quick: it is called with the database's lock held.
 	//
-	// After an error it is open what was written. Take again, with the same tokens: that is harmless.
+	// When ctx ends while a handler is at work, nothing is written: that is no attempt. After an error it is open what was written. Take again, with the same tokens: that is harmless.
 	Take(ctx context.Context, saga journal.SagaID, heard []Token, next func(Ledger) (Work, bool)) (Taken, error)
 
 	// Settle says that tokens which were written here were decided as they are, before they are heard. It returns at once and promises nothing: it saves telling them again, and

@@ -158,6 +158,9 @@ func subscriptionName(role, name string) string {
 // patient is the number of times that a token is handed out: without end for all that matters. A token is never given up because a database is down.
 const patient = 1 << 30
 
+// lock is how long a token waits for another process when the one that had it dies. It is renewed while there is work, and a second delivery is harmless.
+const lock = 5 * time.Second
+
 // maxInFlight bounds the tokens that are handed out and not settled. Those that were given back because there is no room for their actions count, too, and must not keep
 // compensations from being handed out.
 const maxInFlight = 100_000
@@ -165,7 +168,7 @@ const maxInFlight = 100_000
 // subscribe declares the topic with one subscription.
 func subscribe(ctx context.Context, b broker.Broker, topic, name string, definitions []string) error {
 	err := b.Declare(ctx, broker.Topic{Name: topic, Kept: true, Subscriptions: []broker.Subscription{
-		{Name: name, Filters: filters(definitions), MaxDeliveries: patient, MaxInFlight: maxInFlight},
+		{Name: name, Filters: filters(definitions), MaxDeliveries: patient, MaxInFlight: maxInFlight, Lock: lock},
 	}})
 	if err != nil {
 		return fmt.Errorf("declaring subscription %s of %s: %w", name, topic, err)
@@ -176,7 +179,7 @@ func subscribe(ctx context.Context, b broker.Broker, topic, name string, definit
 // Declare makes the agent's subscription, so that it misses no saga that is started from then on. Run does it, too.
 func (a *Agent) Declare(ctx context.Context) error {
 	acts := broker.Topic{Name: a.Acts, Subscriptions: []broker.Subscription{
-		{Name: a.subscription(), Filters: []broker.Filter{broker.Filter(a.Name + "/*")}, MaxDeliveries: patient},
+		{Name: a.subscription(), Filters: []broker.Filter{broker.Filter(a.Name + "/*")}, MaxDeliveries: patient, Lock: lock},
 	}}
 	if err := a.Broker.Declare(ctx, broker.Topic{Name: a.Notes}, acts); err != nil {
 		return fmt.Errorf("declaring topics %s and %s: %w", a.Notes, a.Acts, err)

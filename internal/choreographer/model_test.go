@@ -107,6 +107,10 @@ func (s *service) Take(ctx context.Context, saga journal.SagaID, heard []partici
 	case w.Call.Operation != "":
 		a = s.answer(ctx, w.Call)
 	}
+	if a.Class == participant.Unknown && ctx.Err() != nil { // the caller is gone: no attempt was made, for all that anybody knows
+		s.database = before
+		return participant.Taken{}, context.Cause(ctx)
+	}
 	entry := w.Then(a)
 	for _, t := range entry.Tell {
 		s.tell(t)

@@ -134,8 +134,12 @@ func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (par
 	if t.ready == nil {
 		t.prepared(ctx, c)
 	}
-	if _, err := l.p.exec(ctx, l.tx, savepointCall); err != nil {
-		return participant.Answer{}, false, err
+	// Actions that store their answers write only what is kept, or nothing: what is there already stays as it is.
+	guard := op.phase == participant.Compensation || op.Kind == participant.Retriable
+	if guard {
+		if _, err := l.p.exec(ctx, l.tx, savepointCall); err != nil {
+			return participant.Answer{}, false, err
+		}
 	}
 	b := barrier{p: t.p, tx: l.tx, op: op, call: c, now: l.now}
 	var answer participant.Answer
@@ -149,8 +153,11 @@ func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (par
 	case err == nil:
 		return answer, b.emitted, nil
 	case errors.As(err, &un):
-		_, err := l.p.exec(ctx, l.tx, rollbackCall)
-		return un.answer, false, err
+		if guard {
+			_, err = l.p.exec(ctx, l.tx, rollbackCall)
+			return un.answer, false, err
+		}
+		return un.answer, false, nil
 	case passing(err):
 		return answer, false, err
 	}
