@@ -1,0 +1,41 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/skaldhq/skald/examples/drone/system"
+)
+
+// What was answered 202 is there: every page of a delivery that is asked for at once is answered with the delivery, never with 404.
+func TestWhatWasAcceptedIsFoundAtOnce(t *testing.T) {
+	w := begin(t, func(c *system.Config) { c.Fleet = large() })
+	const clients, each = 8, 25
+	var asking sync.WaitGroup
+	faults := make(chan string, clients*each*4)
+	for range clients {
+		asking.Go(func() {
+			for range each {
+				a, err := w.try(http.MethodPost, "/api/deliveryrequests", parcelOf())
+				if err != nil || a.status != http.StatusAccepted {
+					faults <- fmt.Sprintf("the request is answered %d %s, %v", a.status, a.body, err)
+					return
+				}
+				at := a.header.Get("Location")
+				id := at[len("/api/deliveries/"):]
+				for _, path := range []string{"/api/deliveryrequests/" + id + "/history", at, at + "/status"} {
+					if a, err := w.try(http.MethodGet, path, nil); err != nil || a.status != http.StatusOK {
+						faults <- fmt.Sprintf("GET %s: %d %s, %v", path, a.status, a.body, err)
+					}
+				}
+			}
+		})
+	}
+	asking.Wait()
+	close(faults)
+	for f := range faults {
+		t.Error(f)
+	}
+}
