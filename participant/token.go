@@ -58,12 +58,13 @@ type Token struct {
 	Saga       journal.SagaID
 	Step       string
 	Kind       TokenKind
-	Payload    []byte // JSON: the result of TokenDone; of StepStart the saga's input
-	Reason     string // reason code, of TokenRefused and TokenFailed
-	Detail     string // words for a person
-	By         string // who asked for it, when a person did
-	Source     string // who wrote it: a participant's name
-	Attempts   uint32 // of TokenFailed and TokenRefused: attempts that were made, where more than one was
+	Payload    []byte       // JSON: the result of TokenDone; of StepStart the saga's input
+	Reason     string       // reason code, of TokenRefused and TokenFailed
+	Detail     string       // words for a person
+	By         string       // who asked for it, when a person did
+	Verb       journal.Verb // what that person decided; empty if none did
+	Source     string       // who wrote it: a participant's name
+	Attempts   uint32       // of TokenFailed and TokenRefused: attempts that were made, where more than one was
 	Time       time.Time
 	Cause      string // ID of the token that led to it
 	Trace      string // W3C traceparent

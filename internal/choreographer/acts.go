@@ -193,7 +193,7 @@ func (p *part) decided(i int, move machine.Move, x *act) participant.Work {
 			t.Kind, t.Payload = participant.TokenUndone, nil
 		}
 		t.ID += "/" + x.By
-		t.By, t.Detail = x.By, x.Reason
+		t.By, t.Verb, t.Detail = x.By, x.Verb, x.Reason
 		return participant.Entry{Tell: []participant.Token{t}}
 	}}
 }

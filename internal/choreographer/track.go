@@ -87,12 +87,15 @@ func (x *track) settled(i int, t *participant.Token) {
 		x.record(journal.Event{Kind: journal.CancelRequested, By: t.By, Detail: t.Detail, Reason: machine.ReasonCancelled}, t.Time)
 	}
 	e := journal.Event{Step: t.Step, Reason: t.Reason, Detail: t.Detail}
-	if t.Kind == participant.TokenDone {
-		e.By = t.By // by hand
+	if t.Kind == participant.TokenDone { // by hand, if somebody's name is there
+		e.By, e.Verb = t.By, t.Verb
 	}
 	switch t.Kind {
 	case participant.TokenDone:
 		e.Kind, e.Payload = journal.StepDone, t.Payload
+		if t.Verb == journal.VerbSkip { // as far as anybody else is concerned it is done
+			e.Kind = journal.StepSkipped
+		}
 	case participant.TokenRefused:
 		e.Kind = journal.StepRefused
 	case participant.TokenFailed:
@@ -122,7 +125,7 @@ func (x *track) undone(i int, t *participant.Token) {
 	if !x.undoAsked.Has(i) {
 		x.record(journal.Event{Kind: journal.CompensationAsked, Step: t.Step}, t.Time)
 	}
-	x.record(journal.Event{Kind: journal.CompensationDone, Step: t.Step, By: t.By, Reason: t.Reason, Detail: t.Detail}, t.Time)
+	x.record(journal.Event{Kind: journal.CompensationDone, Step: t.Step, By: t.By, Verb: t.Verb, Reason: t.Reason, Detail: t.Detail}, t.Time)
 	x.quiet(t.Step, t.Time)
 }
 
@@ -275,7 +278,9 @@ func (x *track) step(i int, e *journal.Event) {
 	case journal.StepFailed:
 		forward = machine.ToldFailed
 	case journal.StepSkipped:
-		forward = machine.ToldSkipped
+		if forward = machine.ToldSkipped; e.Verb == journal.VerbSkip {
+			forward = machine.ToldDone
+		}
 	default:
 	}
 	if forward != machine.Untold {
@@ -288,7 +293,7 @@ func (x *track) step(i int, e *journal.Event) {
 func (x *track) follows(t *participant.Token) bool {
 	switch {
 	case t.Step == participant.StepEnd && t.Kind == participant.TokenDone:
-		return x.tokens.Done == x.m.Plan.All()
+		return x.tokens.Done == x.m.Plan.All() // those that were skipped by hand among them
 	case t.Step == participant.StepStart && t.Kind == participant.TokenUndone:
 		effects := (x.tokens.Done | x.tokens.Failed) & x.m.Plan.Of(participant.Compensatable)
 		return x.decided == x.m.Plan.All() && effects&^x.tokens.Undone == 0
@@ -298,13 +303,17 @@ func (x *track) follows(t *participant.Token) bool {
 	case !ok || x.summary.State.Ended():
 		return true
 	case t.Kind == participant.TokenUndone:
-		return x.tokens.Failed.Has(i) || x.tokens.Done.Has(i) && x.m.Plan.Succs[i]&^x.decided == 0
+		return x.tokens.Failed.Has(i) || x.tokens.Done.Has(i) && x.m.Plan.Succs[i]&^x.clear() == 0
 	case t.Kind == participant.TokenSkipped:
 		return x.m.Plan.Preds[i]&x.bad() != 0
 	case t.Kind == participant.TokenFailed || t.Reason == machine.ReasonDeadline || t.By != "":
 		return true // decided by somebody else, perhaps before its turn
 	}
 	return x.m.Plan.Preds[i]&^x.decided == 0
+}
+
+func (x *track) clear() plan.Set {
+	return x.tokens.Refused | x.tokens.Skipped | x.tokens.Undone
 }
 
 func (x *track) bad() plan.Set { return x.tokens.Refused | x.tokens.Failed | x.tokens.Skipped }

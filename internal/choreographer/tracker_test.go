@@ -458,3 +458,58 @@ func TestWatchingEndsWithTheOutcome(t *testing.T) {
 		}
 	})
 }
+
+// stuckStore is a store whose commits do not return until the gate opens.
+type stuckStore struct {
+	store.Store
+	gate chan struct{}
+}
+
+// Commit implements store.Store.
+func (s stuckStore) Commit(ctx context.Context, epoch uint64, appends []store.Append) ([]error, error) {
+	<-s.gate
+	return s.Store.Commit(ctx, epoch, appends)
+}
+
+// A tracker that hangs, dies or is not there holds no saga up: with it and without it they take as long.
+func TestTheTrackerIsOutsideThePath(t *testing.T) {
+	const sagas = 50
+	took := make(map[string]time.Duration)
+	for _, tracker := range []string{"none", "hangs", "works"} {
+		play(t, plainOrder, func(s *scene) {
+			gate := make(chan struct{})
+			if tracker == "works" {
+				close(gate)
+			}
+			if tracker != "none" {
+				x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{
+					Broker: s.broker, Store: stuckStore{memstore.Open(memstore.NewDisk()), gate}, Name: "tracker", Plans: []*plan.Plan{s.p},
+				})
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				s.run("tracker", x.Run)
+			}
+			began := time.Now()
+			for i := range sagas {
+				s.start(journal.SagaID(fmt.Sprintf("s-%d", i)))
+			}
+			for i := 0; i < sagas; {
+				if !strings.Contains(s.tokens(journal.SagaID(fmt.Sprintf("s-%d", i))), "skald.end:done") {
+					if s.pass(10 * time.Millisecond); time.Since(began) > time.Hour {
+						s.t.Fatalf("tracker %s: saga %d does not end", tracker, i)
+					}
+					continue
+				}
+				i++
+			}
+			took[tracker] = time.Since(began)
+			if tracker == "hangs" {
+				close(gate)
+			}
+		})
+	}
+	if took["hangs"] > took["none"]+time.Second || took["works"] > took["none"]+time.Second {
+		t.Errorf("%d sagas took %v", sagas, took)
+	}
+}

@@ -50,6 +50,7 @@ const (
 	headerReason     = "ce-skaldreason"
 	headerDetail     = "ce-skalddetail"
 	headerBy         = "ce-skaldby"
+	headerVerb       = "ce-skaldverb"
 	headerKey        = "ce-skaldkey"
 	headerDeadline   = "ce-skalddeadline"
 	typePrefix       = "skald.token."
@@ -61,7 +62,7 @@ func encode(t *participant.Token) broker.Message {
 		ID: t.ID, Type: typePrefix + string(t.Kind), Source: t.Source, Saga: t.Saga, Step: t.Step, Time: t.Time, Cause: t.Cause, Trace: t.Trace,
 		Attempt: t.Attempts, Key: keyOf(t), Data: t.Payload, Headers: map[string]string{headerDefinition: t.Definition, headerVersion: t.Version},
 	}
-	for name, value := range map[string]string{headerReason: t.Reason, headerDetail: cut(t.Detail), headerBy: t.By, headerKey: t.Key} {
+	for name, value := range map[string]string{headerReason: t.Reason, headerDetail: cut(t.Detail), headerBy: t.By, headerVerb: string(t.Verb), headerKey: t.Key} {
 		if value != "" {
 			m.Headers[name] = url.PathEscape(value)
 		}
@@ -96,12 +97,14 @@ func decode(m *broker.Message) (participant.Token, error) {
 	if t.Definition == "" || t.Version == "" || t.Step == "" {
 		faults = append(faults, errors.New("definition, version or step is missing"))
 	}
-	for name, into := range map[string]*string{headerReason: &t.Reason, headerDetail: &t.Detail, headerBy: &t.By, headerKey: &t.Key} {
+	var verb string
+	for name, into := range map[string]*string{headerReason: &t.Reason, headerDetail: &t.Detail, headerBy: &t.By, headerVerb: &verb, headerKey: &t.Key} {
 		var err error
 		if *into, err = url.PathUnescape(m.Headers[name]); err != nil {
 			faults = append(faults, fmt.Errorf("header %s: %w", name, err))
 		}
 	}
+	t.Verb = journal.Verb(verb)
 	if d := m.Headers[headerDeadline]; d != "" {
 		micros, err := strconv.ParseInt(d, 10, 64)
 		if err != nil {

@@ -22,19 +22,20 @@ type ledger struct {
 
 // meta is what is kept of a token beside its key, kind and payload. Its fields are durable.
 type meta struct {
-	ID         string    `json:"id"`
-	Definition string    `json:"definition"`
-	Version    string    `json:"version"`
-	Reason     string    `json:"reason,omitempty"`
-	Detail     string    `json:"detail,omitempty"`
-	By         string    `json:"by,omitempty"`
-	Source     string    `json:"source"`
-	Attempts   uint32    `json:"attempts,omitempty"`
-	Time       time.Time `json:"time"`
-	Cause      string    `json:"cause,omitempty"`
-	Trace      string    `json:"trace,omitempty"`
-	Key        string    `json:"key,omitempty"`
-	Deadline   time.Time `json:"deadline,omitzero"`
+	ID         string       `json:"id"`
+	Definition string       `json:"definition"`
+	Version    string       `json:"version"`
+	Reason     string       `json:"reason,omitempty"`
+	Detail     string       `json:"detail,omitempty"`
+	By         string       `json:"by,omitempty"`
+	Verb       journal.Verb `json:"verb,omitempty"`
+	Source     string       `json:"source"`
+	Attempts   uint32       `json:"attempts,omitempty"`
+	Time       time.Time    `json:"time"`
+	Cause      string       `json:"cause,omitempty"`
+	Trace      string       `json:"trace,omitempty"`
+	Key        string       `json:"key,omitempty"`
+	Deadline   time.Time    `json:"deadline,omitzero"`
 }
 
 // hear writes tokens that were heard and says whether any of them was new. Others that take for the saga wait from then on.
@@ -59,7 +60,7 @@ func (l *ledger) token(ctx context.Context, statement string, saga journal.SagaI
 		return 0, fmt.Errorf("it is no token of saga %s: step %q, kind %q", saga, t.Step, t.Kind)
 	}
 	said, err := json.Marshal(meta{
-		ID: t.ID, Definition: t.Definition, Version: t.Version, Reason: t.Reason, Detail: trim(t.Detail), By: t.By, Source: t.Source, Attempts: t.Attempts,
+		ID: t.ID, Definition: t.Definition, Version: t.Version, Reason: t.Reason, Detail: trim(t.Detail), By: t.By, Verb: t.Verb, Source: t.Source, Attempts: t.Attempts,
 		Time: t.Time, Cause: t.Cause, Trace: t.Trace, Key: t.Key, Deadline: t.Deadline,
 	})
 	if err != nil {
@@ -159,6 +160,7 @@ func tokens(ctx context.Context, query querier, yield func(t participant.Token, 
 		}
 		t.Saga, t.Kind = journal.SagaID(saga), participant.TokenKind(kind)
 		t.ID, t.Definition, t.Version, t.Reason, t.Detail, t.By = m.ID, m.Definition, m.Version, m.Reason, m.Detail, m.By
+		t.Verb = m.Verb
 		t.Source, t.Attempts, t.Time, t.Cause, t.Trace, t.Key, t.Deadline = m.Source, m.Attempts, m.Time, m.Cause, m.Trace, m.Key, m.Deadline
 		yield(t, heard == 1)
 	}

@@ -87,10 +87,9 @@ func (o *Orchestrator) look(ctx context.Context, id skald.SagaID) (seen, error) 
 	for _, x := range status.Incidents {
 		v.Incidents = append(v.Incidents, incident{Step: x.Step, Reason: x.Reason, Detail: outside(x.Step, x.Reason, x.Detail), Since: x.Since})
 	}
-	tries, given := triesIn(events), givenUpByHand(events)
+	tries := triesIn(events)
 	for i := range status.Steps {
 		s := stepOf(&status.Steps[i], v.Incidents)
-		s.State = byHand(s.State, status.Steps[i].ByHand && given[s.Name])
 		s.Tries, s.MaxTries = tries[s.Name], o.contracts[s.Name].tries
 		v.Steps = append(v.Steps, s)
 	}
@@ -130,28 +129,6 @@ func stepOf(s *skald.StepStatus, incidents []incident) step {
 		}
 	}
 	return v
-}
-
-// givenUpByHand is what somebody decided last about each step, where that was to give it up.
-func givenUpByHand(events []skald.Event) map[string]bool {
-	given := make(map[string]bool)
-	for i := range events {
-		if e := &events[i]; e.Kind == journal.IncidentResolved {
-			given[e.Step] = e.Verb == skald.VerbSkip
-		}
-	}
-	return given
-}
-
-// byHand is the state of a step that somebody gave up. In a choreographed saga it is told done without a result, or undone, so that the others go on: the order shows what it is.
-func byHand(state string, given bool) string {
-	switch {
-	case given && state == string(journal.StepStateDone):
-		return string(journal.StepStateSkipped)
-	case given && state == string(journal.StepStateUndone):
-		return string(journal.StepStateLeft)
-	}
-	return state
 }
 
 // triesIn counts how often each step's action was asked and answered, or given up. An attempt of which nothing is known yet does not count.

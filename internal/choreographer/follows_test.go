@@ -1,0 +1,52 @@
+package choreographer
+
+import (
+	"testing"
+	"time"
+
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
+)
+
+func reported(t *testing.T) (*track, func(step string, kind participant.TokenKind) *participant.Token) {
+	t.Helper()
+	retry := plan.Retry{Initial: 100 * time.Millisecond, Factor: 2, Cap: plan.MaxBackoff}
+	of := func(name string, kind participant.Kind, after ...string) plan.DraftStep {
+		x := plan.DraftStep{Follows: after, Step: plan.Step{Name: name, Kind: kind, Action: name + "s.do", Timeout: 10 * time.Second,
+			Map: func(input []byte, _ [][]byte) ([]byte, error) { return input, nil }}}
+		x.Retry, x.Undo = retry, retry
+		if kind != participant.Pivot {
+			x.Retry.Attempts = 3
+		}
+		if kind == participant.Compensatable {
+			x.Compensation = name + "s.undo"
+		}
+		return x
+	}
+	p, err := plan.Build(plan.Draft{Name: "order", IncidentAfter: time.Minute, Steps: []plan.DraftStep{
+		of("create", participant.Compensatable), of("look", participant.ReadOnly, "create"), of("issue", participant.Pivot, "look"),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, faults := newScores([]*plan.Plan{p})
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	tr := newTrack(s[p.Name][p.Version], "s-1")
+	token := func(step string, kind participant.TokenKind) *participant.Token {
+		return &participant.Token{ID: step + string(kind), Definition: p.Name, Version: p.Version, Saga: journal.SagaID("s-1"), Step: step, Kind: kind, Time: time.Unix(1, 0)}
+	}
+	tr.begin(token(participant.StepStart, participant.TokenDone))
+	tr.take(token("create", participant.TokenDone))
+	tr.take(token("look", participant.TokenDone))
+	return tr, token
+}
+
+func TestAnUndoingFollowsOnlyOnceItsSuccessorsAreClear(t *testing.T) {
+	tr, token := reported(t)
+	if tr.follows(token("create", participant.TokenUndone)) {
+		t.Error("create is taken as undone although look is not clear and nothing was refused yet")
+	}
+}
