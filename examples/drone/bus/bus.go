@@ -3,7 +3,7 @@
 //
 //	delivery-commands  a queue with sessions in front of the Delivery service: the commands for one delivery in their order and one at a time, thousands of others beside them
 //	drone-commands     a topic with two subscriptions, package and drone: what Delivery decided about a command
-//	drone-events       a topic for whoever listens: the status of deliveries. Delivery, which publishes it, knows no listener
+//	drone-events       a topic for whoever listens: the status of deliveries. Delivery, which publishes it, declares the subscriptions that its configuration names, and knows nothing of who is behind them
 //
 // A message is delivered at least once and takes effect once, because the operation's key is in the message and the service's barrier knows it.
 package bus
@@ -12,6 +12,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,12 +33,19 @@ const (
 	ToDelivery = "delivery"
 	ToPackage  = "package"
 	ToDrone    = "drone"
+	// Of Events:
+	ToIngestion = "ingestion"
+	ToOutsiders = "outsiders"
 )
+
+// Listeners are the subscriptions of Events in this system. Delivery declares them before it publishes, so that they miss nothing although whoever reads them starts later.
+func Listeners() []string { return []string{ToIngestion, ToOutsiders} }
 
 // room bounds each topic, in bytes: the broker sets it aside.
 const room = 64 << 20
 
-// Declare makes the topics, with the subscriptions of the services. Listeners of Events declare their own.
+// Declare makes the topics, with the subscriptions of those that carry commands out. Those of Events are declared by who publishes to it, with Subscribe; listeners of their own declare theirs, and get what is
+// published from then on.
 func Declare(ctx context.Context, b broker.Broker) error {
 	err := b.Declare(ctx,
 		broker.Topic{Name: DeliveryCommands, MaxBytes: room, Subscriptions: []broker.Subscription{{Name: ToDelivery, Sessions: true}}},
@@ -50,11 +58,14 @@ func Declare(ctx context.Context, b broker.Broker) error {
 	return nil
 }
 
-// Subscribe makes a subscription of Events.
-func Subscribe(ctx context.Context, b broker.Broker, name string) error {
-	err := b.Declare(ctx, broker.Topic{Name: Events, MaxBytes: room, Subscriptions: []broker.Subscription{{Name: name}}})
-	if err != nil {
-		return fmt.Errorf("subscribing %s to %s: %w", name, Events, err)
+// Subscribe makes subscriptions of Events. Each holds every event until it was taken, and a topic that is full takes no more: subscribe whoever does run.
+func Subscribe(ctx context.Context, b broker.Broker, names ...string) error {
+	t := broker.Topic{Name: Events, MaxBytes: room}
+	for _, name := range names {
+		t.Subscriptions = append(t.Subscriptions, broker.Subscription{Name: name})
+	}
+	if err := b.Declare(ctx, t); err != nil {
+		return fmt.Errorf("subscribing %s to %s: %w", strings.Join(names, ", "), Events, err)
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ import (
 )
 
 // Subscription is this service's own on the topic bus.Events: a durable name.
-const Subscription = "outsiders"
+const Subscription = bus.ToOutsiders
 
 // DefaultOrigin is what the service calls itself in the handshake. An outsider decides by it whether it wants the events.
 const DefaultOrigin = "drone.skald.example"
@@ -90,7 +90,7 @@ func (c Config) withDefaults() (Config, error) {
 //go:embed schema.sql
 var schema string
 
-// Start makes the subscription on the broker, which gets what is published from then on, and serves when it returns. ctx bounds starting only; Stop ends the service and leaves the broker open. Started again with the
+// Start makes the subscription on the broker if Delivery has not yet (it gets what is published from then on), and serves when it returns. ctx bounds starting only; Stop ends the service and leaves the broker open. Started again with the
 // same folder it goes on where it was, in whatever way it ended. It does not retry what fails while starting.
 func Start(ctx context.Context, c Config) (*loopback.Server, error) {
 	c, err := c.withDefaults()

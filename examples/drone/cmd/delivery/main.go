@@ -2,11 +2,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
+	"github.com/skaldhq/skald/examples/drone/bus"
 	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/flight"
 	"github.com/skaldhq/skald/examples/drone/service/delivery"
@@ -17,7 +20,10 @@ func main() {
 	var c delivery.Config
 	part.Flags(flag.CommandLine, &c.Config)
 	flag.Float64Var(&c.Factor, "factor", flight.DefaultFactor, "how much faster than on the clock time runs in the air")
+	listeners := flag.String("listeners", cmp.Or(os.Getenv("LISTENERS"), strings.Join(bus.Listeners(), ",")),
+		"`names` of the subscriptions of the status events, with commas between: of all who listen, since each holds events until they are taken; LISTENERS")
 	flag.Parse()
+	c.Listeners = strings.Split(*listeners, ",")
 	start := func(ctx context.Context) (p *part.Part, err error) {
 		if c.Saga, err = deliver.Definition(0); err != nil {
 			return nil, err

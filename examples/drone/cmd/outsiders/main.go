@@ -4,14 +4,14 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 
-	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/examples/drone/outsider"
 	"github.com/skaldhq/skald/examples/drone/outsider/loopback"
+	"github.com/skaldhq/skald/examples/drone/web"
 )
 
 func main() {
@@ -21,18 +21,12 @@ func main() {
 	flag.BoolVar(&c.AllowLoopback, "allow-loopback", false, "call outsiders on this machine, also without https: for demonstrations")
 	url := flag.String("broker", os.Getenv("BROKER"), "`URL` of the NATS server; BROKER")
 	flag.Parse()
-	if err := run(c, *url); err != nil {
+	err := web.Main(outsider.Subscription, *url, os.Stdout, func(ctx context.Context, b broker.Broker) (*loopback.Server, error) {
+		c.Broker = b
+		return outsider.Start(ctx, c)
+	})
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-}
-
-func run(c outsider.Config, url string) error {
-	b, err := natsbroker.Open(context.Background(), natsbroker.Config{URL: url})
-	if err != nil {
-		return err
-	}
-	c.Broker = b
-	err = loopback.Main(func(ctx context.Context) (*loopback.Server, error) { return outsider.Start(ctx, c) })
-	return errors.Join(err, b.Close())
 }

@@ -1,5 +1,5 @@
 // Package delivery is the Delivery service: it joins a package and a drone into a delivery, checks the goods, follows the flight until the parcel is shipped and then delivered, and tells those
-// concerned. It handles the commands for a delivery one at a time and in their order, and publishes how deliveries are, without knowing who listens.
+// concerned. It handles the commands for a delivery one at a time and in their order, and publishes how deliveries are: it knows the names of subscriptions, and nothing of who reads them.
 //
 // The flight is simulated; see package flight. Telling people is kept in a table and published, no letter leaves the machine.
 package delivery
@@ -39,6 +39,9 @@ type Config struct {
 	Saga skald.Registered
 	// Factor is how much faster than on the clock time runs in the air: flight.MinFactor to flight.MaxFactor; flight.DefaultFactor. A flight that has begun keeps its own.
 	Factor float64
+	// Listeners are the subscriptions of the status events that are made before the first one is published, so that whoever reads them misses nothing however late it starts. Each holds
+	// events until they are taken. Default: bus.Listeners().
+	Listeners []string
 }
 
 // Start starts the service; see part.Start. With a broker it takes part in sagas, takes commands and publishes how deliveries are; without one it carries operations out that are called over HTTP.
@@ -53,7 +56,10 @@ func Start(ctx context.Context, c Config) (*part.Part, error) {
 		return nil, err
 	}
 	if c.Broker != nil {
-		if err := bus.Declare(ctx, c.Broker); err != nil {
+		if c.Listeners == nil {
+			c.Listeners = bus.Listeners()
+		}
+		if err := errors.Join(bus.Declare(ctx, c.Broker), bus.Subscribe(ctx, c.Broker, c.Listeners...)); err != nil {
 			return nil, err
 		}
 	}

@@ -32,7 +32,7 @@ import (
 )
 
 // Name is the service's name: of its database, among those that start sagas, and of its subscription to the status events.
-const Name = "ingestion"
+const Name = bus.ToIngestion
 
 // Config says what the service works with.
 type Config struct {
