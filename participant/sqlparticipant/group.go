@@ -143,6 +143,9 @@ func (p *Participant) inSavepoint(ctx context.Context, tx *sql.Tx, j *shared) (b
 		return false, errBroken
 	}
 	changed, err := j.do(tx)
+	if err == nil && j.ctx.Err() != nil { // whoever waits for it is gone: leave nothing behind
+		err = fmt.Errorf("before committing: %w", context.Cause(j.ctx))
+	}
 	if err != nil || !changed {
 		if _, err := p.exec(ctx, tx, rollbackShared); err != nil {
 			return false, errBroken
@@ -156,7 +159,10 @@ func (p *Participant) inSavepoint(ctx context.Context, tx *sql.Tx, j *shared) (b
 
 // single does work in a transaction of its own.
 func (p *Participant) single(ctx context.Context, do work) error {
-	tx, err := p.db.BeginTx(ctx, p.writes())
+	if ctx.Err() != nil {
+		return fmt.Errorf("beginning a transaction: %w", context.Cause(ctx))
+	}
+	tx, err := p.db.BeginTx(p.lasting(ctx), p.writes())
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
@@ -171,6 +177,9 @@ func (p *Participant) single(ctx context.Context, do work) error {
 	if err != nil || !changed {
 		return err
 	}
+	if ctx.Err() != nil { // whoever waits for it is gone: leave nothing behind
+		return fmt.Errorf("before committing: %w", context.Cause(ctx))
+	}
 	err = p.commit(tx)
 	durable = err == nil
 	return err
@@ -184,8 +193,10 @@ func (p *Participant) commit(tx *sql.Tx) error {
 	return nil
 }
 
-// exec and query run a statement of this package, prepared once where that is worth while.
+// exec and query run a statement of this package, prepared once where that is worth while. They are short and not cut off: SQLite would roll the whole transaction back, which others
+// share, and its driver watches over a context that can end with a goroutine for each statement.
 func (p *Participant) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) (sql.Result, error) {
+	ctx = p.lasting(ctx)
 	if s := p.prepared[text]; s != nil {
 		return tx.StmtContext(ctx, s).ExecContext(ctx, args...) //nolint:sqlclosecheck // the transaction's end closes it
 	}
@@ -193,10 +204,19 @@ func (p *Participant) exec(ctx context.Context, tx *sql.Tx, text string, args ..
 }
 
 func (p *Participant) query(ctx context.Context, tx *sql.Tx, text string, args ...any) (*sql.Rows, error) {
+	ctx = p.lasting(ctx)
 	if s := p.prepared[text]; s != nil {
 		return tx.StmtContext(ctx, s).QueryContext(ctx, args...) //nolint:sqlclosecheck // as above
 	}
 	return tx.QueryContext(ctx, text, args...)
+}
+
+// lasting is the context without its end on SQLite; a server elsewhere may hang.
+func (p *Participant) lasting(ctx context.Context) context.Context {
+	if p.dialect == SQLite {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
 }
 
 // prepareAll prepares what runs often. They live as long as the database. Drivers of PostgreSQL do it by themselves.
