@@ -11,6 +11,8 @@ export CGO_ENABLED := 0
 LISTEN ?= 127.0.0.1:8080
 DATA   ?= ./data
 MODE   ?= orchestrated
+# The drone system's Package service: go, node, or auto for node where it is installed.
+PACKAGE ?= auto
 
 # The packages of all three modules (go.work makes them one workspace).
 PACKAGES := ./... ./examples/... ./bench/...
@@ -26,7 +28,7 @@ run: ## start both example systems with everything they need, on LISTEN, with th
 	@echo 'Starting. The first time Go fetches and builds for a minute or two.'
 	@mkdir -p -m 700 '$(DATA)'
 	@go build -o .tools/all ./examples/cmd/all
-	@LISTEN='$(LISTEN)' DATA='$(DATA)' MODE='$(MODE)' exec .tools/all
+	@LISTEN='$(LISTEN)' DATA='$(DATA)' MODE='$(MODE)' PACKAGE='$(PACKAGE)' exec .tools/all
 
 # -count=1: Go's test cache does not see that a browser or a server was installed since, so it would repeat old skips.
 .PHONY: test

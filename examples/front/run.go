@@ -40,13 +40,14 @@ const (
 
 // All says where both systems run together.
 type All struct {
-	Listen string       // loopback address of the front page; the systems take ports after it. Port 0: any free ports. Required
-	Data   string       // folder of everything, made if it is missing. Required
-	Mode   skald.Mode   // of new orders until somebody chooses; default: orchestrated
-	SMTP   string       // host:port of another mail server for the receipts; default: the one that comes with the order system
-	From   string       // sender of the receipts
-	Factor float64      // how much faster than on the clock drones fly; default: the drone system's
-	Logger *slog.Logger // default: none
+	Listen  string         // loopback address of the front page; the systems take ports after it. Port 0: any free ports. Required
+	Data    string         // folder of everything, made if it is missing. Required
+	Mode    skald.Mode     // of new orders until somebody chooses; default: orchestrated
+	SMTP    string         // host:port of another mail server for the receipts; default: the one that comes with the order system
+	From    string         // sender of the receipts
+	Factor  float64        // how much faster than on the clock drones fly; default: the drone system's
+	Package drone.Language // of the drone system's Package service; default: Go
+	Logger  *slog.Logger   // default: none
 }
 
 // Both are the running systems with their front page. Its methods may be called concurrently.
@@ -102,7 +103,7 @@ func (b *Both) start(ctx context.Context, c All, l net.Listener) (err error) {
 		return err
 	}
 	b.Drones, err = drone.Start(ctx, drone.Config{
-		Listen: after(l, c.Listen, dronePort), Data: filepath.Join(c.Data, "drone"), Broker: flights, DeadLetters: flights, TimeFactor: c.Factor, Logger: c.Logger,
+		Listen: after(l, c.Listen, dronePort), Data: filepath.Join(c.Data, "drone"), Broker: flights, DeadLetters: flights, TimeFactor: c.Factor, Package: c.Package, Logger: c.Logger,
 	})
 	if err != nil {
 		return err
@@ -266,6 +267,8 @@ func parse(args []string, env func(string) string, problems io.Writer) (c All, o
 	f.StringVar((*string)(&c.Mode), "mode", cmp.Or(env("MODE"), string(skald.Orchestrated)), "`mode` of new orders until somebody chooses: orchestrated or choreographed; MODE")
 	f.StringVar(&c.SMTP, "smtp", env("SMTP"), "`host:port` of another mail server for the receipts; SMTP")
 	f.StringVar(&c.From, "from", env("FROM"), "`sender` of the receipts; FROM")
+	f.StringVar((*string)(&c.Package), "package", cmp.Or(env("PACKAGE"), string(drone.Auto)),
+		"`language` of the drone system's Package service: go, node, or auto for node where it is installed; PACKAGE")
 	factor := f.String("time-factor", env("TIME_FACTOR"), "how many `times` faster than on the clock drones fly; TIME_FACTOR")
 	if err := f.Parse(args); err != nil {
 		return c, false
@@ -300,6 +303,7 @@ func (b *Both) screen(w io.Writer, colour bool, pid int) {
 	} {
 		fmt.Fprintf(&s, "  %-14s %s\n", line.what, in(link, line.where))
 	}
+	fmt.Fprintf(&s, "  %-14s runs %s\n", "package", b.Drones.Package())
 	fmt.Fprintf(&s, "\n  %s\n", in(bold, "Try"))
 	for _, line := range []struct{ what, how string }{
 		{"choose the mode", "on the front page, or: -mode choreographed"},

@@ -255,7 +255,7 @@ type history struct {
 	Mode      string
 	Reason    string
 	Cause     string
-	Steps     []struct{ Name, State, Reason string }
+	Steps     []struct{ Name, Level, State, Reason string }
 	Incidents []struct{ Step, Reason string }
 	Events    []struct{ Kind, Step, Reason string }
 }

@@ -64,11 +64,16 @@ type Service struct {
 	hearing  sync.WaitGroup
 	watching sync.WaitGroup
 	failed   chan error
+	stop     sync.Once
+	stopErr  error
 }
 
 // Start starts the service and its sidecar. The context bounds the start only.
 func Start(ctx context.Context, c Config) (*Service, error) {
 	c.Log = cmp.Or(c.Log, slog.Default())
+	if _, err := Version(ctx, c.Node); err != nil {
+		return nil, fmt.Errorf("the Package service in JavaScript: %w; install it, or use the service in Go", err)
+	}
 	if err := bus.Declare(ctx, c.Broker); err != nil {
 		return nil, err
 	}
@@ -115,12 +120,14 @@ func (s *Service) Failed() <-chan error { return s.failed }
 
 // Stop ends the sidecar and then the service; what is under way is waited for until ctx ends.
 func (s *Service) Stop(ctx context.Context) error {
-	s.cancel()
-	s.hearing.Wait()
-	s.watching.Wait()
-	err := errors.Join(s.sidecar.Stop(ctx), s.process.Stop(ctx))
-	s.egress.Close()
-	return err
+	s.stop.Do(func() {
+		s.cancel()
+		s.hearing.Wait()
+		s.watching.Wait()
+		s.stopErr = errors.Join(s.sidecar.Stop(ctx), s.process.Stop(ctx))
+		s.egress.Close()
+	})
+	return s.stopErr
 }
 
 // Process is the service alone, as a process of its own.

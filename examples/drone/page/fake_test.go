@@ -31,6 +31,8 @@ const areaJSON = `{"center":"55.676100,12.568300","bounds":["55.600000,12.450000
 "places":[{"name":"City hall","at":"55.675900,12.569700"},{"name":"Central station","at":"55.672700,12.564600"},{"name":"University hospital","at":"55.696300,12.566400"},{"name":"Botanical garden","at":"55.687200,12.573800"},
 {"name":"Opera","at":"55.682000,12.601000"},{"name":"Zoo","at":"55.672600,12.521400"},{"name":"Harbour baths","at":"55.661000,12.572000"},{"name":"Beach park","at":"55.657000,12.640000"},{"name":"Stadium","at":"55.702600,12.572200"},{"name":"Bellahøj","at":"55.707600,12.520000"}]}`
 
+const servicesJSON = `[{"name":"package","language":"JavaScript","level":"L1"},{"name":"drone","language":"Go","level":"L2"},{"name":"delivery","language":"Go","level":"L2"}]`
+
 const (
 	flying = "0b9d6a52-7c10-4f7e-9a39-5a54cbd9a001"
 	undone = "0b9d6a52-7c10-4f7e-9a39-5a54cbd9a002"
@@ -43,7 +45,7 @@ const deliveriesJSON = `[
 {"id":"` + there + `","ownerId":"page","stage":"Completed","pickup":"55.672600,12.521400","dropoff":"55.702600,12.572200","droneId":"d-05","outcome":"completed","legs":{"package":"done","drone":"done","delivery":"done"},"requested":"2026-11-21T20:00:01Z","updated":"2026-11-21T20:00:05Z"}]`
 
 const historyJSON = `{"id":"` + flying + `","state":"running","outcome":"running","mode":"choreographed","steps":[
-{"name":"package.upsert","state":"done","attempt":1},{"name":"drone.assign","state":"done","attempt":1},{"name":"delivery.start","state":"done","attempt":1},{"name":"delivery.ship","state":"done","attempt":3},
+{"name":"package.upsert","level":"L1","state":"done","attempt":1},{"name":"drone.assign","level":"L2","state":"done","attempt":1},{"name":"delivery.start","level":"L2","state":"done","attempt":1},{"name":"delivery.ship","level":"L2","state":"done","attempt":3},
 {"name":"delivery.complete","state":"running","attempt":2},{"name":"drone.release","state":"waiting"},{"name":"delivery.notify","state":"waiting"}],"incidents":[],
 "events":[{"seq":1,"at":"2026-11-21T20:00:03.012Z","kind":"SagaStarted"},{"seq":2,"at":"2026-11-21T20:00:03.112Z","kind":"StepSucceeded","step":"package.upsert"},{"seq":3,"at":"2026-11-21T20:00:03.132Z","kind":"StepSucceeded","step":"drone.assign"},
 {"seq":4,"at":"2026-11-21T20:00:03.212Z","kind":"StepSucceeded","step":"delivery.start"},{"seq":5,"at":"2026-11-21T20:00:08.332Z","kind":"StepSucceeded","step":"delivery.ship"}]}`
@@ -66,7 +68,7 @@ const switchesJSON = `[{"service":"delivery","operation":"delivery.ship","mode":
 func newFake(t *testing.T) *fake {
 	t.Helper()
 	f := &fake{changed: make(chan struct{}), answers: map[string]string{
-		"GET /api/area": areaJSON, "GET /api/fleet": fleetAt(0), "GET /api/deliveries": deliveriesJSON, "GET /api/deadletters": lettersJSON, "GET /api/outsider": outsiderJSON, "GET /api/switches": switchesJSON,
+		"GET /api/area": areaJSON, "GET /api/services": servicesJSON, "GET /api/fleet": fleetAt(0), "GET /api/deliveries": deliveriesJSON, "GET /api/deadletters": lettersJSON, "GET /api/outsider": outsiderJSON, "GET /api/switches": switchesJSON,
 		"GET /api/deliveryrequests/" + flying + "/history": historyJSON, "GET /api/deliveryrequests/" + undone + "/history": undoneJSON,
 	}}
 	mux := http.NewServeMux()

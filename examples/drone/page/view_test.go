@@ -18,6 +18,7 @@ func TestThePageFitsEveryWindowAndLight(t *testing.T) {
 				b.Visit(f.URL + "/#" + flying)
 				b.Sees(`[data-testid="drone-d-02"][data-selected="true"]`)
 				b.Sees(`[data-testid="step-delivery.ship"][data-state="done"]`)
+				b.Shows(`[data-testid="services"]`, "The package service is written in JavaScript, behind a sidecar; all others are in Go.")
 				b.Shows(`[data-testid="letters"]`, "PackageFail.TooHeavy")
 				b.Shows(`[data-testid="outsider-events"]`, "DroneShipped")
 				if pagetest.Says[bool](b, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {

@@ -2,8 +2,11 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
+	"github.com/skaldhq/skald/examples/drone/node"
 	"github.com/skaldhq/skald/examples/drone/outsider"
 	"github.com/skaldhq/skald/examples/drone/outsider/demo"
 	"github.com/skaldhq/skald/examples/drone/service/delivery"
@@ -30,6 +33,9 @@ func (s *System) launch(ctx context.Context, name, listen string) (running, <-ch
 	c := part.Config{Name: name, Listen: listen, Data: s.config.Data, Broker: s.config.Broker, Logger: s.log}
 	switch name {
 	case parcel.Name:
+		if s.parcel.language == Node {
+			return started(node.Start(ctx, node.Config{Listen: listen, Data: nodeFolder(s.config.Data), Broker: s.config.Broker, Saga: s.saga, Log: s.log}))
+		}
 		return started(parcel.Start(ctx, parcel.Config{Config: c, Saga: s.saga}))
 	case drone.Name:
 		return started(drone.Start(ctx, drone.Config{Config: c, Saga: s.saga, Factor: s.config.TimeFactor, Fleet: s.config.Fleet}))
@@ -69,11 +75,69 @@ func (s *System) StartService(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if !s.keep(name, p) {
+		return errors.Join(fmt.Errorf("%s was not started: the system is stopping", name), p.Stop(ctx))
+	}
+	if name == parcel.Name && s.parcel.language == Node {
+		s.revive(name, failed)
+	} else {
+		s.watch(failed)
+	}
+	return nil
+}
+
+// keep takes a part that was started, unless the system is stopping.
+func (s *System) keep(name string, p running) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.parts[name] = p
-	s.watch(failed)
-	return nil
+	select {
+	case <-s.closing:
+		return false
+	default:
+		s.parts[name] = p
+		return true
+	}
+}
+
+// again is the pause before a service that ended by itself is started again.
+const again = 500 * time.Millisecond
+
+// revive starts a service again that ended by itself: one in a process of its own may be killed. What it had in hand goes on then.
+func (s *System) revive(name string, failed <-chan error) {
+	s.watching.Go(func() {
+		select {
+		case err := <-failed:
+			s.log.Warn("a service ended by itself and is started again", "service", name, "error", err)
+		case <-s.closing:
+			return
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		go func() {
+			select {
+			case <-s.closing:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		if err := s.StopService(ctx, name); err != nil && ctx.Err() == nil {
+			s.log.Warn("what was left of a service did not stop as it should", "service", name, "error", err)
+		}
+		pause := time.NewTicker(again)
+		defer pause.Stop()
+		for {
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+				return
+			}
+			err := s.StartService(ctx, name)
+			if err == nil {
+				return
+			}
+			s.log.Warn("a service cannot be started again now; trying once more", "service", name, "error", err)
+		}
+	})
 }
 
 // StopService stops one service as if its process had ended; the others go on. StartService starts it again.
@@ -85,6 +149,14 @@ func (s *System) StopService(ctx context.Context, name string) error {
 		return fmt.Errorf("there is no service %q; there are %v", name, Services())
 	}
 	return p.Stop(ctx)
+}
+
+// sidecars are the services behind one, and their languages.
+func (s *System) sidecars() map[string]string {
+	if s.parcel.language == Node {
+		return map[string]string{parcel.Name: "JavaScript"}
+	}
+	return nil
 }
 
 // Service is where a service is reached, without a slash at the end; empty if there is none of that name.

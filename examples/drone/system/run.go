@@ -78,6 +78,7 @@ func parse(args []string, env func(string) string, problems io.Writer) (c Config
 	f.StringVar(&c.Listen, "listen", cmp.Or(env("LISTEN"), "127.0.0.1:8090"), "loopback `address` of the front door; LISTEN")
 	f.StringVar(&c.Data, "data", cmp.Or(env("DATA"), "./data"), "`folder` of all databases and of the broker; DATA")
 	f.Float64Var(&c.TimeFactor, "factor", factor, "how much faster than on the clock time runs in the air; TIME_FACTOR")
+	f.StringVar((*string)(&c.Package), "package", cmp.Or(env("PACKAGE"), string(Auto)), "`language` of the Package service: go, node, or auto for node where it is installed; PACKAGE")
 	if err := f.Parse(args); err != nil {
 		return c, false
 	}
@@ -94,5 +95,6 @@ func (s *System) screen(w io.Writer) {
 	for _, name := range Services() {
 		fmt.Fprintf(w, "  %-14s %s\n", name, s.Service(name))
 	}
+	fmt.Fprintf(w, "\n  Package runs %s.\n", s.parcel)
 	fmt.Fprint(w, "\n  Ctrl-C stops it. Deliveries under way go on after the next start with the same data.\n\n")
 }

@@ -1,4 +1,4 @@
-// Package system puts the parts of the drone system together in one process, on a broker that it is given: Package, the drone scheduler, Delivery, Remediation, the outsiders' service with a demo outsider, and
+// Package system puts the parts of the drone system together in one process, on a broker that it is given: Package (in Go, or in JavaScript as a process of its own), the drone scheduler, Delivery, Remediation, the outsiders' service with a demo outsider, and
 // Ingestion with the page. Each keeps its own database and its own port, and they speak to each other over the broker only, as they would in processes of their own.
 //
 // It promises nothing beyond what its parts do, and listens on loopback only.
@@ -33,6 +33,7 @@ type Config struct {
 	TimeFactor  float64       // how much faster than on the clock time runs in the air; flight.DefaultFactor
 	Deadline    time.Duration // of a delivery; deliver.DefaultDeadline
 	Fleet       []area.Drone  // that joins; area.Fleet
+	Package     Language      // of the Package service; Go
 	Pages       http.Handler  // served at "/"; page.Handler()
 	Logger      *slog.Logger  // default: none
 }
@@ -42,6 +43,7 @@ type System struct {
 	config Config
 	log    *slog.Logger
 	saga   *skald.Saga[deliver.Request]
+	parcel choice
 	front  *ingestion.Ingestion
 
 	mu    sync.Mutex
@@ -64,6 +66,7 @@ type running interface {
 func Start(ctx context.Context, c Config) (*System, error) {
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	c.TimeFactor = cmp.Or(c.TimeFactor, flight.DefaultFactor)
+	c.Package = cmp.Or(c.Package, Go)
 	if c.Data == "" || c.Broker == nil {
 		return nil, errors.New("the drone system cannot start: give it Data, a folder, and a Broker")
 	}
@@ -80,7 +83,11 @@ func Start(ctx context.Context, c Config) (*System, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &System{config: c, log: c.Logger, saga: saga, parts: make(map[string]running), closing: make(chan struct{}), failed: make(chan error, 1)}
+	chosen, err := choose(ctx, c.Package, c.Data)
+	if err != nil {
+		return nil, fmt.Errorf("the drone system cannot start: %w", err)
+	}
+	s := &System{config: c, parcel: chosen, log: c.Logger, saga: saga, parts: make(map[string]running), closing: make(chan struct{}), failed: make(chan error, 1)}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("the drone system cannot start: %w", err), s.Stop(ctx))
 	}
@@ -95,7 +102,7 @@ func (s *System) start(ctx context.Context) (err error) {
 	}
 	s.front, err = ingestion.Start(ctx, ingestion.Config{
 		Listen: s.config.Listen, Data: s.config.Data, Broker: s.config.Broker, Saga: s.saga, Services: s.services(), Pages: s.config.Pages,
-		Factor: s.config.TimeFactor, Logger: s.log,
+		Factor: s.config.TimeFactor, Sidecars: s.sidecars(), Logger: s.log,
 	})
 	if err != nil {
 		return err
@@ -117,6 +124,9 @@ func (s *System) watch(failed <-chan error) {
 		}
 	})
 }
+
+// Package says in a line which program the Package service is, and why.
+func (s *System) Package() string { return s.parcel.String() }
 
 // URL is where the front door and the page are reached, without a slash at the end.
 func (s *System) URL() string { return s.front.URL() }

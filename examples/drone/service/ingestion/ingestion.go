@@ -28,6 +28,7 @@ import (
 	"github.com/skaldhq/skald/examples/drone/web"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/metrics"
+	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store/sqlitestore"
 )
 
@@ -42,6 +43,8 @@ type Config struct {
 	Saga   *skald.Saga[deliver.Request]
 	// Services are asked for what the pages show.
 	Services Services
+	// Sidecars are the services that take part through a sidecar, and their languages, by name: what is shown of their steps is true then. Default: all are in Go and take part themselves.
+	Sidecars map[string]string
 	Pages    http.Handler // served at "/"; none
 	Factor   float64      // for the page: how much faster time runs in the air; flight.DefaultFactor
 	Logger   *slog.Logger // default: none. It never gets payloads
@@ -106,8 +109,12 @@ func (i *Ingestion) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	behind := make(map[string]skald.Participant, len(i.config.Sidecars))
+	for name := range i.config.Sidecars {
+		behind[name] = skald.Participant{Level: participant.L1}
+	}
 	i.engine, err = skald.Open(ctx, skald.Config{
-		Store: i.store, Sagas: sagas, Mode: skald.Choreographed, Broker: i.config.Broker, Service: Name, Observer: observer, Logger: i.log,
+		Store: i.store, Sagas: sagas, Participants: behind, Mode: skald.Choreographed, Broker: i.config.Broker, Service: Name, Observer: observer, Logger: i.log,
 	})
 	if err != nil {
 		return err
@@ -180,6 +187,7 @@ func (i *Ingestion) routes(metrics http.Handler) http.Handler {
 	mux.HandleFunc("GET /api/deliveryrequests/{id}/history", i.history)
 
 	mux.HandleFunc("GET /api/area", i.area)
+	mux.HandleFunc("GET /api/services", i.services)
 	mux.HandleFunc("GET /api/fleet", i.fleet)
 	mux.HandleFunc("GET /api/deliveries", i.list)
 	mux.HandleFunc("GET /api/stream", i.stream)

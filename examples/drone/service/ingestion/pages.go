@@ -11,6 +11,7 @@ import (
 	"github.com/skaldhq/skald/examples/drone/geo"
 	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
 )
 
 // area answers GET /api/area: the map.
@@ -23,6 +24,24 @@ func (i *Ingestion) area(w http.ResponseWriter, _ *http.Request) {
 		Places []area.Place `json:"places"`
 		Factor float64      `json:"timeFactor"`
 	}{area.Center(), area.Bounds(), area.Depots(), area.NoFly(), area.Places(), i.config.Factor})
+}
+
+// services answers GET /api/services: in what language each service of the saga is written, and how it takes part.
+func (i *Ingestion) services(w http.ResponseWriter, _ *http.Request) {
+	type service struct {
+		Name     string `json:"name"`
+		Language string `json:"language"`
+		Level    string `json:"level"`
+	}
+	all := make([]service, 0, len(i.owners()))
+	for _, o := range i.owners() {
+		if language, behind := i.config.Sidecars[o.name]; behind {
+			all = append(all, service{o.name, language, participant.L1.String()})
+		} else {
+			all = append(all, service{o.name, "Go", participant.L2.String()})
+		}
+	}
+	problem.JSON(w, http.StatusOK, "application/json", all)
 }
 
 // fleet answers GET /api/fleet.
@@ -118,6 +137,7 @@ type History struct {
 // Step is how far one step is.
 type Step struct {
 	Name    string            `json:"name"`
+	Level   string            `json:"level"` // what its participant promises: L1 behind a sidecar, otherwise L2
 	State   journal.StepState `json:"state"`
 	Attempt uint32            `json:"attempt"`
 	Reason  string            `json:"reason"`
@@ -163,7 +183,7 @@ func (i *Ingestion) history(w http.ResponseWriter, r *http.Request) {
 		h.Outcome = s.State
 	}
 	for _, x := range s.Steps {
-		h.Steps = append(h.Steps, Step{x.Name, x.State, x.Attempt, x.Reason, x.Detail})
+		h.Steps = append(h.Steps, Step{x.Name, x.Level, x.State, x.Attempt, x.Reason, x.Detail})
 	}
 	for _, x := range s.Incidents {
 		h.Incidents = append(h.Incidents, Incident(x))

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/examples/drone/deliver"
@@ -28,6 +30,12 @@ func Main(args []string, env func(string) string, pages http.Handler, out, probl
 	f.StringVar(&c.Services.Remediation, "remediation", env("REMEDIATION"), "`URL` of the Remediation service, for the pages; REMEDIATION")
 	f.StringVar(&c.Services.Outsider, "outsider", env("OUTSIDER"), "`URL` of the demo outsider, for the pages; OUTSIDER")
 	f.Float64Var(&c.Factor, "factor", flight.DefaultFactor, "how much faster than on the clock time runs in the air, for the pages")
+	f.Func("sidecar", "`name=language` of a service that takes part through a sidecar, such as package=JavaScript; may be given several times, or once in SIDECAR", c.sidecar)
+	if said := env("SIDECAR"); said != "" {
+		if err := c.sidecar(said); err != nil {
+			return fmt.Errorf("SIDECAR: %w", err)
+		}
+	}
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -38,4 +46,17 @@ func Main(args []string, env func(string) string, pages http.Handler, out, probl
 		}
 		return Start(ctx, c)
 	})
+}
+
+// sidecar notes a service that takes part through one.
+func (c *Config) sidecar(said string) error {
+	name, language, ok := strings.Cut(said, "=")
+	if !ok || name == "" || language == "" {
+		return fmt.Errorf("%q is no name=language, such as package=JavaScript", said)
+	}
+	if c.Sidecars == nil {
+		c.Sidecars = make(map[string]string)
+	}
+	c.Sidecars[name] = language
+	return nil
 }

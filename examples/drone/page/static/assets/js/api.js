@@ -21,6 +21,9 @@ export class Problem extends Error {
 /** The city: {center, bounds, depots, noFly, places, timeFactor}. */
 export const area = (signal) => call("GET", "api/area", { signal });
 
+/** The services of the saga: [{name, language, level}]. */
+export const services = () => call("GET", "api/services");
+
 /** The fleet: [{id, name, state, at, heading, battery, capacity_kg, delivery?}]. */
 export const fleet = () => call("GET", "api/fleet");
 

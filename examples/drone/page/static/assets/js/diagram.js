@@ -22,13 +22,13 @@ function cell({ name, title, does, undo, pivot, place }) {
     h("div", { class: "cell-text" }, h("b", null, title), line, pivot && h("span", { class: "gate-note" }, "no way back from here")));
   let drawn = "waiting";
 
-  function show({ state, reason, attempt }) {
+  function show({ state, reason, attempt, level }) {
     const now = Object.hasOwn(stateWords, state) ? state : "waiting";
     element.dataset.state = now;
     if (drawn !== now) fill(node, icon(now));
     drawn = now;
     say(line, words(now, attempt));
-    element.title = reason ? reasonInWords(reason) : "";
+    element.title = [reason && reasonInWords(reason), level === "L1" && "Takes part through a sidecar (L1)."].filter(Boolean).join(" ");
   }
 
   function words(state, attempt) {

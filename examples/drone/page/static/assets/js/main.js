@@ -1,5 +1,5 @@
 // The page: the city, the request, the deliveries, and what became of failures.
-import { fill, h, icon } from "../../shop/assets/js/dom.js";
+import { fill, h, icon, say } from "../../shop/assets/js/dom.js";
 import * as api from "./api.js";
 import { deliveryDetail } from "./detail.js";
 import { fleetList } from "./fleet.js";
@@ -10,6 +10,7 @@ import { outsiderPanel } from "./outsider.js";
 import { requestForm } from "./request.js";
 import { follow } from "./stream.js";
 import { switchPanel } from "./switches.js";
+import { servicesInWords } from "./words.js";
 
 const part = (id) => document.getElementById(id);
 const lookEvery = 2500; // milliseconds between looks at dead letters and at the outsider, while the page is in view
@@ -67,7 +68,9 @@ function showConnection(state) {
 /** Draws the city as soon as the server says what it is. */
 async function begin() {
   try {
-    const area = await api.area();
+    const [area, services] = await Promise.all([api.area(), api.services()]);
+    say(part("services"), servicesInWords(services));
+    part("services").hidden = false;
     const form = requestForm(part("request"), area, { accepted, onDraft: (request) => map?.showDraft(request) });
     map = cityMap(part("map"), area, { onPick: form.pick, onSelect: select });
     part("map").setAttribute("aria-busy", "false");

@@ -37,6 +37,15 @@ export const placeInSaga = (operation) => (order.includes(operation) ? order.ind
 
 export const serviceWords = { package: "Packages", drone: "Drone scheduler", delivery: "Deliveries" };
 
+/** In what languages the services are written, in a sentence or two. */
+export function servicesInWords(services) {
+  const behind = services.filter(({ level }) => level === "L1");
+  if (behind.length === 0) return `All services are written in ${services[0]?.language ?? "Go"}.`;
+  const others = services.find(({ level }) => level !== "L1")?.language ?? "Go";
+  const said = `${behind.map(({ name, language }) => `the ${name} service is written in ${language}, behind a sidecar`).join(", ")}; all others are in ${others}.`;
+  return said[0].toUpperCase() + said.slice(1);
+}
+
 export const stageWords = {
   Created: "Created",
   Rescheduled: "Rescheduled",
