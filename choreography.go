@@ -61,7 +61,14 @@ type ServiceConfig struct {
 }
 
 // Service takes part in choreographed sagas until it is stopped.
-type Service struct{ running }
+type Service struct {
+	running
+	agent *choreographer.Agent
+}
+
+// Actions says how many actions are under way and how many there is room for. While that is all taken, more of them wait at the broker, and compensations go on: they have
+// as much room of their own.
+func (s *Service) Actions() (underWay, room int) { return s.agent.Actions() }
 
 // Serve lets a service take part in choreographed sagas: it hears of them over the broker, carries its steps out in its own database, and tells the others. Nothing calls
 // it. Any number of processes may serve one participant on one database.
@@ -73,7 +80,7 @@ func Serve(ctx context.Context, c ServiceConfig) (*Service, error) {
 	if err := a.Declare(ctx); err != nil {
 		return nil, err
 	}
-	s := &Service{newRunning(ctx)}
+	s := &Service{newRunning(ctx), a}
 	s.run(a.Run)
 	return s, nil
 }

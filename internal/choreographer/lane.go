@@ -46,5 +46,5 @@ func (l lane) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// busy is how many places are taken.
-func (l lane) busy() int { return len(l.places) }
+// Actions says how many actions are under way, and how many there is room for.
+func (a *Agent) Actions() (underWay, room int) { return len(a.actions.places), cap(a.actions.places) }
