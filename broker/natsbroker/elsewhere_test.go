@@ -1,7 +1,3 @@
-// Servers elsewhere, and clusters of three, take minutes: go test -tags elsewhere ./broker/natsbroker
-
-//go:build elsewhere
-
 package natsbroker_test
 
 import (
