@@ -29,7 +29,7 @@ func TestCancelBeforeTheDroneHasLeftTurnsTheDeliveryBack(t *testing.T) {
 	if h := w.ends(id, "compensated"); h.Reason != "DeliveryFail.Cancelled" || h.Cause != "delivery.ship" {
 		t.Errorf("it is turned back by %s with %s", h.Cause, h.Reason)
 	}
-	if s := w.status(id); s.Stage != "Cancelled" || !strings.Contains(s.Reason, "changed my mind") {
+	if s := w.status(id); s.Stage != "Cancelled" || s.Reason != "DeliveryFail.Cancelled" || !strings.Contains(s.Detail, "changed my mind") || !s.DeliveryETA.IsZero() {
 		t.Errorf("status %+v", s)
 	}
 	w.expect(http.StatusNoContent, http.MethodDelete, "/api/deliveryrequests/"+id, nil)

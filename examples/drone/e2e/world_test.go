@@ -300,8 +300,8 @@ type status struct {
 	Stage             string
 	LastKnownLocation string
 	PickupETA         time.Time
-	DeliveryETA       time.Time
-	Reason            string
+	DeliveryETA       time.Time // zero if it says null
+	Reason, Detail    string
 }
 
 func (w *world) status(id string) status {

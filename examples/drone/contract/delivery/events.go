@@ -47,7 +47,8 @@ type Event struct {
 	DeliveryETA       *time.Time `json:"deliveryETA,omitempty"`
 	PickupTime        *time.Time `json:"pickupTime,omitempty"` // of DeliveryRescheduled, what was agreed
 	Deadline          *time.Time `json:"deadline,omitempty"`   // the same
-	Reason            string     `json:"reason,omitempty"`
+	Reason            string     `json:"reason,omitempty"`     // a reason code
+	Detail            string     `json:"detail,omitempty"`     // of the reason, for people
 	Recipients        []string   `json:"recipients,omitempty"` // of DeliveryNotified
 }
 

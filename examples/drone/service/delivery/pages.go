@@ -28,15 +28,17 @@ type Delivery struct {
 	At           geo.Point      `json:"lastKnownLocation"`
 	PickupTime   time.Time      `json:"pickupTime,omitzero"`
 	Deadline     time.Time      `json:"deadline,omitzero"`
-	PickupETA    time.Time      `json:"pickupETA"`
-	DeliveryETA  time.Time      `json:"deliveryETA"`
-	Reason       string         `json:"reason,omitempty"`
+	PickupETA    *time.Time     `json:"pickupETA"` // null once it is cancelled
+	DeliveryETA  *time.Time     `json:"deliveryETA"`
+	Reason       string         `json:"reason,omitempty"` // a reason code
+	Detail       string         `json:"detail,omitempty"`
 }
 
 func (r *row) document(now time.Time) Delivery {
+	e := r.event(now)
 	return Delivery{
 		ID: r.id, Owner: r.owner, Pickup: r.plan.Pickup, Dropoff: r.plan.Dropoff, Package: r.pack, Drone: r.drone, Expedited: r.expedited, Confirmation: r.confirmation,
-		Stage: r.stage(now), At: r.position(now).At, PickupTime: r.pickupTime.Time, Deadline: r.deadline.Time, PickupETA: r.plan.Ready, DeliveryETA: r.plan.Arrive, Reason: r.reason,
+		Stage: e.Stage, At: *e.LastKnownLocation, PickupTime: r.pickupTime.Time, Deadline: r.deadline.Time, PickupETA: e.PickupETA, DeliveryETA: e.DeliveryETA, Reason: e.Reason, Detail: e.Detail,
 	}
 }
 
@@ -59,15 +61,16 @@ func (s *service) get(w http.ResponseWriter, r *http.Request) {
 type Status struct {
 	Stage       contract.Stage `json:"stage"`
 	At          geo.Point      `json:"lastKnownLocation"`
-	PickupETA   time.Time      `json:"pickupETA"`
-	DeliveryETA time.Time      `json:"deliveryETA"`
-	Reason      string         `json:"reason,omitempty"`
+	PickupETA   *time.Time     `json:"pickupETA"` // null once it is cancelled
+	DeliveryETA *time.Time     `json:"deliveryETA"`
+	Reason      string         `json:"reason,omitempty"` // a reason code
+	Detail      string         `json:"detail,omitempty"`
 }
 
 func (s *service) status(w http.ResponseWriter, r *http.Request) {
 	if d, ok := s.found(w, r); ok {
 		x := d.document(time.Now())
-		problem.JSON(w, http.StatusOK, "application/json", Status{x.Stage, x.At, x.PickupETA, x.DeliveryETA, x.Reason})
+		problem.JSON(w, http.StatusOK, "application/json", Status{x.Stage, x.At, x.PickupETA, x.DeliveryETA, x.Reason, x.Detail})
 	}
 }
 

@@ -119,8 +119,12 @@ func (r *row) position(now time.Time) flight.Position { return r.plan.At(now, r.
 // event is what is published of a delivery at a moment.
 func (r *row) event(now time.Time) contract.Event {
 	at, pickup, arrive := r.position(now).At, r.plan.Ready, r.plan.Arrive
-	e := contract.Event{
-		Delivery: r.id, Owner: r.owner, Drone: r.drone, Stage: r.stage(now), LastKnownLocation: &at, PickupETA: &pickup, DeliveryETA: &arrive, Reason: r.reason,
+	e := contract.Event{Delivery: r.id, Owner: r.owner, Drone: r.drone, Stage: r.stage(now), LastKnownLocation: &at}
+	if r.reason != "" {
+		e.Reason, e.Detail = contract.ReasonCancelled, r.reason
+	}
+	if r.state != withdrawn {
+		e.PickupETA, e.DeliveryETA = &pickup, &arrive
 	}
 	if !r.pickupTime.IsZero() {
 		e.PickupTime = &r.pickupTime.Time

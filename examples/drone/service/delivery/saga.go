@@ -83,10 +83,13 @@ func (r *row) possible(now time.Time) error {
 	}
 	if !r.deadline.IsZero() && r.plan.Arrive.After(r.deadline.Time) {
 		return skald.Refuse(contract.ReasonDeadline, "the drone is there at %s at the earliest, and the deadline is %s",
-			r.plan.Arrive.UTC().Format(time.RFC3339Nano), r.deadline.UTC().Format(time.RFC3339Nano))
+			moment(r.plan.Arrive), moment(r.deadline.Time))
 	}
 	return nil
 }
+
+// moment is a time for a person to read, to the tenth of a second.
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0Z07:00") }
 
 // wished applies what was asked of a delivery before it began.
 func wished(ctx context.Context, tx participant.Tx, r *row) error {
