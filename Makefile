@@ -35,7 +35,8 @@ run: ## start both example systems with everything they need, on LISTEN, with th
 test: ## run all tests, after installing what they need; TESTFLAGS are passed on to go test
 	@scripts/setup.sh tests
 	@go build -o .tools/testreport ./internal/testreport
-	@go test -json -count=1 -timeout=5m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
+	@scratch=$$(scripts/scratch.sh) && trap 'rm -rf "$$scratch"' EXIT && export GOTMPDIR="$${TMPDIR:-/tmp}" TMPDIR="$$scratch" && \
+		go test -json -count=1 -timeout=10m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
 
 # The race detector is the one thing that needs C. Left out is what it has nothing to look at in: the crash explorer runs one goroutine at a
 # time, and the house's own tools; and what mostly waits, for synced disks, processes and browsers, and would take minutes: natsbroker, the end-to-end tests (their parts are
@@ -44,7 +45,8 @@ RACE_PACKAGES ?= $(shell go list $(PACKAGES) 2>/dev/null | grep -vE '/(skaldtest
 .PHONY: race
 race: ## run the tests under the race detector (needs gcc)
 	@go build -o .tools/testreport ./internal/testreport
-	@CGO_ENABLED=1 go test -race -json -count=1 -timeout=10m $(TESTFLAGS) $(RACE_PACKAGES) | .tools/testreport
+	@scratch=$$(scripts/scratch.sh) && trap 'rm -rf "$$scratch"' EXIT && export GOTMPDIR="$${TMPDIR:-/tmp}" TMPDIR="$$scratch" && \
+		CGO_ENABLED=1 go test -race -json -count=1 -timeout=10m $(TESTFLAGS) $(RACE_PACKAGES) | .tools/testreport
 
 .PHONY: bench
 bench: ## print figures: sagas beside the floor, medians of interleaved rounds; BENCHFLAGS are passed on (-rounds, -slice, -dir)

@@ -3,6 +3,7 @@ package choreographer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -136,11 +137,44 @@ func (a *Agent) deliverAct(ctx context.Context, d *broker.Delivery) error {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
 	x.round = d.Message.Epoch
-	return a.decided(ctx, d.Message.Saga, &x)
+	start, err := a.start(ctx, d.Message.Saga)
+	switch {
+	case errors.Is(err, ErrUnknown) && a.Now().Sub(d.Published) > startAge:
+		return nil // it ended long ago, and its tokens are gone
+	case err != nil:
+		return err
+	case a.scores.of(&start) == nil:
+		return unregistered(&start, d, a.Now())
+	case x.Verb == verbLook && a.Now().Sub(d.Published) > nudgeMost:
+		return nil // another one has come since
+	case x.Verb == verbLook:
+		return a.look(ctx, start)
+	}
+	return a.decided(ctx, start, &x)
+}
+
+// verbLook asks a participant to look at a saga again: its step is owed, and nothing was heard of it. A process of an older version, a filter or a lost moment may have let a
+// token pass; what was decided is all on the broker.
+const verbLook journal.Verb = "look"
+
+// look hears everything that concerns the participant's part in a saga.
+func (a *Agent) look(ctx context.Context, start participant.Token) error {
+	all, err := readSaga(ctx, a.Broker, a.Topic, start.Definition, start.Saga)
+	if err != nil {
+		return err
+	}
+	m, hear := a.scores.of(&start), []participant.Token{start}
+	for i := range all {
+		if a.concerns(m, &all[i]) {
+			hear = append(hear, all[i])
+		}
+	}
+	return a.work(ctx, start.Saga, hear)
 }
 
 // decided writes a decision into the desk, and goes on from there. A step that has been decided meanwhile is left as it is.
-func (a *Agent) decided(ctx context.Context, id journal.SagaID, x *act) error {
+func (a *Agent) decided(ctx context.Context, start participant.Token, x *act) error {
+	id := start.Saga
 	written := false
 	next := func(l participant.Ledger) (participant.Work, bool) {
 		if written || len(l.Heard) == 0 {
@@ -165,7 +199,7 @@ func (a *Agent) decided(ctx context.Context, id journal.SagaID, x *act) error {
 		}
 		return p.decided(i, move, x), true
 	}
-	return a.workOn(ctx, id, nil, next, func() { written = true })
+	return a.workOn(ctx, id, []participant.Token{start}, next, func() { written = true })
 }
 
 // decided is the work of an operator's decision about a call that waits.

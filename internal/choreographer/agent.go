@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ type AgentConfig struct {
 	Broker broker.Broker
 	Desk   participant.Desk
 	Name   string       // the participant's: "inventaire" of "inventaire.reserve"
-	Plans  []*plan.Plan // definitions, also several versions of one; those without a step of this participant are left out
+	Plans  []*plan.Plan // definitions, also several versions of one; of those without a step of this participant nothing is done
 	Topic  string       // DefaultTopic
 	Notes  string       // DefaultNotes
 	Acts   string       // DefaultActs
@@ -86,19 +87,14 @@ func NewAgent(c AgentConfig) (*Agent, error) {
 	a := &Agent{AgentConfig: c, own: make(map[*machine.Machine]plan.Set), before: make(map[*machine.Machine]plan.Set), wake: make(chan struct{}, 1)}
 	a.actions = newLane(c.Parallel)
 	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[string, struct{}](remembered)
-	var plans []*plan.Plan
-	for _, p := range c.Plans {
-		if stepsOf(p, c.Name) != 0 {
-			plans = append(plans, p)
-		}
-	}
+	takesPart := slices.ContainsFunc(c.Plans, func(p *plan.Plan) bool { return stepsOf(p, c.Name) != 0 })
 	var faults []plan.Fault
-	a.scores, faults = newScores(plans)
+	a.scores, faults = newScores(c.Plans)
 	if c.Broker == nil || c.Desk == nil {
 		faults = append(faults, plan.Fault{Problem: "participant " + c.Name + " has no broker or no desk", Mend: "give a broker, and a participant such as one of sqlparticipant, whose database is the desk"})
 	}
-	faults = append(faults, unkept(c.Broker, plans)...)
-	if len(plans) == 0 {
+	faults = append(faults, unkept(c.Broker, c.Plans)...)
+	if !takesPart {
 		faults = append(faults, plan.Fault{Problem: "no definition has a step of participant " + c.Name, Mend: "give the definitions that its operations stand in"})
 	}
 	if len(faults) > 0 {
@@ -165,9 +161,11 @@ const lock = 5 * time.Second
 const maxInFlight = 100_000
 
 // subscribe declares the topic with one subscription.
-func subscribe(ctx context.Context, b broker.Broker, topic, name string, definitions []string) error {
+//
+// It takes everything: a filter for the definitions that one process knows would be narrowed by an older process of the same service that starts later.
+func subscribe(ctx context.Context, b broker.Broker, topic, name string) error {
 	err := b.Declare(ctx, broker.Topic{Name: topic, Kept: true, Subscriptions: []broker.Subscription{
-		{Name: name, Filters: filters(definitions), MaxDeliveries: patient, MaxInFlight: maxInFlight, Lock: lock},
+		{Name: name, MaxDeliveries: patient, MaxInFlight: maxInFlight, Lock: lock},
 	}})
 	if err != nil {
 		return fmt.Errorf("declaring subscription %s of %s: %w", name, topic, err)
@@ -183,7 +181,7 @@ func (a *Agent) Declare(ctx context.Context) error {
 	if err := a.Broker.Declare(ctx, broker.Topic{Name: a.Notes}, acts); err != nil {
 		return fmt.Errorf("declaring topics %s and %s: %w", a.Notes, a.Acts, err)
 	}
-	return subscribe(ctx, a.Broker, a.Topic, a.subscription(), a.scores.names())
+	return subscribe(ctx, a.Broker, a.Topic, a.subscription())
 }
 
 // Run hears tokens and works until the context ends, and returns what kept it from working, or nil. Work that is under way is waited for.

@@ -23,14 +23,18 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 		return nil // the start of a saga that this participant has no part in
 	}
 	if a.scores.of(&t) == nil {
-		return unregistered(&t, d.Count)
+		return unregistered(&t, d, a.Now())
 	}
-	if err := a.file(ctx, &t, d); err != nil {
-		return err
+	if _, mine := a.won.get(t.ID); !mine { // what follows from its own was done when it was told, a moment ago
+		if err := a.take(ctx, t, d); err != nil {
+			return err
+		}
 	}
-	if _, mine := a.won.get(t.ID); mine {
-		return nil // its own, told a moment ago: what follows from it was done then
-	}
+	return a.file(ctx, &t, d)
+}
+
+// take hears a token that was handed out, in the lane it belongs in.
+func (a *Agent) take(ctx context.Context, t participant.Token, d *broker.Delivery) error {
 	if t.Kind == participant.TokenDone {
 		leave, err := a.actions.enter(ctx)
 		if err != nil {
@@ -38,25 +42,25 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 		}
 		defer leave()
 	}
-	err = a.Hear(ctx, t)
-	if errors.Is(err, ErrUnknown) && d.Count >= startTries {
+	err := a.Hear(ctx, t)
+	if errors.Is(err, ErrUnknown) && a.Now().Sub(d.Published) > startAge {
 		a.Logger.WarnContext(ctx, "token of a saga whose start is gone", "token", t.ID)
 		return nil // its tokens were deleted long after its end
 	}
 	return err
 }
 
-// startTries is how often a token is handed out whose saga's start is not to be found: reads of a cluster may lag behind for seconds.
-const startTries = 9
+// startAge is how old a token is at least of whose saga no start is found for good: reads of a cluster may lag behind for seconds.
+const startAge = time.Minute
 
-// unregisteredTries is how often a token of an unknown version is handed out, in case another process of the service knows it.
-const unregisteredTries = 5
+// unregisteredFor is how long a token of an unknown version comes again, in case another process of the service knows it, or will in a moment: versions roll out process by process.
+const unregisteredFor = 2 * time.Minute
 
 // unregistered sets a token aside whose definition this program does not have. The saga shows an incident; replay it when the version is registered.
-func unregistered(t *participant.Token, count int) error {
+func unregistered(t *participant.Token, d *broker.Delivery, now time.Time) error {
 	p := broker.Problem{Reason: ReasonDefinition, Description: fmt.Sprintf("definition %s version %s is not registered; register it, also beside a newer one, and replay this", t.Definition, t.Version)}
-	if count < unregisteredTries {
-		return &broker.Retry{Problem: p, After: 200 * time.Millisecond}
+	if now.Sub(d.Published) < unregisteredFor {
+		return &broker.Retry{Problem: p, After: min(backoff(d.Count), 2*time.Second)}
 	}
 	return &broker.Rejection{Problem: p}
 }
@@ -113,6 +117,9 @@ func (a *Agent) start(ctx context.Context, saga journal.SagaID) (participant.Tok
 // way back. All others would only cost a transaction.
 func (a *Agent) concerns(m *machine.Machine, t *participant.Token) bool {
 	own := a.own[m]
+	if own == 0 {
+		return false
+	}
 	switch t.Step {
 	case participant.StepStart:
 		return t.Kind != participant.TokenUndone // every step's input is made of it

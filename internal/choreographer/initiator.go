@@ -153,7 +153,7 @@ func (i *Initiator) subscription() string { return subscriptionName("initiator",
 
 // Declare makes the initiator's subscription. It is needed before the first start; Run does it, too.
 func (i *Initiator) Declare(ctx context.Context) error {
-	return subscribe(ctx, i.Broker, i.Topic, i.subscription(), i.scores.names())
+	return subscribe(ctx, i.Broker, i.Topic, i.subscription())
 }
 
 // Run brings sagas to their end until the context ends, and returns what kept it from that, or nil.
@@ -180,7 +180,7 @@ func (i *Initiator) deliver(ctx context.Context, d *broker.Delivery) error {
 		return nil
 	}
 	if i.scores.of(&t) == nil {
-		return unregistered(&t, d.Count)
+		return unregistered(&t, d, i.Now())
 	}
 	return i.Hear(ctx, t)
 }
@@ -245,21 +245,26 @@ func readSaga(ctx context.Context, b broker.Broker, topic, definition string, id
 
 // conclude tells what follows at the end.
 func (i *Initiator) conclude(ctx context.Context, h *heard, from *participant.Token) error {
+	return conclude(ctx, i.Broker, i.Topic, i.Name, i.Now, h, from)
+}
+
+// conclude tells the end, or that everything is undone, if that follows from what was heard. Anybody may: it follows from facts alone, and the first to tell it decides.
+func conclude(ctx context.Context, b broker.Broker, topic, name string, now func() time.Time, h *heard, from *participant.Token) error {
 	if f := h.m.EndMove(&h.tokens); f != machine.Untold {
 		kind := participant.TokenDone
 		if f == machine.ToldSkipped {
 			kind = participant.TokenSkipped
 		}
-		end := newToken(from, i.Name, participant.StepEnd, kind, i.Now())
-		decided, err := decide(ctx, i.Broker, i.Topic, &end)
+		end := newToken(from, name, participant.StepEnd, kind, now())
+		decided, err := decide(ctx, b, topic, &end)
 		if err != nil {
 			return err
 		}
 		h.hear(&decided)
 	}
 	if !h.tokens.Compensated && h.m.AllUndone(&h.tokens) {
-		over := newToken(from, i.Name, participant.StepStart, participant.TokenUndone, i.Now())
-		if _, err := decide(ctx, i.Broker, i.Topic, &over); err != nil {
+		over := newToken(from, name, participant.StepStart, participant.TokenUndone, now())
+		if _, err := decide(ctx, b, topic, &over); err != nil {
 			return err
 		}
 	}

@@ -18,8 +18,8 @@ func newLane(places int) lane {
 	return lane{make(chan struct{}, places), make(chan struct{}, max(places/2, 1))}
 }
 
-// ReasonBusy is given to what comes back because all places for actions are taken. It is no failure.
-const ReasonBusy = "skald.busy"
+// busy is said of what comes back because all places for actions are taken. It is no failure, and ends no step.
+const busy = "skald.busy"
 
 // enter takes a place, waiting if not too many wait already. Otherwise the error gives the message back.
 func (l lane) enter(ctx context.Context) (leave func(), err error) {
@@ -35,7 +35,7 @@ func (l lane) enter(ctx context.Context) (leave func(), err error) {
 	default:
 		const pause = 200 * time.Millisecond
 		return nil, &broker.Retry{
-			Problem: broker.Problem{Reason: ReasonBusy, Description: "all places for actions are taken"}, After: pause + rand.N(pause), //nolint:gosec // only spreads load
+			Problem: broker.Problem{Reason: busy, Description: "all places for actions are taken"}, After: pause + rand.N(pause), //nolint:gosec // only spreads load
 		}
 	}
 	select {

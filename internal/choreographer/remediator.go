@@ -160,6 +160,9 @@ func (r *Remediator) Compensate(ctx context.Context, l *broker.DeadLetter, by, r
 	if m == nil {
 		return fmt.Errorf("%w: the definition of this letter is not registered here", machine.ErrVerb)
 	}
+	if l.Topic != r.Acts {
+		return fmt.Errorf("%w: this letter's step is decided already, or was never asked; replay it, or discard it", machine.ErrVerb)
+	}
 	i, ok := m.Plan.Index(l.Message.Step)
 	if !ok || m.Plan.Steps[i].Kind == participant.Pivot || m.Plan.Steps[i].Kind == participant.Retriable {
 		return fmt.Errorf("%w: step %q cannot be decided from outside; replay the letter, or decide about its incident", machine.ErrVerb, l.Message.Step)
@@ -177,6 +180,9 @@ func (r *Remediator) Compensate(ctx context.Context, l *broker.DeadLetter, by, r
 	decided, err := decide(ctx, r.Broker, r.Topic, &t)
 	if err != nil {
 		return err
+	}
+	if decided.ID != t.ID && decided.Kind == participant.TokenDone {
+		return fmt.Errorf("%w: step %s was done meanwhile; cancel the saga if it is to turn back, and discard the letter", machine.ErrVerb, l.Message.Step)
 	}
 	return r.letters.Remedy(ctx, l.ID, fmt.Sprintf("%s: %s (%s): the step is %s", by, plan.Compensate, reason, decided.Kind))
 }

@@ -41,15 +41,6 @@ const reserved = "skald."
 
 func (s scores) of(t *participant.Token) *machine.Machine { return s[t.Definition][t.Version] }
 
-// names are the definitions' names.
-func (s scores) names() []string {
-	all := make([]string, 0, len(s))
-	for name := range s {
-		all = append(all, name)
-	}
-	return all
-}
-
 // heard is what somebody knows of one saga, joined from its tokens.
 type heard struct {
 	m       *machine.Machine

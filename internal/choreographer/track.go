@@ -20,6 +20,7 @@ type track struct {
 	since            []time.Time       // when each step, or its compensation, was asked
 	attempts         []uint32          // of the last retry in the journal
 	incidents        map[string]string // open ones: reason by step, the saga's own under ""
+	nudged           map[int]nudged    // when whoever owes a step was last asked to look
 	decided          plan.Set          // steps whose forward token is in the journal
 	expired          plan.Set          // steps whose deadline passed
 	late             bool              // the saga's deadline passed
@@ -120,6 +121,7 @@ func (x *track) undone(i int, t *participant.Token) {
 	}
 	if x.m.Plan.Steps[i].Kind == participant.ReadOnly { // there was nothing to undo
 		x.heard.hear(t)
+		x.quiet(t.Step, t.Time)
 		return
 	}
 	if !x.undoAsked.Has(i) {
@@ -335,6 +337,19 @@ func (x *track) fill(all []participant.Token) {
 	for i := len(x.m.Plan.Steps) - 1; i >= 0; i-- {
 		take(i, participant.Backward)
 	}
+}
+
+// nudge notes that whoever owes a step is asked to look.
+func (x *track) nudge(i int, at time.Time) {
+	if x.nudged == nil {
+		x.nudged = make(map[int]nudged)
+	}
+	x.nudged[i] = nudged{at, x.nudged[i].times + 1}
+}
+
+type nudged struct {
+	at    time.Time
+	times int
 }
 
 // append is what is to be committed.

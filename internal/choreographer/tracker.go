@@ -135,7 +135,7 @@ func (x *Tracker) Declare(ctx context.Context) error {
 	if err := x.Broker.Declare(ctx, broker.Topic{Name: x.Purges, Subscriptions: []broker.Subscription{{Name: name, MaxDeliveries: patient}}}); err != nil {
 		return fmt.Errorf("declaring subscription %s of %s: %w", name, x.Purges, err)
 	}
-	return subscribe(ctx, x.Broker, x.Topic, name, x.scores.names())
+	return subscribe(ctx, x.Broker, x.Topic, name)
 }
 
 // Run writes journals until the context ends, and returns nil then, or what kept it from going on: after an error of the store only a new Tracker, which reads what
@@ -185,7 +185,7 @@ func (x *Tracker) deliver(ctx context.Context, d *broker.Delivery) error {
 		return nil
 	}
 	if x.scores.of(&t) == nil {
-		return unregistered(&t, d.Count)
+		return unregistered(&t, d, x.Now())
 	}
 	return x.Hear(ctx, t)
 }

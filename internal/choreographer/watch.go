@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -105,10 +106,18 @@ func (x *Tracker) wake(tr *track) (next time.Time) {
 	if !tr.turning() && tr.incidents[""] == "" {
 		sooner(tr.deadline)
 	}
-	for i := range tr.open().All {
+	owed := tr.owed()
+	for i := range owed.All {
 		if tr.incidents[tr.m.Plan.Steps[i].Name] == "" {
 			sooner(x.silent(tr, i))
 			sooner(tr.deadlineOf(i))
+		}
+		sooner(x.nudge(tr, i))
+	}
+	if owed == 0 { // the initiator is the one to tell
+		sooner(x.nudge(tr, initiators))
+		if tr.incidents[""] == "" {
+			sooner(x.silent(tr, initiators))
 		}
 	}
 	return next
@@ -117,17 +126,51 @@ func (x *Tracker) wake(tr *track) (next time.Time) {
 // open is the set of steps, and of compensations, that were asked and not answered.
 func (x *track) open() plan.Set { return x.asked&^x.decided | x.undoAsked&^x.tokens.Undone }
 
-// silent is when a step that is open has said nothing for too long.
+// owed is the set of steps of which somebody has something to tell: those that were asked, and those that are to be skipped, or cleared.
+func (x *track) owed() plan.Set {
+	owed := x.open()
+	for i := range x.m.Plan.Steps {
+		if move := x.m.Move(&x.tokens, i); move == machine.Skip || move == machine.Undo {
+			owed |= plan.One(i)
+		}
+	}
+	return owed
+}
+
+// initiators stands for the virtual steps in the place of a step's index.
+const initiators = -1
+
+// since is when a step was asked, or when nothing but it was owed any more.
+func (x *Tracker) since(tr *track, i int) time.Time {
+	since := tr.summary.Updated
+	if i != initiators && tr.open().Has(i) {
+		since = tr.since[i]
+	}
+	if since.Before(x.began) { // what it said while nobody listened is still on its way
+		since = x.began
+	}
+	return since
+}
+
+// silent is when a step that is owed has said nothing for too long.
 func (x *Tracker) silent(tr *track, i int) time.Time {
 	after := tr.m.Plan.IncidentAfter
 	if after < 0 {
 		return time.Time{}
 	}
-	since := tr.since[i]
-	if since.Before(x.began) { // what it said while nobody listened is still on its way
-		since = x.began
+	return x.since(tr, i).Add(after)
+}
+
+// nudge is when whoever owes a step is asked to look: halfway to the incident, and then again and again, at longer and longer intervals of up to 10 min.
+func (x *Tracker) nudge(tr *track, i int) time.Time {
+	after := tr.m.Plan.IncidentAfter
+	if after < 0 {
+		return time.Time{}
 	}
-	return since.Add(after)
+	if last := tr.nudged[i]; last.at.After(x.since(tr, i)) {
+		return last.at.Add(min(after<<min(last.times, 10), max(after, nudgeMost)))
+	}
+	return x.since(tr, i).Add(after / 2)
 }
 
 // deadlineOf is when the deadline of a step passes; compensations have none.
@@ -168,7 +211,11 @@ func (x *Tracker) rebuild(ctx context.Context) error {
 			return err
 		}
 		for i := range page.Sagas {
-			if err := x.change(ctx, page.Sagas[i].ID, false, func(*track) error { return nil }); err != nil {
+			err := x.change(ctx, page.Sagas[i].ID, false, x.registered)
+			if errors.Is(err, ErrDefinition) {
+				err = x.unregistered(ctx, page.Sagas[i])
+			}
+			if err != nil {
 				x.Logger.WarnContext(ctx, "a saga is not watched", "saga", page.Sagas[i].ID, "error", err)
 			}
 		}
@@ -179,17 +226,52 @@ func (x *Tracker) rebuild(ctx context.Context) error {
 	}
 }
 
-// look writes what became due of a saga, and decides what may be decided in the place of those who are silent.
+// nudgeMost is the longest interval at which a participant that is away is asked.
+const nudgeMost = 10 * time.Minute
+
+// registered closes the incident of a saga whose definition is there again.
+func (x *Tracker) registered(tr *track) error {
+	if tr.incidents[""] == ReasonDefinition {
+		tr.record(journal.Event{Kind: journal.IncidentClosed}, x.Now())
+	}
+	return nil
+}
+
+// unregistered opens an incident for a saga whose definition this program does not have: nobody watches over it until it is registered.
+func (x *Tracker) unregistered(ctx context.Context, s store.Summary) error {
+	if s.Incident == ReasonDefinition {
+		return nil
+	}
+	e := journal.Event{
+		Kind: journal.IncidentOpened, Seq: s.Seq + 1, Time: x.Now().UTC().Truncate(time.Microsecond), Reason: ReasonDefinition,
+		Detail: fmt.Sprintf("definition %s version %s is not registered; register it, also beside a newer one", s.Definition, s.Version),
+	}
+	a := store.Append{From: e.Seq, Summary: s}
+	a.Records, a.Summary.Chain = journal.Append(nil, s.Chain, &e)
+	a.Summary.Seq, a.Summary.Updated, a.Summary.Incident = e.Seq, e.Time, ReasonDefinition
+	j := &job{append: a, events: []journal.Event{e}, urgent: true}
+	if err := x.writer.add(ctx, j); err != nil {
+		return err
+	}
+	return x.writer.wait(ctx, j)
+}
+
+// look writes what became due of a saga, asks those who owe something to look, and decides what may be decided in the place of those who are silent.
 func (x *Tracker) look(ctx context.Context, id journal.SagaID) error {
 	var decide func(context.Context) error
+	var nudges []func(context.Context) error
 	err := x.change(ctx, id, false, func(tr *track) error {
 		now := x.Now()
 		past := func(at time.Time) bool { return !at.IsZero() && !at.After(now) }
 		if past(tr.deadline) && !tr.turning() && tr.incidents[""] == "" {
 			decide = x.late(tr, now)
 		}
-		for i := range tr.open().All {
+		owed := tr.owed()
+		for i := range owed.All {
 			name := tr.m.Plan.Steps[i].Name
+			if past(x.nudge(tr, i)) {
+				nudges = append(nudges, x.ask(tr, i, now))
+			}
 			if tr.incidents[name] != "" {
 				continue
 			}
@@ -198,15 +280,47 @@ func (x *Tracker) look(ctx context.Context, id journal.SagaID) error {
 			}
 			if past(x.silent(tr, i)) && tr.incidents[name] == "" {
 				tr.record(journal.Event{Kind: journal.IncidentOpened, Step: name, Reason: machine.ReasonSlow,
-					Detail: "nothing was heard of it since " + tr.since[i].UTC().Format(time.RFC3339)}, now)
+					Detail: "nothing was heard of it since " + x.since(tr, i).UTC().Format(time.RFC3339)}, now)
 			}
+		}
+		if owed == 0 && past(x.nudge(tr, initiators)) {
+			nudges = append(nudges, x.conclude(tr, now))
+		}
+		if owed == 0 && tr.incidents[""] == "" && past(x.silent(tr, initiators)) {
+			tr.record(journal.Event{Kind: journal.IncidentOpened, Reason: machine.ReasonSlow, Detail: "every step has told how it ended, and nobody tells the end of the saga"}, now)
 		}
 		return nil
 	})
-	if err != nil || decide == nil {
-		return err
+	if decide != nil && err == nil {
+		err = decide(ctx)
 	}
-	return decide(ctx)
+	for _, nudge := range nudges {
+		err = errors.Join(err, nudge(ctx))
+	}
+	return err
+}
+
+// ask asks a step's participant to look at the saga.
+func (x *Tracker) ask(tr *track, i int, now time.Time) func(context.Context) error {
+	tr.nudge(i, now)
+	m, err := x.act(tr, i, act{Step: tr.m.Plan.Steps[i].Name, Verb: verbLook, By: x.Name, Reason: "nothing was heard of it"})
+	if err != nil {
+		return func(context.Context) error { return err }
+	}
+	return func(ctx context.Context) error { return x.Broker.Publish(ctx, x.Acts, m) }
+}
+
+// conclude tells the end in the place of an initiator that is silent: it may be away, or have read from a replica that lagged behind.
+func (x *Tracker) conclude(tr *track, now time.Time) func(context.Context) error {
+	tr.nudge(initiators, now)
+	id, start, m := tr.summary.ID, *tr.start, tr.m
+	return func(ctx context.Context) error {
+		all, err := readSaga(ctx, x.Broker, x.Topic, start.Definition, id)
+		if err != nil {
+			return err
+		}
+		return conclude(ctx, x.Broker, x.Topic, x.Name, x.Now, join(m, append(all, start)), &start)
+	}
 }
 
 // late deals with a saga whose deadline passed: it is turned back, or shows an incident where that cannot be any more.

@@ -34,15 +34,6 @@ func ofSaga(definition string, id journal.SagaID) broker.Filter {
 	return broker.Filter(broker.NewKey(definition, string(id))) + "/**"
 }
 
-// filters selects the tokens of definitions, and all starts.
-func filters(definitions []string) []broker.Filter {
-	all := []broker.Filter{starts + "/*"}
-	for _, d := range definitions {
-		all = append(all, broker.Filter(d)+"/*/*/*")
-	}
-	return all
-}
-
 // The headers that carry what a token says beyond the attributes of its event.
 const (
 	headerDefinition = "ce-skalddefinition"

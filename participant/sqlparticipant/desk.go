@@ -20,14 +20,17 @@ func (p *Participant) Take(ctx context.Context, saga journal.SagaID, heard []par
 	t := taking{p: p, saga: saga, heard: heard, next: next}
 	defer t.end()
 	wait := tryAfter
-	for range takes {
+	for try := range takes {
 		taken, err := t.once(ctx)
 		var outside needsOutside
+		var way inTheWay
 		switch {
 		case err == nil:
 			return taken, nil
 		case errors.As(err, &outside):
 			t.outside(ctx, outside)
+		case errors.As(err, &way) && try >= tries: // then it counts as an attempt, as it does when the call comes on another way
+			t.outside(ctx, needsOutside{way.work, way.err})
 		case !passing(err):
 			return participant.Taken{}, fmt.Errorf("sqlparticipant: saga %s: %w", saga, err)
 		default:
@@ -64,6 +67,16 @@ type needsOutside struct {
 	work participant.Work
 	err  error // of a handler; nil if it has not been asked
 }
+
+// inTheWay is an error of a call that goes away by itself within moments, or seems to.
+type inTheWay struct {
+	work participant.Work
+	err  error
+}
+
+func (e inTheWay) Error() string { return e.err.Error() }
+
+func (e inTheWay) Unwrap() error { return e.err }
 
 func (needsOutside) Error() string { return "something has to be done outside the transaction first" }
 
@@ -159,7 +172,7 @@ func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (par
 		}
 		return un.answer, false, nil
 	case passing(err):
-		return answer, false, err
+		return answer, false, inTheWay{w, err}
 	}
 	return answer, false, needsOutside{w, err}
 }

@@ -168,10 +168,12 @@ func (p *Participant) single(ctx context.Context, do work) error {
 	}
 	defer rollback(tx)
 	durable := false
-	end, err := p.settle(ctx, tx) // first, so that a ledger that is read has it
-	defer func() { end(durable) }()
-	if err != nil {
-		return err
+	if p.writer != nil { // elsewhere its locks would hold other sagas up until this one is done
+		end, err := p.settle(ctx, tx) // first, so that a ledger that is read has it
+		defer func() { end(durable) }()
+		if err != nil {
+			return err
+		}
 	}
 	changed, err := do(tx)
 	if err != nil || !changed {
@@ -273,4 +275,24 @@ func (p *Participant) settle(ctx context.Context, tx *sql.Tx) (end func(durable 
 		}
 	}
 	return end, nil
+}
+
+// settleNow writes what was settled in a transaction of its own.
+func (p *Participant) settleNow(ctx context.Context) error {
+	p.settling.Lock()
+	behind := len(p.settled) > 0
+	p.settling.Unlock()
+	if !behind {
+		return nil
+	}
+	return p.transact(ctx, func(tx *sql.Tx) (bool, error) {
+		if p.writer != nil {
+			return true, nil // as every transaction does
+		}
+		end, err := p.settle(ctx, tx)
+		if err != nil {
+			end(false)
+		}
+		return true, err // if the commit fails, the relay tells the tokens again
+	})
 }

@@ -15,22 +15,82 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// guarded hands a transaction to a handler without the means to end it.
-type guarded struct{ tx *sql.Tx }
+// guarded hands a transaction to a handler without the means to end it. SQLite ends it by itself on some errors (an interrupted write, a full disk): what the handler
+// wrote before is gone, and what it writes from then on would be committed at once, each statement by itself. So after every error it is looked whether the
+// transaction is still there, and if it is not, nothing is written any more and the call fails, whatever the handler makes of it.
+type guarded struct {
+	tx   *sql.Tx
+	lost *bool // the transaction is gone; nil where that cannot be
+}
+
+// errLost says that the transaction is gone.
+var errLost = errors.New("the database rolled the transaction back on an error before; everything of this call is undone, and it comes again")
+
+// guard begins to watch over a transaction.
+func guard(tx *sql.Tx, d Dialect) (guarded, error) {
+	if d != SQLite {
+		return guarded{tx: tx}, nil
+	}
+	_, err := tx.Exec(`SAVEPOINT skald_guard`)
+	return guarded{tx, new(bool)}, err
+}
+
+// check says whether the transaction is still there, after an error and in the end.
+func (g guarded) check(err error) error {
+	switch {
+	case g.lost == nil:
+		return err
+	case *g.lost:
+		return errors.Join(err, errLost)
+	}
+	if _, gone := g.tx.Exec(`RELEASE SAVEPOINT skald_guard`); gone != nil {
+		*g.lost = true
+		return errors.Join(err, errLost)
+	}
+	if _, gone := g.tx.Exec(`SAVEPOINT skald_guard`); gone != nil {
+		*g.lost = true
+		return errors.Join(err, errLost)
+	}
+	return err
+}
+
+func (g guarded) gone() bool { return g.lost != nil && *g.lost }
 
 func (g guarded) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return g.tx.ExecContext(ctx, query, args...)
+	if g.gone() {
+		return nil, errLost
+	}
+	res, err := g.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		err = g.check(err)
+	}
+	return res, err
 }
 
 func (g guarded) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	if g.gone() {
+		return nil, errLost
+	}
 	return g.tx.PrepareContext(ctx, query)
 }
 
 func (g guarded) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return g.tx.QueryContext(ctx, query, args...)
+	if g.gone() {
+		return nil, errLost
+	}
+	rows, err := g.tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		err = g.check(err)
+	}
+	return rows, err
 }
 
 func (g guarded) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if g.gone() {
+		ended, end := context.WithCancelCause(ctx)
+		end(errLost)
+		ctx = ended // its Scan returns an error
+	}
 	return g.tx.QueryRowContext(ctx, query, args...)
 }
 
@@ -42,7 +102,14 @@ func (p panicked) Error() string { return fmt.Sprintf("the handler panicked: %v"
 // handle runs a handler's function and checks its result. Panics become errors.
 func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.Context, participant.Tx) ([]byte, error)) ([]byte, error) {
 	ctx = context.WithValue(ctx, barrierKey{}, b)
-	result, err := p.recovered(ctx, b.op, b.call, func() ([]byte, error) { return run(ctx, guarded{b.tx}) })
+	g, err := guard(b.tx, p.dialect)
+	if err != nil {
+		return nil, err
+	}
+	result, err := p.recovered(ctx, b.op, b.call, func() ([]byte, error) { return run(ctx, g) })
+	if err == nil {
+		err = g.check(nil) // an error that the handler passed over, or met where nobody looked
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -190,13 +190,8 @@ func waiting(ctx context.Context, query querier, statement string, args ...any) 
 
 // Untold implements participant.Desk. What was settled is written first.
 func (p *Participant) Untold(ctx context.Context, before time.Time, limit int) (all []participant.Token, err error) {
-	p.settling.Lock()
-	behind := len(p.settled) > 0
-	p.settling.Unlock()
-	if behind {
-		if err := p.transact(ctx, func(*sql.Tx) (bool, error) { return true, nil }); err != nil {
-			return nil, fmt.Errorf("sqlparticipant: %w", err)
-		}
+	if err := p.settleNow(ctx); err != nil {
+		return nil, fmt.Errorf("sqlparticipant: %w", err)
 	}
 	err = tokens(ctx, p.db.QueryContext, func(t participant.Token, _ bool) { all = append(all, t) }, p.sql.untold, p.name, before.UnixMicro(), limit)
 	if err != nil {

@@ -45,7 +45,16 @@ func (p *Participant) Record(ctx context.Context, saga journal.SagaID, step stri
 func (p *Participant) Write(ctx context.Context, change func(tx participant.Tx) error) error {
 	wait := tryAfter
 	for try := 1; ; try++ {
-		err := p.transact(ctx, func(tx *sql.Tx) (bool, error) { return true, change(guarded{tx}) })
+		err := p.transact(ctx, func(tx *sql.Tx) (bool, error) {
+			g, err := guard(tx, p.dialect)
+			if err == nil {
+				err = change(g)
+			}
+			if err == nil {
+				err = g.check(nil)
+			}
+			return true, err
+		})
 		if err == nil || !passing(err) || try == tries || ctx.Err() != nil {
 			return err
 		}

@@ -1,0 +1,113 @@
+package choreographer_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skaldhq/skald/internal/choreographer"
+	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store/memstore"
+)
+
+// Whoever owes a token that is not asked for shows as an incident, too: a step that is to be skipped, a readonly one that is to be cleared.
+func TestF33_WhatIsOwedWithoutBeingAskedIsAnIncident(t *testing.T) {
+	for away, refusal := range map[string]string{"issue": "looks.do", "look": "issues.do"} {
+		play(t, chain, func(s *scene) {
+			x := s.track(memstore.NewDisk())
+			if away == "look" { // it has told that it is done, and is away when it is to be cleared
+				s.down("issue")
+				s.start("s-1")
+				s.pass(time.Second)
+				s.down("look")
+				s.says(refusal, refuses("No"))
+				s.up("issue")
+			} else {
+				s.down(away)
+				s.says(refusal, refuses("No"))
+				s.start("s-1")
+			}
+			s.pass(time.Minute)
+			if open := s.incidents(x, "s-1"); !strings.Contains(open, away+" skald.no_progress") {
+				s.t.Errorf("%s is away and the incidents are %q; tokens are %s", away, open, s.tokens("s-1"))
+			}
+			s.up(away)
+			s.pass(time.Minute)
+			s.wantEffects("")
+			if open := s.incidents(x, "s-1"); open != "" || !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
+				s.t.Errorf("in the end the incidents are %q and the tokens %s", open, s.tokens("s-1"))
+			}
+		})
+	}
+}
+
+// An initiator that is away does not keep sagas from their end: what it would tell follows from facts.
+func TestTheEndIsToldInThePlaceOfASilentInitiator(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("initiator")
+		s.start("s-1")
+		s.pass(time.Minute)
+		s.want("s-1", allDone)
+		if open := s.incidents(x, "s-1"); open != "" {
+			s.t.Errorf("the incidents are %q", open)
+		}
+	})
+}
+
+// A participant that let a token pass, because a process without the definition took it, is asked to look again.
+func TestWhatAProcessWithoutTheDefinitionTookIsMadeGood(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.track(memstore.NewDisk())
+		s.down("reserve")
+		other := order(s.t, func(d *plan.Draft) { d.Name = "other" })
+		old, err := choreographer.NewAgent(choreographer.AgentConfig{Broker: s.broker, Desk: s.services["reserve"], Name: "reserves", Plans: []*plan.Plan{other}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("old", old.Run)
+		s.start("s-1")
+		s.pass(time.Second)
+		s.down("old")
+		s.up("reserve")
+		s.pass(time.Second)
+		if strings.Contains(s.tokens("s-1"), "reserve") {
+			s.t.Fatalf("the older process took nothing away: %s", s.tokens("s-1"))
+		}
+		s.pass(time.Minute)
+		s.want("s-1", allDone)
+		s.wantEffects(allEffects)
+	})
+}
+
+// A saga whose definition is no longer registered shows that, and goes on when it is again.
+func TestAnUnregisteredDefinitionIsAnIncident(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		disk := memstore.NewDisk()
+		s.track(disk)
+		s.down("issue")
+		s.start("s-1")
+		s.pass(time.Second)
+		s.down("tracker")
+		other := order(s.t, func(d *plan.Draft) { d.Steps[1].Kind = participant.Compensatable; d.Revision = "2" })
+		without, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{Broker: s.broker, Store: memstore.Open(disk), Name: "tracker", Plans: []*plan.Plan{other}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("tracker", without.Run)
+		s.pass(time.Second)
+		if saga, err := without.Get(s.t.Context(), "s-1"); err != nil || saga.Incident != choreographer.ReasonDefinition {
+			s.t.Errorf("the incident is %q, %v", saga.Incident, err)
+		}
+		s.down("tracker")
+		x := s.track(disk)
+		s.pass(time.Second)
+		if open := s.incidents(x, "s-1"); open != "" {
+			s.t.Errorf("registered again the incidents are %q", open)
+		}
+		s.up("issue")
+		s.pass(time.Minute)
+		s.want("s-1", allDone)
+	})
+}
