@@ -54,7 +54,7 @@ func (a *Agent) take(ctx context.Context, t participant.Token, d *broker.Deliver
 const startAge = time.Minute
 
 // unregisteredFor is how long a token of an unknown version comes again, in case another process of the service knows it, or will in a moment: versions roll out process by process.
-const unregisteredFor = 2 * time.Minute
+const unregisteredFor = 20 * time.Second
 
 // unregistered sets a token aside whose definition this program does not have. The saga shows an incident; replay it when the version is registered.
 func unregistered(t *participant.Token, d *broker.Delivery, now time.Time) error {
