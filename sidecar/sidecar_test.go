@@ -313,7 +313,7 @@ func TestWhatIsOldIsForgotten(t *testing.T) {
 	d.wantRequests(t, "desk.welcome", 3)
 	older := call("old", "desk.look")
 	older.Epoch = 1
-	a.want(older, participant.Done, "") // its tenure was forgotten, too
+	a.want(older, participant.Done, "")                        // its tenure was forgotten, too
 	a.want(call("old", "desk.farewell"), participant.Done, "") // nothing is known of it, so there is nothing to undo
 	a.want(call("lost", "desk.farewell"), participant.Done, "")
 	d.wantRequests(t, "desk.farewell", 0)
