@@ -241,10 +241,14 @@ func (p *Part) Failed() <-chan error { return p.failed }
 // goroutine is left and the database is closed; the error is not nil if something was cut off. Later calls wait for the first and return the same.
 func (p *Part) Stop(ctx context.Context) error {
 	p.stop.Do(func() {
-		defer context.AfterFunc(ctx, p.abort)()
+		inTime := context.AfterFunc(ctx, p.abort)
 		left := make(chan error, 1)
 		go func() { left <- p.choreography.leave(ctx) }()
-		if err := errors.Join(p.server.Shutdown(ctx), <-left); err != nil {
+		err := errors.Join(p.server.Shutdown(ctx), <-left)
+		if !inTime() && err == nil {
+			err = context.Cause(ctx) // what was cut off may have ended before anybody looked
+		}
+		if err != nil {
 			p.stopped = fmt.Errorf("service %s: work was cut off while stopping, and is done again: %w", p.name, err)
 		}
 		p.release()
