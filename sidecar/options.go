@@ -96,7 +96,7 @@ func (o *Options) connect(ctx context.Context, log *slog.Logger) (broker.Broker,
 		switch {
 		case err == nil:
 			return b, nil
-		case errors.Is(err, nats.ErrAuthorization), !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout):
+		case errors.Is(err, nats.ErrAuthorization), !natsbroker.Unreachable(err):
 			return nil, fmt.Errorf("the broker: %w; correct --broker or what it is opened with", err)
 		}
 		log.WarnContext(ctx, "the broker is not there yet; trying again", "error", err)

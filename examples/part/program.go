@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 )
@@ -66,7 +64,7 @@ func Connect(ctx context.Context, url string, log *slog.Logger) (broker.Broker, 
 		if err == nil {
 			return Prompt{b}, nil
 		}
-		if !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) {
+		if !natsbroker.Unreachable(err) {
 			return nil, err
 		}
 		log.WarnContext(ctx, "the broker is not there yet; trying again", "error", err)

@@ -475,6 +475,9 @@ func definitions(n int, yield func(*plan.Plan)) {
 // and a process that dies between commit, publish and acknowledgement are in every run.
 func TestEveryOrderOfDeliveriesEndsRight(t *testing.T) {
 	defs, worlds := 0, 0
+	if testing.Short() { // it runs one goroutine at a time
+		*deep = 1
+	}
 	for n := 1; n <= *deep; n++ {
 		definitions(n, func(p *plan.Plan) {
 			defs++

@@ -351,6 +351,9 @@ func TestBothModesLeaveTheSame(t *testing.T) {
 			rt.Fatalf("%s\nas a test:\n\nfunc TestTheSame(t *testing.T) {\n\td := %#v\n\tif a, b := d.orchestrated(t), d.choreographed(t); a.Outcome != b.Outcome || !slices.Equal(a.Effects, b.Effects) {\n\t\tt.Errorf(\"%%+v\\n%%+v\", a, b)\n\t}\n}", why, d)
 		}
 	}
+	if testing.Short() { // under the race detector each takes ten times as long
+		*cases = min(*cases, 300)
+	}
 	for n := 0; n < *cases; n += 100 {
 		rapid.Check(t, check) // 100 cases each, unless a flag says otherwise
 	}

@@ -76,7 +76,7 @@ func TestASlowSagaHoldsNobodyUpOnPostgreSQL(t *testing.T) {
 	p1.Settle([]participant.Token{told("a", "hold")})
 	done := make(chan error)
 	go func() {
-		_, err := p1.Take(context.Background(), "b", nil, func(l participant.Ledger) (participant.Work, bool) {
+		_, err := p1.Take(t.Context(), "b", nil, func(l participant.Ledger) (participant.Work, bool) {
 			return participant.Work{Call: participant.Call{Saga: "b", Step: "pay", Phase: participant.Action, Operation: "stock.slow", Input: []byte(`1`)},
 				Then: func(participant.Answer) participant.Entry { return participant.Entry{} }}, true
 		})
@@ -113,11 +113,11 @@ func TestSettlingDoesNotDeadlock(t *testing.T) {
 		faults := make(chan error, 2)
 		began := time.Now()
 		go func() {
-			_, err := p1.Take(context.Background(), id, []participant.Token{told(id, "other")}, nothing)
+			_, err := p1.Take(t.Context(), id, []participant.Token{told(id, "other")}, nothing)
 			faults <- err
 		}()
 		go func() {
-			_, err := p2.Take(context.Background(), id, []participant.Token{told(id, "x1"), told(id, "x2"), told(id, "hold")}, nothing)
+			_, err := p2.Take(t.Context(), id, []participant.Token{told(id, "x1"), told(id, "x2"), told(id, "hold")}, nothing)
 			faults <- err
 		}()
 		if err := errors.Join(<-faults, <-faults); err != nil {

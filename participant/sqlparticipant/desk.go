@@ -30,7 +30,7 @@ func (p *Participant) Take(ctx context.Context, saga journal.SagaID, heard []par
 		case errors.As(err, &outside):
 			t.outside(ctx, outside)
 		case errors.As(err, &way) && try >= tries: // then it counts as an attempt, as it does when the call comes on another way
-			t.outside(ctx, needsOutside{way.work, way.err})
+			t.outside(ctx, needsOutside(way))
 		case !passing(err):
 			return participant.Taken{}, fmt.Errorf("sqlparticipant: saga %s: %w", saga, err)
 		default:

@@ -31,7 +31,7 @@ func guard(tx *sql.Tx, d Dialect) (guarded, error) {
 	if d != SQLite {
 		return guarded{tx: tx}, nil
 	}
-	_, err := tx.Exec(`SAVEPOINT skald_guard`)
+	_, err := tx.ExecContext(context.Background(), `SAVEPOINT skald_guard`)
 	return guarded{tx, new(bool)}, err
 }
 
@@ -43,11 +43,11 @@ func (g guarded) check(err error) error {
 	case *g.lost:
 		return errors.Join(err, errLost)
 	}
-	if _, gone := g.tx.Exec(`RELEASE SAVEPOINT skald_guard`); gone != nil {
+	if _, gone := g.tx.ExecContext(context.Background(), `RELEASE SAVEPOINT skald_guard`); gone != nil {
 		*g.lost = true
 		return errors.Join(err, errLost)
 	}
-	if _, gone := g.tx.Exec(`SAVEPOINT skald_guard`); gone != nil {
+	if _, gone := g.tx.ExecContext(context.Background(), `SAVEPOINT skald_guard`); gone != nil {
 		*g.lost = true
 		return errors.Join(err, errLost)
 	}
