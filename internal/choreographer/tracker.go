@@ -187,7 +187,11 @@ func (x *Tracker) deliver(ctx context.Context, d *broker.Delivery) error {
 	if x.scores.of(&t) == nil {
 		return unregistered(&t, d, x.Now())
 	}
-	return x.Hear(ctx, t)
+	err = x.Hear(ctx, t)
+	if errors.Is(err, ErrUnknown) && x.Now().Sub(d.Published) > startAge {
+		return nil // a token that was told long after its saga's end, when everything else of it was deleted
+	}
+	return err
 }
 
 func (x *Tracker) deliverNote(ctx context.Context, d *broker.Delivery) error {
