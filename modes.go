@@ -12,6 +12,7 @@ import (
 	"github.com/skaldhq/skald/internal/choreographer"
 	"github.com/skaldhq/skald/internal/orchestrator"
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/internal/turns"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/store"
 )
@@ -51,7 +52,7 @@ type modes struct {
 	store         store.Store
 	orchestrated  *orchestrator.Orchestrator
 	choreographed *choreography
-	ids           idTurns
+	ids           turns.Turns[journal.SagaID]
 	doubts        doubts
 
 	watching sync.WaitGroup
@@ -132,7 +133,7 @@ func (m *modes) StartIn(ctx context.Context, mode Mode, q orchestrator.Request) 
 	if err := journal.CheckID(q.ID); err != nil {
 		return q.ID, false, err
 	}
-	leave, err := m.ids.enter(ctx, q.ID)
+	leave, err := m.ids.Enter(ctx, q.ID)
 	if err != nil {
 		return q.ID, false, err
 	}
@@ -327,39 +328,6 @@ func (s share) List(ctx context.Context, f store.Filter) (store.Page, error) {
 	page, err := s.Store.List(ctx, f)
 	page.Sagas = slices.DeleteFunc(page.Sagas, func(x store.Summary) bool { return x.Mode != s.mode })
 	return page, err
-}
-
-// idTurns lets one start of an id go on at a time.
-type idTurns struct {
-	mu    sync.Mutex
-	taken map[journal.SagaID]chan struct{}
-}
-
-func (x *idTurns) enter(ctx context.Context, id journal.SagaID) (leave func(), err error) {
-	for {
-		x.mu.Lock()
-		busy := x.taken[id]
-		if busy == nil {
-			mine := make(chan struct{})
-			if x.taken == nil {
-				x.taken = make(map[journal.SagaID]chan struct{})
-			}
-			x.taken[id] = mine
-			x.mu.Unlock()
-			return func() {
-				x.mu.Lock()
-				defer x.mu.Unlock()
-				delete(x.taken, id)
-				close(mine)
-			}, nil
-		}
-		x.mu.Unlock()
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
 }
 
 // doubts are ids whose choreographed start was asked for and not answered: it may still reach the broker, so that the id cannot be given to an orchestrated saga.

@@ -9,10 +9,17 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/internal/turns"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
+
+// key is what one call at a time works on.
+type key struct {
+	saga journal.SagaID
+	step string
+}
 
 // inbox is the participant that the others see: it answers calls, and takes part in choreographed sagas, by calling the service, at most one call at a time for a saga's step.
 //
@@ -23,7 +30,7 @@ type inbox struct {
 	db      *sql.DB
 	service participant.Invoker
 	kinds   map[string]participant.Handler // by operation, of both phases
-	keys    keys
+	calls   turns.Turns[key]
 	left    resumption
 	watch   *metrics
 	log     *slog.Logger
@@ -79,9 +86,9 @@ func (x *inbox) Invoke(ctx context.Context, c participant.Call) participant.Answ
 	if !ok || c.Check() != nil {
 		return x.Participant.Invoke(ctx, c) // which has the words for it
 	}
-	leave, err := x.keys.enter(ctx, c.Saga, c.Step)
+	leave, err := x.calls.Enter(ctx, key{c.Saga, c.Step})
 	if err != nil {
-		return x.unknown(ctx, &c, err)
+		return x.unknown(ctx, &c, fmt.Errorf("waiting for another call of step %s: %w", c.Step, err))
 	}
 	defer leave()
 	stale, err := x.tenure(ctx, &c)

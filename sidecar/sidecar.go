@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/internal/filelock"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
@@ -21,7 +22,7 @@ type Sidecar struct {
 	cfg     Config
 	inbox   *inbox
 	service target
-	lock    *fileLock
+	lock    *filelock.Lock
 	served  *skald.Service // nil without a broker
 	http    *http.Server
 	address string
@@ -95,7 +96,7 @@ func (s *Sidecar) openInbox(ctx context.Context, operations []participant.Handle
 	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("the folder of the data: %w; name one that can be written to", err)
 	}
-	if s.lock, err = acquireLock(filepath.Join(s.cfg.Data, "lock")); err != nil {
+	if s.lock, err = filelock.Acquire(filepath.Join(s.cfg.Data, "lock"), s.cfg.Data); err != nil {
 		return err
 	}
 	db, err := sqlparticipant.OpenSQLite(filepath.Join(s.cfg.Data, "sidecar.db"))
@@ -176,7 +177,7 @@ func (s *Sidecar) close() error {
 		faults = append(faults, s.inbox.db.Close())
 	}
 	if s.lock != nil {
-		faults = append(faults, s.lock.release())
+		faults = append(faults, s.lock.Release())
 	}
 	s.service.egress.Close()
 	return errors.Join(faults...)

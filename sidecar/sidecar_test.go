@@ -277,7 +277,7 @@ func TestAFolderIsUsedByOneProcess(t *testing.T) {
 	d := newDesk(t)
 	cfg := config(t, d.URL)
 	s := open(t, cfg)
-	if _, err := sidecar.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "stop it first, or choose another folder") {
+	if _, err := sidecar.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "stop it first, or choose another path") {
 		t.Errorf("a second one gives %v", err)
 	}
 	stop(t, s)

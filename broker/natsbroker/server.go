@@ -15,6 +15,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/skaldhq/skald/internal/filelock"
 )
 
 // ServerConfig says where the server inside the process keeps its data.
@@ -39,7 +41,7 @@ type ServerConfig struct {
 // although the disk can be written to, it is started anew on the same data, and brokers connect again by themselves.
 type Server struct {
 	cfg  ServerConfig
-	lock *fileLock
+	lock *filelock.Lock
 
 	mu      sync.RWMutex
 	current *server.Server
@@ -69,13 +71,14 @@ func Start(cfg ServerConfig) (*Server, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("natsbroker: %w; choose another Dir", err)
 	}
-	lock, err := acquireLock(filepath.Join(cfg.Dir, "lock"))
+	at := filepath.Join(cfg.Dir, "lock")
+	lock, err := filelock.Acquire(at, at)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("natsbroker: %w", err)
 	}
 	s := &Server{cfg: cfg, lock: lock, doubt: make(chan struct{}, 1)}
 	if s.current, err = s.run(); err != nil {
-		return nil, errors.Join(err, lock.release())
+		return nil, errors.Join(err, lock.Release())
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -167,7 +170,7 @@ func (s *Server) Close() error {
 		current.Shutdown()
 		current.WaitForShutdown()
 	}
-	return s.lock.release()
+	return s.lock.Release()
 }
 
 func (s *Server) suspect() {

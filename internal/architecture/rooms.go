@@ -18,7 +18,7 @@ type room struct {
 // Groups of rooms that several rows name.
 var (
 	contracts = []string{"journal", "store", "broker", "participant"}
-	engine    = []string{"internal/plan", "internal/machine", "internal/orchestrator", "internal/choreographer"}
+	engine    = []string{"internal/plan", "internal/machine", "internal/orchestrator", "internal/choreographer", "internal/turns"}
 	drivers   = []string{"store/*", "broker/*", "participant/*"}
 
 	anyModule = []string{"*"}
@@ -42,9 +42,13 @@ var rooms = []room{
 	// The machine is pure (see purity.go): the list is what it can need without touching the world.
 	{path: "internal/machine", mayImport: []string{"journal", "participant", "internal/plan"}, standard: pure},
 
+	// Leaves that several rooms share, each a single idea of the operating system or of goroutines.
+	{path: "internal/filelock"},
+	{path: "internal/turns"},
+
 	// Drivers know their contract, the journal and their product; suites check drivers.
-	{path: "store/*", mayImport: []string{"journal", "store"}, modules: anyModule},
-	{path: "broker/*", mayImport: []string{"journal", "broker"}, modules: anyModule},
+	{path: "store/*", mayImport: []string{"journal", "store", "internal/filelock"}, modules: anyModule},
+	{path: "broker/*", mayImport: []string{"journal", "broker", "internal/filelock"}, modules: anyModule},
 	{path: "participant/*", mayImport: []string{"journal", "participant"}, modules: anyModule},
 	{path: "store/storetest", mayImport: []string{"journal", "store"}, modules: anyModule, onlyTests: true},
 	{path: "broker/brokertest", mayImport: []string{"journal", "broker"}, modules: anyModule, onlyTests: true},
@@ -52,7 +56,7 @@ var rooms = []room{
 
 	// The two modes drive the machine through the contracts.
 	{path: "internal/orchestrator", mayImport: all(contracts, "internal/plan", "internal/machine"), modules: ids},
-	{path: "internal/choreographer", mayImport: all(contracts, "internal/plan", "internal/machine"), modules: ids},
+	{path: "internal/choreographer", mayImport: all(contracts, "internal/plan", "internal/machine", "internal/turns"), modules: ids},
 
 	// What a user imports. It knows no driver, so nobody pays for a database they do not use.
 	{path: ".", mayImport: all(contracts, engine...), modules: ids},
@@ -63,7 +67,7 @@ var rooms = []room{
 	{path: "httpapi", mayImport: all(contracts, "."), modules: anyModule},
 	{path: "metrics", mayImport: all(contracts, "."), modules: anyModule},
 	// The sidecar is a participant of its own, with the SQLite desk, HTTP and the broker as its parts.
-	{path: "sidecar", mayImport: all(contracts, all(drivers, ".")...), modules: anyModule},
+	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "internal/filelock", "internal/turns")...), modules: anyModule},
 	// The explorer drives the real coordinator through its seams, which users do not get.
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
 

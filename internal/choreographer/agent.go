@@ -14,6 +14,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/internal/turns"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
@@ -69,8 +70,8 @@ type Agent struct {
 	scores scores
 	own    map[*machine.Machine]plan.Set // the participant's steps
 	before map[*machine.Machine]plan.Set // the steps that these follow or read
-	turns  turns
-	wake   chan struct{} // something became due
+	turns  turns.Turns[journal.SagaID]   // between processes the desk makes them wait
+	wake   chan struct{}                 // something became due
 
 	actions lane
 

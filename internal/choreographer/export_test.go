@@ -50,3 +50,8 @@ func (a *Agent) Forget() {
 
 // Join is what a list of tokens says.
 func Join(m *machine.Machine, all []participant.Token) machine.Tokens { return join(m, all).tokens }
+
+// Fail begins a change of a saga's track that fails.
+func (x *Tracker) Fail(ctx context.Context, id journal.SagaID, err error) error {
+	return x.change(ctx, id, true, func(*track) error { return err })
+}

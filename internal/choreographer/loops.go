@@ -85,7 +85,7 @@ func (a *Agent) alarm(ctx context.Context) {
 				pause = min(pause, until)
 				break
 			}
-			if a.turns.busy(w.Saga) {
+			if a.turns.Busy(w.Saga) {
 				continue
 			}
 			select {

@@ -30,6 +30,7 @@ type track struct {
 	fresh            bool   // the store does not have the saga
 	pending          []journal.Event
 	last             *job // handed to the writer; nil if none was since the track was loaded
+	suspect          bool // a change of it failed; guarded by the tracker's mutex
 }
 
 func newTrack(m *machine.Machine, id journal.SagaID) *track {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/internal/turns"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store"
@@ -88,7 +89,7 @@ type Tracker struct {
 	scores   scores
 	epoch    uint64
 	writer   *writer
-	turns    turns
+	turns    turns.Turns[journal.SagaID]
 	watchers watchers // told of everything new
 	ends     watchers // told of ends only
 	started  *memory[journal.SagaID, struct{}]
@@ -271,7 +272,7 @@ func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(
 		err = x.writer.wait(ctx, j) // its own, or the one before if it has none
 	}
 	if err != nil {
-		x.drop(id) // it may be changed by half, or be ahead of the store, which has what is true
+		x.distrust(tr) // it may be changed by half, or be ahead of the store, which has what is true
 		return err
 	}
 	if j == nil {
@@ -288,9 +289,9 @@ func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(
 
 // queue changes a track, in turn with others, and hands what is to be written to the writer. The job is the last one of the track, or nil if there is none.
 func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f func(*track) error) (*track, *job, error) {
-	leave, err := x.turns.enter(ctx, id)
+	leave, err := x.turns.Enter(ctx, id)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("waiting for the saga's turn: %w", err)
 	}
 	defer leave()
 	tr, err := x.track(ctx, id, o)
@@ -298,7 +299,7 @@ func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f fu
 		return nil, nil, err
 	}
 	if err := f(tr); err != nil {
-		return nil, nil, err
+		return tr, nil, err
 	}
 	x.alarms.set(id, x.wake(tr))
 	if len(tr.records) > 0 {
@@ -309,10 +310,14 @@ func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f fu
 	return tr, tr.last, nil
 }
 
-func (x *Tracker) drop(id journal.SagaID) {
+// distrust lets the next one who wants a track read it anew.
+func (x *Tracker) distrust(tr *track) {
+	if tr == nil {
+		return
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.tracks, id)
+	tr.suspect = true
 }
 
 // forget drops a track that has ended.
@@ -324,13 +329,20 @@ func (x *Tracker) forget(id journal.SagaID, tr *track) {
 	}
 }
 
-// track returns a saga's track: from memory, from the store, or begun by its start. It returns nil for one that has ended, or is not to be begun.
+// track returns a saga's track: from memory, from the store, or begun by its start. It returns nil for one that has ended, or is not to be begun. The caller has the
+// saga's turn.
 func (x *Tracker) track(ctx context.Context, id journal.SagaID, o occasion) (*track, error) {
 	x.mu.Lock()
 	tr := x.tracks[id]
+	suspect := tr != nil && tr.suspect
 	x.mu.Unlock()
-	if tr != nil {
+	if tr != nil && !suspect {
 		return tr, nil
+	}
+	if suspect && tr.last != nil { // what of it is on its way to the store is the beginning of what is read
+		if err := x.writer.settled(ctx, tr.last); err != nil {
+			return nil, err
+		}
 	}
 	tr, err := x.load(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {

@@ -126,6 +126,29 @@ func TestACancelIsInTheJournal(t *testing.T) {
 	})
 }
 
+// What a change that failed may have spoilt is read anew, but not before what was on its way to the store is there: otherwise the next change would begin the journal again.
+func TestAFailedChangeWaitsForWhatIsUnderWay(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("look")
+		began := time.Now()
+		s.start("s-1")
+		synctest.Wait() // its first events are gathered now: they are written only when time passes
+		broken := errors.New("the broker does not answer")
+		if err := x.Fail(s.t.Context(), "s-1", broken); !errors.Is(err, broken) {
+			s.t.Errorf("the change gives %v", err)
+		}
+		if took := time.Since(began); took > 0 {
+			s.t.Fatalf("it took %v: what this is about had been written before", took)
+		}
+		if err := x.Fail(s.t.Context(), "s-1", nil); err != nil {
+			s.t.Errorf("the next change gives %v", err)
+		}
+		s.pass(time.Second)
+		s.wantTale(x, "s-1", "saga started", "step asked create", "step done create", "step asked look")
+	})
+}
+
 // F33: silence is an incident within 60 s, and closes by itself.
 func TestSilenceIsAnIncident(t *testing.T) {
 	play(t, chain, func(s *scene) {

@@ -17,9 +17,9 @@ func (a *Agent) work(ctx context.Context, saga journal.SagaID, hear []participan
 
 // workOn does what next finds, until it finds nothing more. It calls took after each piece of work.
 func (a *Agent) workOn(ctx context.Context, saga journal.SagaID, hear []participant.Token, next func(participant.Ledger) (participant.Work, bool), took func()) error {
-	leave, err := a.turns.enter(ctx, saga)
+	leave, err := a.turns.Enter(ctx, saga)
 	if err != nil {
-		return err
+		return fmt.Errorf("waiting for the saga's turn: %w", err)
 	}
 	defer leave()
 	for {

@@ -35,16 +35,19 @@ const (
 var errStopped = errors.New("the tracker is stopping")
 
 // add hands an append over. The result says when it is durable.
-func (w *writer) add(ctx context.Context, j *job) error {
+func (w *writer) add(ctx context.Context, j *job) (err error) {
 	j.over = make(chan struct{})
 	select {
 	case w.jobs <- j:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		err = context.Cause(ctx)
 	case <-w.x.stopped:
-		return errStopped
+		err = errStopped
 	}
+	j.err = err
+	close(j.over)
+	return err
 }
 
 // wait returns when an append is durable.
@@ -52,7 +55,19 @@ func (w *writer) wait(ctx context.Context, j *job) error {
 	select {
 	case <-j.over:
 		return j.err
-	case <-ctx.Done(): // it may be written all the same: the saga's track is dropped and read anew
+	case <-ctx.Done(): // it may be written all the same
+		return context.Cause(ctx)
+	case <-w.x.stopped:
+		return errStopped
+	}
+}
+
+// settled returns when an append is durable or never will be.
+func (w *writer) settled(ctx context.Context, j *job) error {
+	select {
+	case <-j.over:
+		return nil
+	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-w.x.stopped:
 		return errStopped

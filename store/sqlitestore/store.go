@@ -12,6 +12,7 @@ import (
 
 	"modernc.org/sqlite"
 
+	"github.com/skaldhq/skald/internal/filelock"
 	"github.com/skaldhq/skald/store"
 )
 
@@ -51,7 +52,7 @@ func (c *Config) validate() error {
 // Store implements store.Store.
 type Store struct {
 	path    string
-	lock    *fileLock
+	lock    *filelock.Lock
 	readers *sql.DB
 	write   *writer
 	check   *checkpointer
@@ -72,9 +73,9 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlitestore: %w", err)
 	}
-	lock, err := acquireLock(path + "-lock")
+	lock, err := filelock.Acquire(path+"-lock", path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sqlitestore: %w", err)
 	}
 	s := &Store{path: path, lock: lock}
 	if err := s.open(cfg); err != nil {
@@ -114,7 +115,7 @@ func (s *Store) release() error {
 	if s.write != nil {
 		errs = append(errs, s.write.close()) // last of the connections: SQLite then folds the log into the file
 	}
-	return errors.Join(append(errs, s.lock.release())...)
+	return errors.Join(append(errs, s.lock.Release())...)
 }
 
 // Close implements store.Store.
