@@ -21,8 +21,28 @@ const (
 	specVersion = "1.0"
 )
 
-// attributes are those that have a field of their own in Message.
-var attributes = []string{"id", "type", "source", "specversion", "subject", "time", "datacontenttype", "skaldstep", "causationid", "skaldattempt", "skaldepoch", "traceparent", "expirytime"}
+// The attributes that have a field of their own in Message: places in attributes.
+const (
+	attrID = iota
+	attrType
+	attrSource
+	attrSpecVersion
+	attrSubject
+	attrTime
+	attrContentType
+	attrStep
+	attrCause
+	attrAttempt
+	attrEpoch
+	attrTrace
+	attrExpires
+	attrMost
+)
+
+// attributes are their names.
+var attributes = [attrMost]string{
+	"id", "type", "source", "specversion", "subject", "time", "datacontenttype", "skaldstep", "causationid", "skaldattempt", "skaldepoch", trace, "expirytime",
+}
 
 // Header is one header of a message on the wire.
 type Header struct{ Name, Value string }
@@ -39,24 +59,24 @@ func Encode(m Message) ([]Header, error) {
 
 func encode(m Message) []Header {
 	headers := make([]Header, 0, len(attributes)+len(m.Headers))
-	add := func(attribute, value string) {
+	add := func(attribute int, value string) {
 		if value != "" {
-			headers = append(headers, Header{prefix + attribute, escape(value)})
+			headers = append(headers, Header{prefix + attributes[attribute], escape(value)})
 		}
 	}
-	add("specversion", specVersion)
-	add("id", m.ID)
-	add("type", m.Type)
-	add("source", m.Source)
-	add("subject", string(m.Saga))
-	add("skaldstep", m.Step)
-	add("time", formatTime(m.Time))
-	add("causationid", m.Cause)
-	add("skaldattempt", formatNumber(uint64(m.Attempt)))
-	add("skaldepoch", formatNumber(m.Epoch))
-	add(trace, m.Trace)
-	add("expirytime", formatTime(m.Expires))
-	add("datacontenttype", cmp.Or(m.ContentType, DefaultContentType))
+	add(attrSpecVersion, specVersion)
+	add(attrID, m.ID)
+	add(attrType, m.Type)
+	add(attrSource, m.Source)
+	add(attrSubject, string(m.Saga))
+	add(attrStep, m.Step)
+	add(attrTime, formatTime(m.Time))
+	add(attrCause, m.Cause)
+	add(attrAttempt, formatNumber(uint64(m.Attempt)))
+	add(attrEpoch, formatNumber(m.Epoch))
+	add(attrTrace, m.Trace)
+	add(attrExpires, formatTime(m.Expires))
+	add(attrContentType, cmp.Or(m.ContentType, DefaultContentType))
 	for name, value := range m.Headers {
 		headers = append(headers, Header{name, value})
 	}
@@ -67,7 +87,7 @@ func encode(m Message) []Header {
 // Decode reads a message from its headers and data, which it retains. Headers that do not belong to the wire format, other extensions among
 // them, are in Message.Headers. It returns what could be read together with all faults: such a message is poison.
 func Decode(headers []Header, data []byte) (Message, error) {
-	d := decoder{m: Message{Data: data}, seen: make(map[string]string)}
+	d := decoder{m: Message{Data: data}}
 	for _, h := range headers {
 		d.take(h)
 	}
@@ -77,8 +97,10 @@ func Decode(headers []Header, data []byte) (Message, error) {
 
 type decoder struct {
 	m       Message
-	seen    map[string]string // attributes, without the prefix and decoded
-	carried string            // the transport's own trace context
+	said    [attrMost]string // the attributes, decoded
+	seen    [attrMost]bool
+	media   string // the transport's content type
+	carried string // the transport's own trace context
 	faults  []error
 }
 
@@ -86,74 +108,78 @@ type decoder struct {
 func (d *decoder) take(h Header) {
 	name := strings.ToLower(h.Name)
 	attribute, ce := strings.CutPrefix(name, prefix)
+	at := -1
+	if ce {
+		at = slices.Index(attributes[:], attribute)
+	}
 	switch {
-	case ce && slices.Contains(attributes, attribute):
+	case at >= 0:
 		value, err := url.PathUnescape(h.Value)
 		if err != nil {
 			d.fault("header %s is %.80q: percent-encode it", h.Name, h.Value)
 		}
-		if _, twice := d.seen[attribute]; twice {
+		if d.seen[at] {
 			d.fault("header %s comes twice: send it once", h.Name)
 		}
-		d.seen[attribute] = value
+		d.said[at], d.seen[at] = value, true
 	case name == contentType:
-		d.seen[contentType] = h.Value
+		d.media = h.Value
 	case name == trace:
 		d.carried = h.Value
 	case strings.HasPrefix(name, "nats-"), strings.HasPrefix(name, "skald-"):
 	default:
 		if d.m.Headers == nil {
-			d.m.Headers = make(map[string]string)
+			d.m.Headers = make(map[string]string, 4)
 		}
 		d.m.Headers[h.Name] = h.Value
 	}
 }
 
 func (d *decoder) attributes() {
-	if version := d.seen["specversion"]; version != specVersion {
+	if version := d.said[attrSpecVersion]; version != specVersion {
 		d.fault("ce-specversion is %.20q: send CloudEvents %s in binary mode", version, specVersion)
 	}
-	if media := d.seen[contentType]; strings.HasPrefix(media, "application/cloudevents") {
-		d.fault("content-type is %.80q: send binary mode, not structured mode", media)
+	if strings.HasPrefix(d.media, "application/cloudevents") {
+		d.fault("content-type is %.80q: send binary mode, not structured mode", d.media)
 	}
-	d.m.ID, d.m.Type, d.m.Source = d.required("id"), d.required("type"), d.required("source")
-	d.m.Saga, d.m.Step, d.m.Cause = journal.SagaID(d.seen["subject"]), d.seen["skaldstep"], d.seen["causationid"]
-	d.m.Time, d.m.Expires = d.time("time"), d.time("expirytime")
-	d.m.Attempt, d.m.Epoch = uint32(d.number("skaldattempt", 32)), d.number("skaldepoch", 64)
+	d.m.ID, d.m.Type, d.m.Source = d.required(attrID), d.required(attrType), d.required(attrSource)
+	d.m.Saga, d.m.Step, d.m.Cause = journal.SagaID(d.said[attrSubject]), d.said[attrStep], d.said[attrCause]
+	d.m.Time, d.m.Expires = d.time(attrTime), d.time(attrExpires)
+	d.m.Attempt, d.m.Epoch = uint32(d.number(attrAttempt, 32)), d.number(attrEpoch, 64)
 	// A sender that knows nothing of the extension may have set the transport's header.
-	d.m.Trace = cmp.Or(d.seen[trace], d.carried)
-	d.m.ContentType = cmp.Or(d.seen["datacontenttype"], d.seen[contentType], DefaultContentType)
+	d.m.Trace = cmp.Or(d.said[attrTrace], d.carried)
+	d.m.ContentType = cmp.Or(d.said[attrContentType], d.media, DefaultContentType)
 }
 
 func (d *decoder) fault(format string, args ...any) {
 	d.faults = append(d.faults, fmt.Errorf(format, args...))
 }
 
-func (d *decoder) required(attribute string) string {
-	if d.seen[attribute] == "" {
-		d.fault("header ce-%s is missing: send it", attribute)
+func (d *decoder) required(attribute int) string {
+	if d.said[attribute] == "" {
+		d.fault("header ce-%s is missing: send it", attributes[attribute])
 	}
-	return d.seen[attribute]
+	return d.said[attribute]
 }
 
-func (d *decoder) time(attribute string) time.Time {
-	if d.seen[attribute] == "" {
+func (d *decoder) time(attribute int) time.Time {
+	if d.said[attribute] == "" {
 		return time.Time{}
 	}
-	at, err := time.Parse(time.RFC3339Nano, d.seen[attribute])
+	at, err := time.Parse(time.RFC3339Nano, d.said[attribute])
 	if err != nil {
-		d.fault("ce-%s is %.40q: send a time as in RFC 3339", attribute, d.seen[attribute])
+		d.fault("ce-%s is %.40q: send a time as in RFC 3339", attributes[attribute], d.said[attribute])
 	}
 	return at.UTC()
 }
 
-func (d *decoder) number(attribute string, bits int) uint64 {
-	if d.seen[attribute] == "" {
+func (d *decoder) number(attribute, bits int) uint64 {
+	if d.said[attribute] == "" {
 		return 0
 	}
-	n, err := strconv.ParseUint(d.seen[attribute], 10, bits)
+	n, err := strconv.ParseUint(d.said[attribute], 10, bits)
 	if err != nil {
-		d.fault("ce-%s is %.40q: send a number", attribute, d.seen[attribute])
+		d.fault("ce-%s is %.40q: send a number", attributes[attribute], d.said[attribute])
 	}
 	return n
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,6 +40,9 @@ type ConsumerConfig struct {
 	Subscription string // required
 	// Parallel is how many messages are handled at the same time. No more than that are taken from the broker. Default: 16.
 	Parallel int
+	// Ignore says of a delivery whether there is nothing to do about it. It is asked where deliveries are received, so it must answer at once; what it ignores takes no place, and is
+	// completed without a handler and without waiting until the broker has heard it. Optional.
+	Ignore func(d *Delivery) bool
 	// Backoff is the delay after a failed attempt, by the number of attempts so far. Default: DefaultBackoff.
 	Backoff func(count int) time.Duration
 	// Unconfirmed completes deliveries without waiting until the broker has heard it, which is far quicker: those that are lost on the way are handed out again. It is for
@@ -131,6 +135,9 @@ func (c *consumer) receive(ctx, working context.Context, r Receiver) error {
 		if err != nil {
 			return err
 		}
+		if c.cfg.Ignore != nil {
+			deliveries = slices.DeleteFunc(deliveries, c.ignored)
+		}
 		for range free - len(deliveries) {
 			<-places
 		}
@@ -142,6 +149,15 @@ func (c *consumer) receive(ctx, working context.Context, r Receiver) error {
 			}
 		}
 	}
+}
+
+// ignored completes a delivery about which there is nothing to do.
+func (c *consumer) ignored(d *Delivery) bool {
+	if !c.cfg.Ignore(d) {
+		return false
+	}
+	d.Completed()
+	return true
 }
 
 // worker handles a message, and then others as they come.

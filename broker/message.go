@@ -115,5 +115,5 @@ func notToken(r rune) bool {
 func reserved(name string) bool {
 	name = strings.ToLower(name)
 	attribute, ce := strings.CutPrefix(name, prefix)
-	return ce && slices.Contains(attributes, attribute) || strings.HasPrefix(name, "nats-") || strings.HasPrefix(name, "skald-") || name == contentType || name == trace
+	return ce && slices.Contains(attributes[:], attribute) || strings.HasPrefix(name, "nats-") || strings.HasPrefix(name, "skald-") || name == contentType || name == trace
 }

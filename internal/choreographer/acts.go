@@ -163,9 +163,9 @@ func (a *Agent) look(ctx context.Context, start participant.Token) error {
 	if err != nil {
 		return err
 	}
-	m, hear := a.scores.of(&start), []participant.Token{start}
+	r, hear := a.roles[a.scores.of(&start)], []participant.Token{start}
 	for i := range all {
-		if a.concerns(m, &all[i]) {
+		if r.concerns(all[i].Step, all[i].Kind) {
 			hear = append(hear, all[i])
 		}
 	}
@@ -184,7 +184,7 @@ func (a *Agent) decided(ctx context.Context, start participant.Token, x *act) er
 		if m == nil {
 			return participant.Work{}, false
 		}
-		p := part{name: a.Name, own: a.own[m], now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}
+		p := part{name: a.Name, own: a.roles[m].own, now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}
 		i, ok := m.Plan.Index(x.Step)
 		move := machine.Act
 		if x.Undo {

@@ -68,10 +68,9 @@ func (c *AgentConfig) defaults() {
 type Agent struct {
 	AgentConfig
 	scores scores
-	own    map[*machine.Machine]plan.Set // the participant's steps
-	before map[*machine.Machine]plan.Set // the steps that these follow or read
-	turns  turns.Turns[journal.SagaID]   // between processes the desk makes them wait
-	wake   chan struct{}                 // something became due
+	roles  map[*machine.Machine]*role
+	turns  turns.Turns[journal.SagaID] // between processes the desk makes them wait
+	wake   chan struct{}               // something became due
 
 	actions lane
 
@@ -85,7 +84,7 @@ const remembered = 1 << 13
 // NewAgent makes an agent. The error lists everything that is wrong with the configuration.
 func NewAgent(c AgentConfig) (*Agent, error) {
 	c.defaults()
-	a := &Agent{AgentConfig: c, own: make(map[*machine.Machine]plan.Set), before: make(map[*machine.Machine]plan.Set), wake: make(chan struct{}, 1)}
+	a := &Agent{AgentConfig: c, roles: make(map[*machine.Machine]*role), wake: make(chan struct{}, 1)}
 	a.actions = newLane(c.Parallel)
 	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[string, struct{}](remembered)
 	takesPart := slices.ContainsFunc(c.Plans, func(p *plan.Plan) bool { return stepsOf(p, c.Name) != 0 })
@@ -103,35 +102,10 @@ func NewAgent(c AgentConfig) (*Agent, error) {
 	}
 	for _, versions := range a.scores {
 		for _, m := range versions {
-			a.own[m] = stepsOf(m.Plan, c.Name)
-			a.before[m] = followed(m.Plan, a.own[m])
+			a.roles[m] = roleIn(m, c.Name)
 		}
 	}
 	return a, nil
-}
-
-// stepsOf is the set of steps whose operations a participant owns.
-func stepsOf(p *plan.Plan, name string) (own plan.Set) {
-	for i := range p.Steps {
-		if plan.Owner(p.Steps[i].Action) == name {
-			own |= plan.One(i)
-		}
-	}
-	return own
-}
-
-// followed is the set of steps that some steps follow or read.
-func followed(p *plan.Plan, own plan.Set) (before plan.Set) {
-	for i := range own.All {
-		before |= p.Preds[i]
-		for _, j := range p.Steps[i].After {
-			before |= plan.One(j)
-		}
-		for _, j := range p.Steps[i].Reads {
-			before |= plan.One(j)
-		}
-	}
-	return before
 }
 
 // subscription is the name of the agent's subscription: the same in every process of the service.
@@ -202,7 +176,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		cancel()
 	})
 	err := broker.Consume(ctx, a.Broker, broker.ConsumerConfig{
-		Topic: a.Topic, Subscription: a.subscription(), Parallel: 2 * a.Parallel, Unconfirmed: true, Backoff: backoff, Log: a.Logger,
+		Topic: a.Topic, Subscription: a.subscription(), Parallel: 2 * a.Parallel, Unconfirmed: true, Ignore: a.ignores, Backoff: backoff, Log: a.Logger,
 	}, a.deliver)
 	cancel()
 	return errors.Join(err, <-acts)

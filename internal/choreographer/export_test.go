@@ -27,10 +27,14 @@ func Decode(m broker.Message) (participant.Token, error) { return decode(&m) }
 func Encode(t participant.Token) broker.Message { return encode(&t) }
 
 // Concerns says whether the agent's moves depend on a token.
-func (a *Agent) Concerns(t *participant.Token) bool { return a.concerns(a.scores.of(t), t) }
+func (a *Agent) Concerns(t *participant.Token) bool {
+	return a.roles[a.scores.of(t)].concerns(t.Step, t.Kind)
+}
 
 // Concerns says whether the end of a saga may depend on a token.
-func (i *Initiator) Concerns(t *participant.Token) bool { return concernsEnd(i.scores.of(t), t) }
+func (i *Initiator) Concerns(t *participant.Token) bool {
+	return concernsEnd(i.scores.of(t), t.Step, t.Kind)
+}
 
 // Work does what a saga needs now, as the alarm does.
 func (a *Agent) Work(ctx context.Context, id journal.SagaID) error { return a.work(ctx, id, nil) }

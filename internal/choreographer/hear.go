@@ -7,11 +7,24 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/broker"
-	"github.com/skaldhq/skald/internal/machine"
-	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
+
+// ignores says whether there is nothing to do about a message: it is a token of a known definition that does not concern the participant, or one that this process told.
+func (a *Agent) ignores(d *broker.Delivery) bool {
+	r := a.roles[a.scores[d.Message.Headers[headerDefinition]][d.Message.Headers[headerVersion]]]
+	if r == nil {
+		return false
+	}
+	kind := kindOf(&d.Message)
+	if kind == participant.TokenDone || kind == participant.TokenUndone { // of what else it told itself there may be a letter to be written
+		if _, mine := a.won.get(d.Message.ID); mine {
+			return true
+		}
+	}
+	return kind.Valid() && !r.concerns(d.Message.Step, kind)
+}
 
 // deliver takes a token in. When it returns nil, everything that follows from the token is durable here: the acknowledgement that follows carries no meaning.
 func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
@@ -70,18 +83,18 @@ const ReasonDefinition = "skald.definition_missing"
 
 // Hear takes one token in and does what follows from it. It may be heard any number of times, in any order.
 func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
-	m := a.scores.of(&t)
-	if m == nil || !a.concerns(m, &t) {
+	r := a.roles[a.scores.of(&t)]
+	if r == nil || !r.concerns(t.Step, t.Kind) {
 		return nil
 	}
 	hear := []participant.Token{t}
-	i, ok := m.Plan.Index(t.Step)
+	i, ok := r.m.Plan.Index(t.Step)
 	switch {
-	case t.Step == participant.StepStart && a.first(m) == 0:
+	case t.Step == participant.StepStart && !r.first:
 		// It is needed when a step's turn comes, and lies on the broker for as long as the saga does. Writing it down now would cost a commit.
 		a.starts.put(t.Saga, t)
 		return nil
-	case ok && t.Kind == participant.TokenDone && a.before[m].Has(i):
+	case ok && t.Kind == participant.TokenDone && r.before.Has(i):
 		start, err := a.start(ctx, t.Saga)
 		if err != nil {
 			return err
@@ -89,16 +102,6 @@ func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
 		hear = []participant.Token{start, t}
 	}
 	return a.work(ctx, t.Saga, hear)
-}
-
-// first is the set of the participant's steps that follow nothing.
-func (a *Agent) first(m *machine.Machine) (first plan.Set) {
-	for i := range a.own[m].All {
-		if m.Plan.Preds[i] == 0 {
-			first |= plan.One(i)
-		}
-	}
-	return first
 }
 
 // start is a saga's start token.
@@ -111,50 +114,4 @@ func (a *Agent) start(ctx context.Context, saga journal.SagaID) (participant.Tok
 		a.starts.put(saga, t)
 	}
 	return t, err
-}
-
-// concerns says whether the participant's moves depend on a token: its own, what its steps wait for on the way forward, and what they wait for on the
-// way back. All others would only cost a transaction.
-func (a *Agent) concerns(m *machine.Machine, t *participant.Token) bool {
-	own := a.own[m]
-	if own == 0 {
-		return false
-	}
-	switch t.Step {
-	case participant.StepStart:
-		return t.Kind != participant.TokenUndone // every step's input is made of it
-	case participant.StepEnd:
-		return t.Kind == participant.TokenSkipped && own&a.undoable(m)&lastSteps(m.Plan) != 0
-	}
-	i, ok := m.Plan.Index(t.Step)
-	if !ok {
-		return false
-	}
-	if own.Has(i) {
-		return true
-	}
-	switch t.Kind {
-	case participant.TokenDone:
-		return a.before[m].Has(i)
-	case participant.TokenUndone:
-		return m.Plan.Preds[i]&own&a.undoable(m) != 0
-	case participant.TokenRefused, participant.TokenSkipped, participant.TokenFailed:
-		return a.before[m].Has(i) || m.Plan.Preds[i]&own&a.undoable(m) != 0
-	}
-	return false
-}
-
-// undoable is the set of steps that tell undone.
-func (a *Agent) undoable(m *machine.Machine) plan.Set {
-	return m.Plan.Of(participant.Compensatable) | m.Plan.Of(participant.ReadOnly)
-}
-
-// lastSteps is the set of steps that nothing follows.
-func lastSteps(p *plan.Plan) (last plan.Set) {
-	for i := range p.Steps {
-		if p.Succs[i] == 0 {
-			last |= plan.One(i)
-		}
-	}
-	return last
 }

@@ -167,8 +167,15 @@ func (i *Initiator) Run(ctx context.Context) error {
 	defer cancel()
 	loops.Go(func() { i.lookAgain(ctx) })
 	return broker.Consume(ctx, i.Broker, broker.ConsumerConfig{
-		Topic: i.Topic, Subscription: i.subscription(), Parallel: i.Parallel, Unconfirmed: true, Backoff: backoff, Log: i.Logger,
+		Topic: i.Topic, Subscription: i.subscription(), Parallel: i.Parallel, Unconfirmed: true, Ignore: i.ignores, Backoff: backoff, Log: i.Logger,
 	}, i.deliver)
+}
+
+// ignores says whether there is nothing to do about a message: it is a token of a known definition on which no end depends.
+func (i *Initiator) ignores(d *broker.Delivery) bool {
+	m := i.scores[d.Message.Headers[headerDefinition]][d.Message.Headers[headerVersion]]
+	kind := kindOf(&d.Message)
+	return m != nil && kind.Valid() && !concernsEnd(m, d.Message.Step, kind)
 }
 
 func (i *Initiator) deliver(ctx context.Context, d *broker.Delivery) error {
@@ -188,7 +195,7 @@ func (i *Initiator) deliver(ctx context.Context, d *broker.Delivery) error {
 // Hear takes one token in and tells the end, or that the saga is compensated, if that follows. It may be heard any number of times, in any order.
 func (i *Initiator) Hear(ctx context.Context, t participant.Token) error {
 	m := i.scores.of(&t)
-	if m == nil || !concernsEnd(m, &t) {
+	if m == nil || !concernsEnd(m, t.Step, t.Kind) {
 		return nil
 	}
 	h := join(m, []participant.Token{t})
@@ -202,15 +209,15 @@ func (i *Initiator) Hear(ctx context.Context, t participant.Token) error {
 }
 
 // concernsEnd says whether the end of a saga, or what becomes of it after that, may depend on a token.
-func concernsEnd(m *machine.Machine, t *participant.Token) bool {
-	switch t.Step {
+func concernsEnd(m *machine.Machine, step string, kind participant.TokenKind) bool {
+	switch step {
 	case participant.StepStart:
 		return false
 	case participant.StepEnd:
-		return t.Kind == participant.TokenSkipped
+		return kind == participant.TokenSkipped
 	}
-	s, ok := m.Plan.Index(t.Step)
-	return ok && (m.Plan.Succs[s] == 0 && t.Kind != participant.TokenUndone || m.Plan.Preds[s] == 0 && t.Kind != participant.TokenDone)
+	s, ok := m.Plan.Index(step)
+	return ok && (m.Plan.Succs[s] == 0 && kind != participant.TokenUndone || m.Plan.Preds[s] == 0 && kind != participant.TokenDone)
 }
 
 // read brings in what the broker has of a saga, and what this process heard a moment ago.

@@ -43,9 +43,9 @@ func (a *Agent) announce(ctx context.Context, w *participant.Waiting, from *part
 // file makes a dead letter of a step of this participant that was refused or failed, if the definition's registry has the reason code: somebody wants to look at it. Who decided by hand knows already. It happens
 // before the token is acknowledged, so that no letter is missed, and again changes nothing.
 func (a *Agent) file(ctx context.Context, t *participant.Token, d *broker.Delivery) error {
-	m := a.scores.of(t)
-	i, ok := m.Plan.Index(t.Step)
-	if !ok || t.By != "" || !a.own[m].Has(i) || t.Kind != participant.TokenRefused && t.Kind != participant.TokenFailed || m.Plan.Remedy(t.Reason) == nil {
+	r := a.roles[a.scores.of(t)]
+	i, ok := r.m.Plan.Index(t.Step)
+	if !ok || t.By != "" || !r.own.Has(i) || t.Kind != participant.TokenRefused && t.Kind != participant.TokenFailed || r.m.Plan.Remedy(t.Reason) == nil {
 		return nil
 	}
 	failure := broker.Failure{Problem: broker.Problem{Reason: t.Reason, Description: t.Detail}, At: t.Time}

@@ -93,6 +93,7 @@ type Tracker struct {
 	watchers watchers // told of everything new
 	ends     watchers // told of ends only
 	started  *memory[journal.SagaID, struct{}]
+	over     *memory[journal.SagaID, struct{}] // ended, durably
 	alarms   alarms
 	purger   *purger
 	began    time.Time
@@ -123,7 +124,8 @@ func OpenTracker(ctx context.Context, c TrackerConfig) (*Tracker, error) {
 	if x.epoch, err = c.Store.Acquire(ctx); err != nil {
 		return nil, fmt.Errorf("acquire the store: %w", err)
 	}
-	x.writer, x.purger, x.started = newWriter(x), newPurger(x), newMemory[journal.SagaID, struct{}](remembered)
+	x.writer, x.purger = newWriter(x), newPurger(x)
+	x.started, x.over = newMemory[journal.SagaID, struct{}](remembered), newMemory[journal.SagaID, struct{}](remembered)
 	return x, nil
 }
 
@@ -322,6 +324,7 @@ func (x *Tracker) distrust(tr *track) {
 
 // forget drops a track that has ended.
 func (x *Tracker) forget(id journal.SagaID, tr *track) {
+	x.over.put(id, struct{}{})
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.tracks[id] == tr {
@@ -339,6 +342,9 @@ func (x *Tracker) track(ctx context.Context, id journal.SagaID, o occasion) (*tr
 	if tr != nil && !suspect {
 		return tr, nil
 	}
+	if _, over := x.over.get(id); over && o.start == nil { // a start may be that of another one, after the first was pruned
+		return nil, nil
+	}
 	if suspect && tr.last != nil { // what of it is on its way to the store is the beginning of what is read
 		if err := x.writer.settled(ctx, tr.last); err != nil {
 			return nil, err
@@ -354,6 +360,7 @@ func (x *Tracker) track(ctx context.Context, id journal.SagaID, o occasion) (*tr
 	if err != nil || tr == nil || tr.summary.State.Ended() {
 		return nil, err
 	}
+	x.over.drop(id)
 	x.mu.Lock()
 	x.tracks[id] = tr
 	x.mu.Unlock()

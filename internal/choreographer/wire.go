@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/skaldhq/skald/broker"
@@ -72,6 +73,12 @@ func cut(s string) string {
 	return s[:journal.MaxDetail]
 }
 
+// kindOf is the kind of token that a message is, which is not valid if it is none.
+func kindOf(m *broker.Message) participant.TokenKind {
+	kind, _ := strings.CutPrefix(m.Type, typePrefix)
+	return participant.TokenKind(kind)
+}
+
 // decode reads a token. The error lists what is missing or wrong: such a message is poison.
 func decode(m *broker.Message) (participant.Token, error) {
 	t := participant.Token{
@@ -79,23 +86,20 @@ func decode(m *broker.Message) (participant.Token, error) {
 		Definition: m.Headers[headerDefinition], Version: m.Headers[headerVersion],
 	}
 	var faults []error
-	if len(m.Type) > len(typePrefix) && m.Type[:len(typePrefix)] == typePrefix {
-		t.Kind = participant.TokenKind(m.Type[len(typePrefix):])
-	}
-	if !t.Kind.Valid() {
+	if t.Kind = kindOf(m); !t.Kind.Valid() {
 		faults = append(faults, fmt.Errorf("type %.100q is no kind of token", m.Type))
 	}
 	if t.Definition == "" || t.Version == "" || t.Step == "" {
 		faults = append(faults, errors.New("definition, version or step is missing"))
 	}
-	var verb string
-	for name, into := range map[string]*string{headerReason: &t.Reason, headerDetail: &t.Detail, headerBy: &t.By, headerVerb: &verb, headerKey: &t.Key} {
-		var err error
-		if *into, err = url.PathUnescape(m.Headers[name]); err != nil {
+	said := func(name string) string {
+		value, err := url.PathUnescape(m.Headers[name])
+		if err != nil {
 			faults = append(faults, fmt.Errorf("header %s: %w", name, err))
 		}
+		return value
 	}
-	t.Verb = journal.Verb(verb)
+	t.Reason, t.Detail, t.By, t.Verb, t.Key = said(headerReason), said(headerDetail), said(headerBy), journal.Verb(said(headerVerb)), said(headerKey)
 	if d := m.Headers[headerDeadline]; d != "" {
 		micros, err := strconv.ParseInt(d, 10, 64)
 		if err != nil {

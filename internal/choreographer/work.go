@@ -133,7 +133,7 @@ func (a *Agent) next(l participant.Ledger) (participant.Work, bool) {
 	if m == nil {
 		return participant.Work{}, false
 	}
-	p := part{name: a.Name, own: a.own[m], now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}
+	p := part{name: a.Name, own: a.roles[m].own, now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}
 	return p.next()
 }
 

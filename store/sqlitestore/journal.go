@@ -40,11 +40,11 @@ func (s *Store) read(ctx context.Context, id journal.SagaID) (store.Summary, []b
 		return store.Summary{}, nil, readError(err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	summary, last, err := readSummary(ctx, tx, id)
+	summary, last, err := s.readSummary(ctx, tx, id)
 	if err != nil {
 		return store.Summary{}, nil, err
 	}
-	rows, err := tx.QueryContext(ctx, recordsOf, last)
+	rows, err := tx.StmtContext(ctx, s.records).QueryContext(ctx, last)
 	if err != nil {
 		return store.Summary{}, nil, fmt.Errorf("saga %s: %w", id, readError(err))
 	}
@@ -64,8 +64,8 @@ func (s *Store) read(ctx context.Context, id journal.SagaID) (store.Summary, []b
 	return summary, slices.Concat(parts...), nil
 }
 
-func readSummary(ctx context.Context, tx *sql.Tx, id journal.SagaID) (summary store.Summary, last int64, err error) {
-	rows, err := tx.QueryContext(ctx, summaryOf, string(id))
+func (s *Store) readSummary(ctx context.Context, tx *sql.Tx, id journal.SagaID) (summary store.Summary, last int64, err error) {
+	rows, err := tx.StmtContext(ctx, s.summary).QueryContext(ctx, string(id))
 	if err != nil {
 		return summary, 0, fmt.Errorf("saga %s: %w", id, readError(err))
 	}

@@ -54,6 +54,8 @@ type Store struct {
 	path    string
 	lock    *filelock.Lock
 	readers *sql.DB
+	summary *sql.Stmt // summaryOf; it lives as long as the readers
+	records *sql.Stmt // recordsOf
 	write   *writer
 	check   *checkpointer
 
@@ -98,6 +100,12 @@ func (s *Store) open(cfg Config) (err error) {
 	s.readers.SetMaxIdleConns(cfg.Readers)
 	if err := s.readers.PingContext(ctx); err != nil {
 		return fmt.Errorf("sqlitestore: opening %s for reading: %w", s.path, err)
+	}
+	if s.summary, err = s.readers.PrepareContext(ctx, summaryOf); err == nil {
+		s.records, err = s.readers.PrepareContext(ctx, recordsOf)
+	}
+	if err != nil {
+		return fmt.Errorf("sqlitestore: preparing to read %s: %w", s.path, err)
 	}
 	s.check, err = startCheckpointer(ctx, s.path, s.write)
 	return err
