@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/internal/plan/plantest"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -54,27 +55,18 @@ func orderPlan(tb testing.TB) *plan.Plan {
 
 // every yields every valid definition of n steps: every DAG and every mix of kinds. Every edge also carries data.
 func every(n int, yield func(*plan.Plan)) {
-	kinds := []participant.Kind{participant.Compensatable, participant.Pivot, participant.Retriable, participant.ReadOnly}
-	for edges := range 1 << (n * (n - 1) / 2) {
-		for mix := range 1 << (2 * n) {
-			d := plan.Draft{Name: "model", IncidentAfter: time.Hour, Deadline: 2 * time.Hour}
-			bit := 0
-			for i := range n {
-				s := draftStep(string(rune('a'+i)), "x", kinds[mix>>(2*i)&3])
-				s.Retry.Attempts = min(s.Retry.Attempts, 2)
-				for j := range i {
-					if edges>>bit&1 == 1 {
-						s.ReadsOf = append(s.ReadsOf, string(rune('a'+j)))
-					}
-					bit++
-				}
-				d.Steps = append(d.Steps, s)
+	plantest.Every(n, func(shape plantest.Shape) plan.Draft {
+		d := plan.Draft{Name: "model", IncidentAfter: time.Hour, Deadline: 2 * time.Hour}
+		for i, kind := range shape.Kinds {
+			s := draftStep(plantest.Name(i), "x", kind)
+			s.Retry.Attempts = min(s.Retry.Attempts, 2)
+			for _, j := range shape.Follows[i] {
+				s.ReadsOf = append(s.ReadsOf, plantest.Name(j))
 			}
-			if p, err := plan.Build(d); err == nil {
-				yield(p)
-			}
+			d.Steps = append(d.Steps, s)
 		}
-	}
+		return d
+	}, yield)
 }
 
 // someSetup is what the seed makes of everything that a run may differ in.

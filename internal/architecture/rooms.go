@@ -38,6 +38,7 @@ var rooms = []room{
 
 	// The definition as data. It says what an operation promises in the participant's words.
 	{path: "internal/plan", mayImport: []string{"journal", "participant"}},
+	{path: "internal/plan/plantest", mayImport: []string{"internal/plan", "participant"}, onlyTests: true},
 
 	// The machine is pure (see purity.go): the list is what it can need without touching the world.
 	{path: "internal/machine", mayImport: []string{"journal", "participant", "internal/plan"}, standard: pure},

@@ -16,6 +16,7 @@ import (
 	"github.com/skaldhq/skald/internal/choreographer"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/internal/plan/plantest"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -446,29 +447,20 @@ func (s *stage) explore(b budget) (worlds int, violation string) {
 
 // definitions yields every valid definition of n steps, each with a participant of its own.
 func definitions(n int, yield func(*plan.Plan)) {
-	kinds := []participant.Kind{participant.Compensatable, participant.Pivot, participant.Retriable, participant.ReadOnly}
-	for edges := range 1 << (n * (n - 1) / 2) {
-		for mix := range 1 << (2 * n) {
-			d := plan.Draft{Name: "model", IncidentAfter: time.Hour, Deadline: 1000 * time.Hour}
-			bit := 0
-			for i := range n {
-				s := step(string(rune('a'+i)), kinds[mix>>(2*i)&3])
-				if s.Retry.Attempts > 0 {
-					s.Retry.Attempts = 1
-				}
-				for j := range i {
-					if edges>>bit&1 == 1 {
-						s.Follows = append(s.Follows, string(rune('a'+j)))
-					}
-					bit++
-				}
-				d.Steps = append(d.Steps, s)
+	plantest.Every(n, func(shape plantest.Shape) plan.Draft {
+		d := plan.Draft{Name: "model", IncidentAfter: time.Hour, Deadline: 1000 * time.Hour}
+		for i, kind := range shape.Kinds {
+			s := step(plantest.Name(i), kind)
+			if s.Retry.Attempts > 0 {
+				s.Retry.Attempts = 1
 			}
-			if p, err := plan.Build(d); err == nil {
-				yield(p)
+			for _, j := range shape.Follows[i] {
+				s.Follows = append(s.Follows, plantest.Name(j))
 			}
+			d.Steps = append(d.Steps, s)
 		}
-	}
+		return d
+	}, yield)
 }
 
 // Every order of deliveries for every small definition: with a handler that breaks, a cancel at any moment, and a late copy of a call. A token that comes twice

@@ -10,6 +10,7 @@ import (
 
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/internal/plan/plantest"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
@@ -408,37 +409,27 @@ func (x *model) walk(r *rand.Rand) (violation string) {
 
 // definitions yields every valid definition of n steps: every DAG and every mix of kinds.
 func definitions(n int, yield func(*plan.Plan)) {
-	kinds := []participant.Kind{participant.Compensatable, participant.Pivot, participant.Retriable, participant.ReadOnly}
-	for edges := range 1 << (n * (n - 1) / 2) {
-		for mix := range 1 << (2 * n) {
-			d := plan.Draft{Name: "model", IncidentAfter: time.Hour, Deadline: time.Hour}
-			bit := 0
-			for i := range n {
-				s := plan.DraftStep{Step: plan.Step{
-					Name: string(rune('a' + i)), Action: "x." + string(rune('a'+i)), Kind: kinds[mix>>(2*i)&3], Timeout: time.Second,
-					Map: func([]byte, [][]byte) ([]byte, error) { return nil, nil },
-				}}
-				s.Retry = plan.Retry{Initial: 1, Factor: 1, Cap: 1}
-				s.Undo = s.Retry
-				switch s.Kind {
-				case participant.Compensatable:
-					s.Compensation, s.Retry.Attempts = "x.undo", 1
-				case participant.ReadOnly:
-					s.Retry.Attempts = 1
-				}
-				for j := range i {
-					if edges>>bit&1 == 1 {
-						s.Follows = append(s.Follows, string(rune('a'+j)))
-					}
-					bit++
-				}
-				d.Steps = append(d.Steps, s)
+	plantest.Every(n, func(shape plantest.Shape) plan.Draft {
+		d := plan.Draft{Name: "model", IncidentAfter: time.Hour, Deadline: time.Hour}
+		for i, kind := range shape.Kinds {
+			s := plan.DraftStep{Step: plan.Step{
+				Name: plantest.Name(i), Action: "x." + plantest.Name(i), Kind: kind, Timeout: time.Second, Map: func([]byte, [][]byte) ([]byte, error) { return nil, nil },
+			}}
+			s.Retry = plan.Retry{Initial: 1, Factor: 1, Cap: 1}
+			s.Undo = s.Retry
+			switch s.Kind {
+			case participant.Compensatable:
+				s.Compensation, s.Retry.Attempts = "x.undo", 1
+			case participant.ReadOnly:
+				s.Retry.Attempts = 1
 			}
-			if p, err := plan.Build(d); err == nil {
-				yield(p)
+			for _, j := range shape.Follows[i] {
+				s.Follows = append(s.Follows, plantest.Name(j))
 			}
+			d.Steps = append(d.Steps, s)
 		}
-	}
+		return d
+	}, yield)
 }
 
 func newModel(t *testing.T, p *plan.Plan, crashes int, mutate mutation) *model {

@@ -22,7 +22,7 @@ import (
 
 // How the processes are killed: go test ./commande/e2e -run RealProcesses -kills 500 -seed 7.
 var (
-	kills = flag.Int("kills", 50, "how often a process is killed")
+	kills = flag.Int("kills", 76, "how often a process is killed")
 	seed  = flag.Uint64("seed", 0, "repeats which process is killed when; 0: another each time")
 )
 
