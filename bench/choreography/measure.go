@@ -99,13 +99,13 @@ func (b *bed) sagas(ctx context.Context, lanes int, d time.Duration, o order) ([
 	}, err
 }
 
-// path measures one way through the order, and the floor of just as many publishes and commits.
+// path measures one way through the order, and the floor of just as many publishes and commits, those of the tracker included.
 func (b *bed) path(ctx context.Context, path string, lanes int) error {
 	took, per, err := b.sagas(ctx, lanes, b.slice, order{SKU: "CAF-001", Amount: 1, Refuse: path == "refused"})
 	if err != nil {
 		return err
 	}
-	publishes, commits := int(math.Round(per.publishes)), int(math.Round(per.commits))
+	publishes, commits := int(math.Round(per.publishes)), int(math.Round(per.commits+per.tracker))
 	floor, err := load(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), publishes, commits) })
 	if err != nil {
 		return err

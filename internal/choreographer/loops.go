@@ -74,16 +74,22 @@ func (a *Agent) alarm(ctx context.Context) {
 	var working sync.WaitGroup
 	defer working.Wait()
 	places := make(chan struct{}, a.Parallel)
+	passed := 0 // calls that are due for others, and would otherwise hide what is due here
 	for ctx.Err() == nil {
-		due, err := a.Desk.Due(ctx, dueBatch)
+		due, err := a.Desk.Due(ctx, dueBatch+passed)
 		if err != nil && ctx.Err() == nil {
 			a.Logger.WarnContext(ctx, "calls to be made again cannot be read; trying again", "error", err)
 		}
 		pause := a.Poll
+		passed = 0
 		for _, w := range due {
 			if until := w.At.Sub(a.Now()); until > 0 {
 				pause = min(pause, until)
 				break
+			}
+			if _, others := a.others.get(w.Saga); others {
+				passed++
+				continue
 			}
 			if a.turns.Busy(w.Saga) {
 				continue

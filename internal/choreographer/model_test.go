@@ -213,12 +213,12 @@ func (s *service) Untold(context.Context, time.Time, int) (all []participant.Tok
 func (s *service) Settle([]participant.Token) {}
 
 // Due implements participant.Desk.
-func (s *service) Due(context.Context, int) ([]participant.Waiting, error) {
+func (s *service) Due(_ context.Context, limit int) ([]participant.Waiting, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := slices.Clone(s.waiting)
 	slices.SortFunc(all, func(a, b participant.Waiting) int { return a.At.Compare(b.At) })
-	return all, nil
+	return all[:min(limit, len(all))], nil
 }
 
 // Invoke implements participant.Invoker: what an orchestrator drives.

@@ -157,6 +157,24 @@ func (s *scene) pass(d time.Duration) {
 	synctest.Wait()
 }
 
+// Calls that wait for a process of another version do not hide those that are due here, however many they are.
+func TestCallsOfOtherVersionsHideNoneOfThisOne(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		reserve := s.services["reserve"]
+		reserve.mu.Lock()
+		for i := range 1500 {
+			id := journal.SagaID(fmt.Sprintf("other-%d", i))
+			reserve.rows = append(reserve.rows, row{participant.Token{Definition: s.p.Name, Version: "another", Saga: id, Step: participant.StepStart, Kind: participant.TokenDone}, true})
+			reserve.waiting = append(reserve.waiting, participant.Waiting{Saga: id, Step: "reserve", Phase: participant.Action, At: time.Now()})
+		}
+		reserve.mu.Unlock()
+		s.says("reserves.do", unknown)
+		s.start("s-1")
+		s.pass(time.Minute)
+		s.want("s-1", allDone)
+	})
+}
+
 // tokens is what the broker has decided of a saga: step and kind, sorted.
 func (s *scene) tokens(id journal.SagaID) string {
 	s.t.Helper()

@@ -93,7 +93,7 @@ type Tracker struct {
 	watchers watchers // told of everything new
 	ends     watchers // told of ends only
 	started  *memory[journal.SagaID, struct{}]
-	over     *memory[journal.SagaID, struct{}] // ended, durably
+	over     *memory[journal.SagaID, time.Time] // when sagas ended that are known to have
 	alarms   alarms
 	purger   *purger
 	began    time.Time
@@ -125,7 +125,7 @@ func OpenTracker(ctx context.Context, c TrackerConfig) (*Tracker, error) {
 		return nil, fmt.Errorf("acquire the store: %w", err)
 	}
 	x.writer, x.purger = newWriter(x), newPurger(x)
-	x.started, x.over = newMemory[journal.SagaID, struct{}](remembered), newMemory[journal.SagaID, struct{}](remembered)
+	x.started, x.over = newMemory[journal.SagaID, struct{}](remembered), newMemory[journal.SagaID, time.Time](remembered)
 	return x, nil
 }
 
@@ -248,10 +248,16 @@ func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
 		}
 		return nil
 	})
-	if err != nil || !over || x.Purge < 0 {
+	if err != nil || x.Purge < 0 || !over && !x.outlived(&t) {
 		return err
 	}
 	return x.purger.plan(ctx, ended{t.Definition, t.Saga}) // also when it was planned before: that is harmless
+}
+
+// outlived says whether a token came so late after its saga's end that the saga's tokens may have been deleted already: its participant was away for long.
+func (x *Tracker) outlived(t *participant.Token) bool {
+	at, ok := x.over.get(t.Saga)
+	return ok && x.Now().Sub(at) > x.Purge/2
 }
 
 // occasion says for what a track is changed.
@@ -324,7 +330,7 @@ func (x *Tracker) distrust(tr *track) {
 
 // forget drops a track that has ended.
 func (x *Tracker) forget(id journal.SagaID, tr *track) {
-	x.over.put(id, struct{}{})
+	x.over.put(id, tr.summary.Ended)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.tracks[id] == tr {
@@ -357,8 +363,12 @@ func (x *Tracker) track(ctx context.Context, id journal.SagaID, o occasion) (*tr
 		}
 		tr, err = x.begin(ctx, id, o.start)
 	}
-	if err != nil || tr == nil || tr.summary.State.Ended() {
+	if err != nil || tr == nil {
 		return nil, err
+	}
+	if tr.summary.State.Ended() {
+		x.over.put(id, tr.summary.Ended)
+		return nil, nil
 	}
 	x.over.drop(id)
 	x.mu.Lock()

@@ -357,6 +357,37 @@ func TestATrackerThatWasAwayCatchesUp(t *testing.T) {
 	})
 }
 
+// A participant that was away until its saga's tokens had been deleted tells its own once more. That one is deleted, too.
+func TestATokenToldAfterItsSagaWasPurgedIsPurgedToo(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		disk := memstore.NewDisk()
+		x := s.track(disk)
+		s.start("s-1")
+		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+			s.t.Fatal(err)
+		}
+		late := s.all("s-1")[1]
+		for range 2 { // the tracker that wrote the end, and one that read it
+			s.pass(11 * time.Minute)
+			if left := s.tokens("s-1"); left != "" {
+				s.t.Fatalf("left are %q", left)
+			}
+			if d, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, choreographer.Encode(late)); err != nil || !d.Won {
+				s.t.Fatalf("telling it again: %t, %v", d.Won, err)
+			}
+			s.pass(11 * time.Minute)
+			if left := s.tokens("s-1"); left != "" {
+				s.t.Errorf("left are %q", left)
+			}
+			s.down("tracker")
+			x = s.track(disk)
+		}
+		if tale := s.tale(x, "s-1"); tale[len(tale)-1] != "saga completed" {
+			s.t.Errorf("the journal is %q", tale)
+		}
+	})
+}
+
 // Whatever the order in which a tracker hears the tokens, and however often, the journal is whole and ends with the outcome.
 func TestATrackerHearsInAnyOrder(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {

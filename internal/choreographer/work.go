@@ -131,6 +131,7 @@ func (a *Agent) next(l participant.Ledger) (participant.Work, bool) {
 	}
 	m := a.scores.of(&l.Heard[0])
 	if m == nil {
+		a.others.put(l.Heard[0].Saga, struct{}{})
 		return participant.Work{}, false
 	}
 	p := part{name: a.Name, own: a.roles[m].own, now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}

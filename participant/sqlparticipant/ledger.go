@@ -18,6 +18,7 @@ type ledger struct {
 	p   *Participant
 	tx  *sql.Tx
 	now time.Time
+	new []participant.Token // written in this transaction: they need not be read
 }
 
 // meta is what is kept of a token beside its key, kind and payload. Its fields are durable.
@@ -50,7 +51,10 @@ func (l *ledger) hear(ctx context.Context, saga journal.SagaID, heard []particip
 		if err != nil {
 			return wrote, fmt.Errorf("token %s: %w", heard[i].ID, err)
 		}
-		wrote = wrote || n > 0
+		if n > 0 {
+			wrote = true
+			l.new = append(l.new, heard[i])
+		}
 	}
 	return wrote, nil
 }
@@ -75,7 +79,7 @@ func (l *ledger) token(ctx context.Context, statement string, saga journal.SagaI
 
 // read reads all that is known of a saga.
 func (l *ledger) read(ctx context.Context, saga journal.SagaID) (known participant.Ledger, err error) {
-	err = tokens(ctx, l.query, func(t participant.Token, heard bool) {
+	err = tokens(ctx, l.query, l.new, func(t participant.Token, heard bool) {
 		if heard {
 			known.Heard = append(known.Heard, t)
 		} else {
@@ -141,7 +145,8 @@ func (l *ledger) query(ctx context.Context, statement string, args ...any) (*sql
 	return l.p.query(ctx, l.tx, statement, args...)
 }
 
-func tokens(ctx context.Context, query querier, yield func(t participant.Token, heard bool), statement string, args ...any) (err error) {
+// tokens reads what a statement selects, in its order. What stands in known is taken from there.
+func tokens(ctx context.Context, query querier, known []participant.Token, yield func(t participant.Token, heard bool), statement string, args ...any) (err error) {
 	rows, err := query(ctx, statement, args...)
 	if err != nil {
 		return fmt.Errorf("reading tokens: %w", err)
@@ -153,6 +158,11 @@ func tokens(ctx context.Context, query querier, yield func(t participant.Token, 
 		var heard int
 		if err := rows.Scan(&saga, &t.Step, &heard, &kind, &t.Payload, &said); err != nil {
 			return fmt.Errorf("reading tokens: %w", err)
+		}
+		same := func(k participant.Token) bool { return k.Step == t.Step && string(k.Kind) == kind }
+		if i := slices.IndexFunc(known, same); i >= 0 {
+			yield(known[i], heard == 1)
+			continue
 		}
 		var m meta
 		if err := json.Unmarshal([]byte(said), &m); err != nil {
@@ -193,7 +203,7 @@ func (p *Participant) Untold(ctx context.Context, before time.Time, limit int) (
 	if err := p.settleNow(ctx); err != nil {
 		return nil, fmt.Errorf("sqlparticipant: %w", err)
 	}
-	err = tokens(ctx, p.db.QueryContext, func(t participant.Token, _ bool) { all = append(all, t) }, p.sql.untold, p.name, before.UnixMicro(), limit)
+	err = tokens(ctx, p.db.QueryContext, nil, func(t participant.Token, _ bool) { all = append(all, t) }, p.sql.untold, p.name, before.UnixMicro(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("sqlparticipant: %w", err)
 	}
