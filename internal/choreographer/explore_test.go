@@ -3,9 +3,7 @@ package choreographer_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,20 +14,21 @@ import (
 	"github.com/skaldhq/skald/internal/choreographer"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
-	"github.com/skaldhq/skald/internal/plan/plantest"
 	"github.com/skaldhq/skald/participant"
 )
-
-var deep = flag.Int("steps", 2, "explore every order of deliveries of definitions with up to this many steps; 3 takes minutes, 4 hours")
 
 // world is one saga of a small definition at one moment: what the broker decided, what it handed out, and each service's database. Everything else is the real code, which
 // starts anew with every transition, so that a crash between two of them is no event of its own: it is the relay, or a second delivery, coming later.
 type world struct {
-	told    []told
+	told    []*told
 	dbs     []database
 	settled []uint32 // per receiver, the deliveries that were acknowledged; the last receiver is the initiator
+	focus   int8     // whose turn it is, a receiver or nobody; see explore
+	last    bool     // nothing is told any more: receivers hear what is left, one after the other
 	budget
 }
+
+const nobody = -1
 
 // told is a token on the broker.
 type told struct {
@@ -47,7 +46,7 @@ type budget struct {
 }
 
 func (w *world) clone() *world {
-	c := &world{told: slices.Clone(w.told), settled: slices.Clone(w.settled), budget: w.budget, dbs: make([]database, len(w.dbs))}
+	c := &world{told: slices.Clone(w.told), settled: slices.Clone(w.settled), focus: w.focus, last: w.last, budget: w.budget, dbs: make([]database, len(w.dbs))}
 	for i := range w.dbs {
 		c.dbs[i] = w.dbs[i].clone()
 	}
@@ -75,10 +74,18 @@ func (w *world) key() string {
 	for i := range w.dbs {
 		w.dbs[i].describe(&b)
 	}
-	for _, n := range []int8{w.lost, w.fails, w.stops, w.late} {
+	for _, n := range []int8{w.lost, w.fails, w.stops, w.late, w.focus + 1} {
 		b.WriteByte('0' + byte(n))
 	}
+	if w.last {
+		b.WriteByte('.')
+	}
 	return b.String()
+}
+
+// untold says whether a participant has something to tell.
+func (d *database) untold() bool {
+	return slices.ContainsFunc(d.rows, func(r row) bool { return !r.heard })
 }
 
 // heard says whether a token is in the inbox.
@@ -253,59 +260,74 @@ func (s *stage) once(w *world, step int, a participant.Answer, run func() error,
 	return s.asked != nil
 }
 
-// moves yields every world that one delivery, one relay or one retry leads to, and then what else can happen.
+// moves yields every world that one event leads to. It is false if nothing happens any more by itself.
 func (s *stage) moves(w *world, yield func(*world)) (live bool) {
 	must := func(v *world) {
 		live = true
 		yield(v)
 	}
-	ctx := context.Background()
-	for k := range w.told {
-		t := w.told[k].token
-		for r := range w.settled {
-			if w.settled[r]>>k&1 == 0 {
-				s.deliver(ctx, w, r, k, t, must)
-			}
-		}
+	for i := range s.agents {
+		s.relay(w, i, must)
+		s.work(w, i, must)
+		s.copies(w, i, yield)
 	}
-	for i, a := range s.agents {
-		if slices.ContainsFunc(w.dbs[i].rows, func(r row) bool { return !r.heard }) {
-			s.in(w, i, func() error { _, err := a.Relay(ctx, s.now); return err }, must)
-		}
-		if len(w.dbs[i].waiting) > 0 {
-			before := s.now
-			s.muted, s.now = true, w.dbs[i].waiting[0].At
-			s.in(w, i, func() error { return a.Work(ctx, "s") }, must)
-			s.muted, s.now = false, before
-		}
-	}
-	s.meddle(ctx, w, yield)
+	s.conclude(w, must)
+	s.cancel(w, yield)
 	return live
 }
 
-func (s *stage) read(m broker.Message) told {
+// relay yields the world after a participant has told what it has to tell.
+func (s *stage) relay(w *world, i int, yield func(*world)) {
+	if w.dbs[i].untold() {
+		s.in(w, i, func() error { _, err := s.agents[i].Relay(context.Background(), s.now); return err }, yield)
+	}
+}
+
+// work yields the worlds after a token was handed to a participant, or it made a call again. Nobody else sees anything of it before the relay.
+func (s *stage) work(w *world, i int, yield func(*world)) {
+	for k := range w.told {
+		if w.settled[i]>>k&1 == 0 {
+			s.deliver(w, i, k, yield)
+		}
+	}
+	if len(w.dbs[i].waiting) > 0 {
+		before := s.now
+		s.muted, s.now = true, w.dbs[i].waiting[0].At
+		s.in(w, i, func() error { return s.agents[i].Work(context.Background(), "s") }, yield)
+		s.muted, s.now = false, before
+	}
+}
+
+// conclude yields the worlds after a token was handed to the initiator.
+func (s *stage) conclude(w *world, yield func(*world)) {
+	r := len(s.agents)
+	for k := range w.told {
+		if w.settled[r]>>k&1 == 0 {
+			s.initiator.Forget()
+			hear := func() error { return s.initiator.Hear(context.Background(), w.told[k].token) }
+			s.in(w, nobody, hear, func(v *world) { v.settled[r] |= 1 << k; yield(v) })
+		}
+	}
+}
+
+func (s *stage) read(m broker.Message) *told {
 	t, err := choreographer.Decode(m)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return told{m, t, string(m.Key) + string(t.Kind)}
+	return &told{m, t, string(m.Key) + string(t.Kind)}
 }
 
-// deliver hands a token to a receiver, which acknowledges it or dies first. What it has to tell is left to its relay.
-func (s *stage) deliver(ctx context.Context, w *world, r, k int, t participant.Token, yield func(*world)) {
-	settle := func(v *world) { v.settled[r] |= 1 << k; yield(v) }
-	if r == len(s.agents) {
-		s.initiator.Forget()
-		s.in(w, -1, func() error { return s.initiator.Hear(ctx, t) }, settle)
-		return
-	}
+// deliver hands a token to a participant, which acknowledges it or dies first. What it has to tell is left to its relay.
+func (s *stage) deliver(w *world, i, k int, yield func(*world)) {
+	settle := func(v *world) { v.settled[i] |= 1 << k; yield(v) }
 	s.muted = true
-	s.agents[r].Forget()
-	hear := func() error { return s.agents[r].Hear(ctx, t) }
-	s.in(w, r, hear, func(v *world) { s.twice(v, r, hear); settle(v) })
+	s.agents[i].Forget()
+	hear := func() error { return s.agents[i].Hear(context.Background(), w.told[k].token) }
+	s.in(w, i, hear, func(v *world) { s.twice(v, i, hear); settle(v) })
 	if w.lost > 0 { // of a broken program only; for a sound one it is the same as the delivery coming later, and twice
 		s.die = "before commit"
-		s.in(w, r, hear, func(v *world) { v.lost--; settle(v) })
+		s.in(w, i, hear, func(v *world) { v.lost--; settle(v) })
 		s.die = ""
 	}
 	s.muted = false
@@ -323,33 +345,46 @@ func (s *stage) twice(v *world, r int, hear func() error) {
 	s.w, s.choice, s.asked = v, choice, asked
 }
 
-// meddle yields what others may do to the saga.
-func (s *stage) meddle(ctx context.Context, w *world, yield func(*world)) {
+// cancel yields the worlds after a step was decided in the place of its participant.
+func (s *stage) cancel(w *world, yield func(*world)) {
+	if w.stops == 0 {
+		return
+	}
 	tokens := s.truth(w)
 	for i := range s.p.Steps {
-		x := &s.p.Steps[i]
-		if f := s.m.MayExpire(&tokens, i); f != machine.Untold && w.stops > 0 {
-			kind := participant.TokenFailed
-			if f == machine.ToldRefused {
-				kind = participant.TokenRefused
-			}
-			s.once(w, -1, participant.Answer{}, func() error {
-				s.w.stops--
-				_, err := s.Decide(ctx, "", choreographer.Encode(participant.Token{
-					ID: "shop/" + x.Name, Definition: s.p.Name, Version: s.p.Version, Saga: "s", Step: x.Name, Kind: kind, Source: "shop", Reason: "skald.cancelled",
-				}))
-				return err
-			}, yield)
+		f := s.m.MayExpire(&tokens, i)
+		if f == machine.Untold {
+			continue
 		}
-		before := plan.Set(0)
-		for _, j := range x.After {
-			before |= plan.One(j)
+		kind := participant.TokenFailed
+		if f == machine.ToldRefused {
+			kind = participant.TokenRefused
 		}
-		if w.late > 0 && x.Kind != participant.ReadOnly && before&^tokens.Done == 0 {
-			c := participant.Call{Saga: "s", Step: x.Name, Phase: participant.Action, Operation: x.Action}
-			s.in(w, i, func() error { s.w.late--; s.desks[i].Invoke(ctx, c); return nil }, yield)
-		}
+		s.once(w, nobody, participant.Answer{}, func() error {
+			s.w.stops--
+			_, err := s.Decide(context.Background(), "", choreographer.Encode(participant.Token{
+				ID: "shop/" + s.p.Steps[i].Name, Definition: s.p.Name, Version: s.p.Version, Saga: "s", Step: s.p.Steps[i].Name, Kind: kind, Source: "shop", Reason: "skald.cancelled",
+			}))
+			return err
+		}, yield)
 	}
+}
+
+// copies yields the worlds after a late copy of a call reached a participant on another way.
+func (s *stage) copies(w *world, i int, yield func(*world)) {
+	x := &s.p.Steps[i]
+	if w.late == 0 || x.Kind == participant.ReadOnly {
+		return
+	}
+	before := plan.Set(0)
+	for _, j := range x.After {
+		before |= plan.One(j)
+	}
+	if tokens := s.truth(w); before&^tokens.Done != 0 {
+		return
+	}
+	c := participant.Call{Saga: "s", Step: x.Name, Phase: participant.Action, Operation: x.Action}
+	s.in(w, i, func() error { s.w.late--; s.desks[i].Invoke(context.Background(), c); return nil }, yield)
 }
 
 // truth is what the broker has decided.
@@ -408,7 +443,7 @@ func (s *stage) wrong(w *world, over bool) string {
 }
 
 func (s *stage) first(b budget) *world {
-	w := &world{dbs: make([]database, len(s.agents)), settled: make([]uint32, len(s.agents)+1), budget: b}
+	w := &world{dbs: make([]database, len(s.agents)), settled: make([]uint32, len(s.agents)+1), focus: nobody, budget: b}
 	s.w = w
 	if _, _, err := s.initiator.Start(context.Background(), choreographer.Request{ID: "s", Definition: s.p.Name, Input: []byte(`1`)}); err != nil {
 		s.t.Fatal(err)
@@ -417,6 +452,11 @@ func (s *stage) first(b budget) *world {
 }
 
 // explore visits every world that can come about, and returns how many there are and the first that is wrong.
+//
+// Orders that nobody can tell apart are visited once. What a participant hears, calls and writes is seen by nobody before its relay tells it, and needs nothing but what was
+// told before. So in every run it can be moved back to just before that relay or, if nothing comes of it, to the end, and every violation is still seen. A receiver that
+// begins keeps the turn until it has told something; what it hears without that, it hears in the end. What nobody has heard then is heard by one after the other, and if something
+// comes of it after all, the run is one of those that are visited otherwise.
 func (s *stage) explore(b budget) (worlds int, violation string) {
 	first := s.first(b)
 	s.skip(first)
@@ -425,14 +465,15 @@ func (s *stage) explore(b budget) (worlds int, violation string) {
 	for len(stack) > 0 {
 		w := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		live := s.moves(w, func(v *world) {
+		over := s.turns(w, func(focus int, v *world) {
+			v.focus = int8(focus)
 			s.skip(v)
 			if k := v.key(); !seen[k] {
 				seen[k] = true
 				stack = append(stack, v)
 			}
 		})
-		if why := s.wrong(w, !live); why != "" {
+		if why := s.wrong(w, over); why != "" {
 			var text strings.Builder
 			fmt.Fprintf(&text, "%s:", why)
 			for i := range s.p.Steps {
@@ -445,151 +486,68 @@ func (s *stage) explore(b budget) (worlds int, violation string) {
 	return len(seen), ""
 }
 
-// definitions yields every valid definition of n steps, each with a participant of its own.
-func definitions(n int, yield func(*plan.Plan)) {
-	plantest.Every(n, func(shape plantest.Shape) plan.Draft {
-		d := plan.Draft{Name: "model", IncidentAfter: time.Hour, Deadline: 1000 * time.Hour}
-		for i, kind := range shape.Kinds {
-			s := step(plantest.Name(i), kind)
-			if s.Retry.Attempts > 0 {
-				s.Retry.Attempts = 1
-			}
-			for _, j := range shape.Follows[i] {
-				s.Follows = append(s.Follows, plantest.Name(j))
-			}
-			d.Steps = append(d.Steps, s)
+// turns yields the worlds that come next, with whose turn it is then. It is true if nothing happens any more.
+func (s *stage) turns(w *world, yield func(focus int, v *world)) (over bool) {
+	i, initiator := int(w.focus), len(s.agents)
+	switch {
+	case w.last:
+		return s.hearsTheRest(w, i, yield)
+	case i == initiator:
+		s.concludes(w, yield)
+	case i != nobody:
+		s.relay(w, i, func(v *world) { yield(nobody, v) })
+		s.turn(w, i, yield)
+	default:
+		for i := range s.agents {
+			s.turn(w, i, yield)
 		}
-		return d
-	}, yield)
+		s.concludes(w, yield)
+		s.cancel(w, func(v *world) { yield(nobody, v) })
+		rest := w.clone()
+		rest.last = true
+		yield(0, rest)
+	}
+	return false
 }
 
-// Every order of deliveries for every small definition: with a handler that breaks, a cancel at any moment, and a late copy of a call. A token that comes twice
-// and a process that dies between commit, publish and acknowledgement are in every run.
-func TestEveryOrderOfDeliveriesEndsRight(t *testing.T) {
-	defs, worlds := 0, 0
-	if testing.Short() { // it runs one goroutine at a time
-		*deep = 1
-	}
-	for n := 1; n <= *deep; n++ {
-		definitions(n, func(p *plan.Plan) {
-			defs++
-			for _, b := range []budget{{fails: 1}, {stops: 1}, {late: 1}} {
-				k, violation := newStage(t, p, sound).explore(b)
-				if violation != "" {
-					t.Fatal(violation)
-				}
-				worlds += k
-			}
-		})
-	}
-	t.Logf("%d definitions, %d worlds", defs, worlds)
+// turn yields what a participant does by itself.
+func (s *stage) turn(w *world, i int, yield func(focus int, v *world)) {
+	on := func(v *world) { yield(i, v) }
+	s.work(w, i, on)
+	s.copies(w, i, on)
 }
 
-// Orders drawn by chance, for definitions of three to five steps, with everything that can go wrong together.
-func TestRandomOrdersOfLargerDefinitionsEndRight(t *testing.T) {
-	random, walks, worlds := chance(t), 1000, 0
-	for range walks {
-		s := newStage(t, randomPlan(random, 3+random.IntN(3)), sound)
-		k, violation := s.walk(random, budget{fails: 2, stops: int8(random.IntN(2)), late: 1})
-		if violation != "" {
-			t.Fatal(violation)
+// concludes yields what the initiator does: its turn is over when it has told something.
+func (s *stage) concludes(w *world, yield func(focus int, v *world)) {
+	s.conclude(w, func(v *world) {
+		if len(v.told) > len(w.told) {
+			yield(nobody, v)
+		} else {
+			yield(len(s.agents), v)
 		}
-		worlds += k
-	}
-	t.Logf("%d walks, %d worlds", walks, worlds)
+	})
 }
 
-// chance draws from a new seed, or from the one that a failed test printed.
-func chance(t *testing.T) *rand.Rand {
-	seed := *again
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("-seed %d", seed)
-	return rand.New(rand.NewPCG(seed, seed))
-}
-
-// walk follows one order of events to its end.
-func (s *stage) walk(random *rand.Rand, b budget) (worlds int, violation string) {
-	w := s.first(b)
-	for {
-		s.skip(w)
-		if worlds++; worlds > 1000 {
-			return worlds, fmt.Sprintf("it does not end: %s\n%s", s.p.Canonical, w.key())
-		}
-		var next []*world
-		live := s.moves(w, func(v *world) { next = append(next, v) })
-		if why := s.wrong(w, !live); why != "" {
-			return worlds, fmt.Sprintf("%s: %s\n%s", why, s.p.Canonical, w.key())
-		}
-		if !live {
-			return worlds, ""
-		}
-		w = next[random.IntN(len(next))]
-	}
-}
-
-var again = flag.Uint64("seed", 0, "seed of what is drawn by chance, as a failed test printed it")
-
-// randomPlan makes a valid definition.
-func randomPlan(random *rand.Rand, n int) *plan.Plan {
-	for {
-		d := plan.Draft{Name: "model", IncidentAfter: time.Hour, Deadline: 1000 * time.Hour}
-		pivot := random.IntN(2 * n) // none if it is too large
-		for i := range n {
-			kind := participant.Compensatable
-			switch {
-			case i == pivot:
-				kind = participant.Pivot
-			case i > pivot:
-				kind = participant.Retriable
-			case random.IntN(4) == 0:
-				kind = participant.ReadOnly
-			}
-			s := step(string(rune('a'+i)), kind)
-			if s.Retry.Attempts > 0 {
-				s.Retry.Attempts = 1 + random.IntN(2)
-			}
-			for j := range i {
-				if i == pivot || j == pivot || random.IntN(2) == 0 {
-					s.Follows = append(s.Follows, string(rune('a'+j)))
-				}
-			}
-			s.ReadsOf = s.Follows
-			d.Steps = append(d.Steps, s)
-		}
-		if p, err := plan.Build(d); err == nil {
-			return p
+// hearsTheRest yields what one receiver hears at the end, and then the next. It is true after the last one.
+func (s *stage) hearsTheRest(w *world, i int, yield func(focus int, v *world)) (over bool) {
+	heard := true
+	on := func(v *world) {
+		heard = false
+		if len(v.told) == len(w.told) {
+			yield(i, v)
 		}
 	}
-}
-
-func TestEveryBrokenProtocolIsCaught(t *testing.T) {
-	for _, breakage := range []struct {
-		name   string
-		broken breakage
-	}{
-		{"no compare-and-set", noCompareAndSet},
-		{"acknowledged before the commit", ackBeforeCommit},
-		{"undone before all successors are clear", undoBeforeAllSuccessors},
-		{"no tombstone", noTombstone},
-		{"join only in memory", joinInMemory},
-	} {
-		t.Run(breakage.name, func(t *testing.T) {
-			random, caught := chance(t), ""
-			for range 5000 {
-				b := budget{stops: 1, late: 1}
-				if breakage.broken == ackBeforeCommit {
-					b = budget{lost: 1}
-				}
-				if _, caught = newStage(t, randomPlan(random, 1+random.IntN(4)), breakage.broken).walk(random, b); caught != "" {
-					break
-				}
-			}
-			if caught == "" {
-				t.Fatal("no run shows that it is broken")
-			}
-			t.Log(caught)
-		})
+	if i == len(s.agents) {
+		s.conclude(w, on)
+		return heard
 	}
+	if w.dbs[i].untold() {
+		return false
+	}
+	s.work(w, i, on)
+	if heard {
+		yield(i+1, w.clone())
+	}
+	s.copies(w, i, func(v *world) { yield(i, v) })
+	return false
 }
