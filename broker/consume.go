@@ -40,9 +40,9 @@ type ConsumerConfig struct {
 	Subscription string // required
 	// Parallel is how many messages are handled at the same time. No more than that are taken from the broker. Default: 16.
 	Parallel int
-	// Ignore says of a delivery whether there is nothing to do about it. It is asked where deliveries are received, so it must answer at once; what it ignores takes no place, and is
-	// completed without a handler and without waiting until the broker has heard it. Optional.
-	Ignore func(d *Delivery) bool
+	// Ignore says of a key whether there is nothing to do about a message that lies there. It is asked where messages are received, so it must answer at once; what it ignores takes no
+	// place, is not even read where the broker can spare it, and is completed without a handler and without waiting until the broker has heard it. Optional.
+	Ignore func(k Key) bool
 	// Backoff is the delay after a failed attempt, by the number of attempts so far. Default: DefaultBackoff.
 	Backoff func(count int) time.Duration
 	// Unconfirmed completes deliveries without waiting until the broker has heard it, which is far quicker: those that are lost on the way are handed out again. It is for
@@ -70,6 +70,9 @@ func Consume(ctx context.Context, b Broker, cfg ConsumerConfig, handle Handler) 
 	receiver, err := b.Receiver(ctx, cfg.Topic, cfg.Subscription)
 	if err != nil {
 		return fmt.Errorf("consuming %s of %s: %w", cfg.Subscription, cfg.Topic, err)
+	}
+	if i, ok := receiver.(Ignorer); ok && c.cfg.Ignore != nil {
+		i.Ignore(c.cfg.Ignore)
 	}
 	// Handlers outlive the context by the grace, so that stopping does not make work of theirs in vain.
 	working, abort := context.WithCancel(context.WithoutCancel(ctx))
@@ -153,7 +156,7 @@ func (c *consumer) receive(ctx, working context.Context, r Receiver) error {
 
 // ignored completes a delivery about which there is nothing to do.
 func (c *consumer) ignored(d *Delivery) bool {
-	if !c.cfg.Ignore(d) {
+	if !c.cfg.Ignore(d.Message.Key) {
 		return false
 	}
 	d.Completed()

@@ -74,3 +74,9 @@ type Receiver interface {
 	// Close ends the receiving and waits for what the receiver itself does; a Receive that waits gets ErrClosed. Deliveries that were handed out can still be settled.
 	Close() error
 }
+
+// Ignorer is a receiver that can be told in advance what there is nothing to do about, and does not even read that. It is optional.
+type Ignorer interface {
+	// Ignore sets what completes by itself, by its key. It is called once, before the first Receive.
+	Ignore(nothing func(k Key) bool)
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,6 +73,35 @@ func testConsume(t *testing.T, d Driver) {
 		eventually(t, "all are handled", func() bool { return calls.Load() == 1+1+3+2+3 })
 		stop()
 		nothing(t, receiver(t, b, "q", "q"))
+	})
+	d.run(t, "WhatIsIgnoredIsCompletedUnseen", func(t *testing.T) {
+		for name, subscription := range map[string][]func(*broker.Subscription){"plain": nil, "sessions": {sessions}} {
+			b := open(t, d, queue(name, subscription...))
+			var mu sync.Mutex
+			var seen []string
+			stop := consume(t, b, broker.ConsumerConfig{
+				Log: slog.New(slog.DiscardHandler), Topic: name, Subscription: name, Parallel: 1, Ignore: func(k broker.Key) bool { return k.Elements()[0] == "noise" },
+			}, func(_ context.Context, d *broker.Delivery) error {
+				mu.Lock()
+				defer mu.Unlock()
+				seen = append(seen, d.Message.ID)
+				return nil
+			})
+			for i := range 40 {
+				publish(t, b, name, message(fmt.Sprint("ignored", i), broker.NewKey("noise", fmt.Sprint(i))))
+			}
+			publish(t, b, name, message("heard", "signal/1"))
+			eventually(t, "the last one is handled", func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return len(seen) > 0
+			})
+			stop()
+			if diff := cmp.Diff([]string{"heard"}, seen); diff != "" {
+				t.Errorf("%s: handled (-want +got):\n%s", name, diff)
+			}
+			nothing(t, receiver(t, b, name, name))
+		}
 	})
 	d.run(t, "F15_LocksAreRenewedWhileAHandlerWorks", func(t *testing.T) {
 		const held = 600 * time.Millisecond

@@ -111,12 +111,18 @@ func (b *Broker) consumerOf(ctx context.Context, name, subscription string) (top
 
 // receiver implements broker.Receiver for a subscription without sessions.
 type receiver struct {
-	b      *Broker
-	s      subscription
-	puller *puller
-	done   chan struct{} // closed when the receiver is
-	once   sync.Once
+	b       *Broker
+	s       subscription
+	puller  *puller
+	ignores func(broker.Key) bool // nil: none
+	done    chan struct{}         // closed when the receiver is
+	once    sync.Once
 }
+
+var _ broker.Ignorer = (*receiver)(nil)
+
+// Ignore implements broker.Ignorer.
+func (r *receiver) Ignore(nothing func(k broker.Key) bool) { r.ignores = nothing }
 
 // Receive implements broker.Receiver.
 func (r *receiver) Receive(ctx context.Context, max int) ([]*broker.Delivery, error) {
@@ -126,6 +132,10 @@ func (r *receiver) Receive(ctx context.Context, max int) ([]*broker.Delivery, er
 		}
 		var deliveries []*broker.Delivery
 		for _, a := range r.puller.pop(max) {
+			if r.ignores != nil && r.ignores(r.b.names.key(r.s.topic.name, a.Subject)) {
+				_ = a.Respond([]byte(ackDone)) // if it is lost, the message comes once more
+				continue
+			}
 			if d := r.b.handOut(ctx, r.s, a); d != nil {
 				deliveries = append(deliveries, d)
 			}

@@ -159,11 +159,14 @@ const verbLook journal.Verb = "look"
 
 // look hears everything that concerns the participant's part in a saga.
 func (a *Agent) look(ctx context.Context, start participant.Token) error {
+	r, hear := a.roles[a.scores.of(&start)], []participant.Token{start}
+	if r == nil || r.own == 0 {
+		return nil
+	}
 	all, err := readSaga(ctx, a.Broker, a.Topic, start.Definition, start.Saga)
 	if err != nil {
 		return err
 	}
-	r, hear := a.roles[a.scores.of(&start)], []participant.Token{start}
 	for i := range all {
 		if r.concerns(all[i].Step, all[i].Kind) {
 			hear = append(hear, all[i])

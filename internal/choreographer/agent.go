@@ -75,7 +75,7 @@ type Agent struct {
 	actions lane
 
 	starts *memory[journal.SagaID, participant.Token] // start tokens that were heard
-	won    *memory[string, struct{}]                  // ids of tokens that were told here and decided
+	won    *memory[broker.Key, participant.TokenKind] // tokens that were told here and decided
 	others *memory[journal.SagaID, struct{}]          // sagas of definitions that this process does not know
 }
 
@@ -87,7 +87,7 @@ func NewAgent(c AgentConfig) (*Agent, error) {
 	c.defaults()
 	a := &Agent{AgentConfig: c, roles: make(map[*machine.Machine]*role), wake: make(chan struct{}, 1)}
 	a.actions = newLane(c.Parallel)
-	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[string, struct{}](remembered)
+	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[broker.Key, participant.TokenKind](remembered)
 	a.others = newMemory[journal.SagaID, struct{}](remembered)
 	takesPart := slices.ContainsFunc(c.Plans, func(p *plan.Plan) bool { return stepsOf(p, c.Name) != 0 })
 	var faults []plan.Fault

@@ -11,19 +11,22 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// ignores says whether there is nothing to do about a message: it is a token of a known definition that does not concern the participant, or one that this process told.
-func (a *Agent) ignores(d *broker.Delivery) bool {
-	r := a.roles[a.scores[d.Message.Headers[headerDefinition]][d.Message.Headers[headerVersion]]]
-	if r == nil {
+// ignores says whether there is nothing to do about the token under a key: whatever it says, it does not concern the participant in any version of its definition, or this process told it.
+// Of what is refused or failed there may be a letter to be written.
+func (a *Agent) ignores(k broker.Key) bool {
+	p, ok := placeOf(k)
+	if !ok {
 		return false
 	}
-	kind := kindOf(&d.Message)
-	if kind == participant.TokenDone || kind == participant.TokenUndone { // of what else it told itself there may be a letter to be written
-		if _, mine := a.won.get(d.Message.ID); mine {
-			return true
+	if kind, mine := a.won.get(k); mine {
+		return kind == participant.TokenDone || kind == participant.TokenUndone
+	}
+	for _, m := range a.scores[p.definition] {
+		if a.roles[m].concernedBy(p.step, p.direction) {
+			return false
 		}
 	}
-	return kind.Valid() && !r.concerns(d.Message.Step, kind)
+	return true
 }
 
 // deliver takes a token in. When it returns nil, everything that follows from the token is durable here: the acknowledgement that follows carries no meaning.
@@ -38,7 +41,7 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 	if a.scores.of(&t) == nil {
 		return unregistered(&t, d, a.Now())
 	}
-	if _, mine := a.won.get(t.ID); !mine { // what follows from its own was done when it was told, a moment ago
+	if _, mine := a.won.get(d.Message.Key); !mine { // what follows from its own was done when it was told, a moment ago
 		if err := a.take(ctx, t, d); err != nil {
 			return err
 		}
@@ -55,7 +58,11 @@ func (a *Agent) take(ctx context.Context, t participant.Token, d *broker.Deliver
 		}
 		defer leave()
 	}
-	err := a.Hear(ctx, t)
+	hear := a.Hear
+	if t.Step == participant.StepStart && (d.Count > 1 || a.Now().Sub(d.Published) > unregisteredFor) { // what followed it may have been ignored while its version was not registered
+		hear = a.look
+	}
+	err := hear(ctx, t)
 	if errors.Is(err, ErrUnknown) && a.Now().Sub(d.Published) > startAge {
 		a.Logger.WarnContext(ctx, "token of a saga whose start is gone", "token", t.ID)
 		return nil // its tokens were deleted long after its end

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -171,11 +172,18 @@ func (i *Initiator) Run(ctx context.Context) error {
 	}, i.deliver)
 }
 
-// ignores says whether there is nothing to do about a message: it is a token of a known definition on which no end depends.
-func (i *Initiator) ignores(d *broker.Delivery) bool {
-	m := i.scores[d.Message.Headers[headerDefinition]][d.Message.Headers[headerVersion]]
-	kind := kindOf(&d.Message)
-	return m != nil && kind.Valid() && !concernsEnd(m, d.Message.Step, kind)
+// ignores says whether there is nothing to do about the token under a key: whatever it says, no end depends on it in any version of its definition.
+func (i *Initiator) ignores(k broker.Key) bool {
+	p, ok := placeOf(k)
+	if !ok {
+		return false
+	}
+	for _, m := range i.scores[p.definition] {
+		if slices.ContainsFunc(kindsOf(p.direction), func(k participant.TokenKind) bool { return concernsEnd(m, p.step, k) }) {
+			return false
+		}
+	}
+	return true
 }
 
 func (i *Initiator) deliver(ctx context.Context, d *broker.Delivery) error {

@@ -1,6 +1,8 @@
 package choreographer
 
 import (
+	"slices"
+
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/participant"
@@ -75,4 +77,17 @@ func (r *role) concerns(step string, kind participant.TokenKind) bool {
 		return r.before.Has(i) || r.after.Has(i)
 	}
 	return false
+}
+
+// concernedBy says whether a token of a step and direction may concern the participant, whatever it says.
+func (r *role) concernedBy(step string, d participant.Direction) bool {
+	return slices.ContainsFunc(kindsOf(d), func(k participant.TokenKind) bool { return r.concerns(step, k) })
+}
+
+// kindsOf are the kinds of tokens of a direction.
+func kindsOf(d participant.Direction) []participant.TokenKind {
+	if d == participant.Backward {
+		return []participant.TokenKind{participant.TokenUndone}
+	}
+	return []participant.TokenKind{participant.TokenDone, participant.TokenRefused, participant.TokenFailed, participant.TokenSkipped}
 }

@@ -175,6 +175,29 @@ func TestCallsOfOtherVersionsHideNoneOfThisOne(t *testing.T) {
 	})
 }
 
+// Versions roll out one program after the other. What an older process of a service could not know to concern it, a newer one catches up with, also without a tracker.
+func TestAServiceThatLearnsAVersionLateCatchesUp(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		older := order(s.t, func(d *plan.Draft) {
+			d.Revision = "0"
+			d.Steps = []plan.DraftStep{step("create", participant.Compensatable), step("issue", participant.Pivot, "create")}
+		})
+		s.down("issue")
+		a, err := choreographer.NewAgent(choreographer.AgentConfig{Broker: s.broker, Desk: s.desk("issue"), Name: s.services["issue"].name, Plans: []*plan.Plan{older}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("issue", a.Run)
+		s.start("s-1")
+		s.pass(5 * time.Second)
+		s.want("s-1", "create:done reserve:done charge:done")
+		s.down("issue")
+		s.up("issue")
+		s.pass(10 * time.Second)
+		s.want("s-1", allDone)
+	})
+}
+
 // tokens is what the broker has decided of a saga: step and kind, sorted.
 func (s *scene) tokens(id journal.SagaID) string {
 	s.t.Helper()

@@ -28,6 +28,20 @@ func keyOf(t *participant.Token) broker.Key {
 	return broker.NewKey(t.Definition, string(t.Saga), t.Step, string(t.Direction()))
 }
 
+// place is what the key of a token says. Starts have none.
+type place struct {
+	definition, step string
+	direction        participant.Direction
+}
+
+func placeOf(k broker.Key) (place, bool) {
+	parts := strings.SplitN(string(k), "/", 5)
+	if len(parts) != 4 {
+		return place{}, false
+	}
+	return place{parts[0], parts[2], participant.Direction(parts[3])}, true
+}
+
 func startKey(id journal.SagaID) broker.Key { return broker.NewKey(starts, string(id)) }
 
 // ofSaga selects all tokens of a saga but its start.

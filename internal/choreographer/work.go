@@ -117,7 +117,7 @@ func (a *Agent) tellAll(ctx context.Context, tokens []participant.Token) (decide
 			continue
 		}
 		if decided = append(decided, d); d.ID == tokens[i].ID {
-			a.won.put(d.ID, struct{}{})
+			a.won.put(keyOf(&d), d.Kind)
 			won = append(won, d)
 		}
 	}
