@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
@@ -91,21 +89,9 @@ func (o *Options) Run(ctx context.Context, stdout, stderr io.Writer, sagas ...sk
 func (o *Options) connect(ctx context.Context, log *slog.Logger) (broker.Broker, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.BrokerWait)
 	defer cancel()
-	for {
-		b, err := natsbroker.Open(ctx, natsbroker.Config{URL: o.Broker, User: o.User, Password: o.Password, Credentials: o.Credentials, NKey: o.NKey, Namespace: o.Namespace, Log: log})
-		switch {
-		case err == nil:
-			return b, nil
-		case errors.Is(err, nats.ErrAuthorization), !natsbroker.Unreachable(err):
-			return nil, fmt.Errorf("the broker: %w; correct --broker or what it is opened with", err)
-		}
-		log.WarnContext(ctx, "the broker is not there yet; trying again", "error", err)
-		timer := time.NewTimer(time.Second)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, fmt.Errorf("the broker: %w; start it, or correct --broker", err)
-		}
+	b, err := natsbroker.Await(ctx, natsbroker.Config{URL: o.Broker, User: o.User, Password: o.Password, Credentials: o.Credentials, NKey: o.NKey, Namespace: o.Namespace, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("--broker: %w", err)
 	}
+	return b, nil
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -67,20 +64,6 @@ func (b *Broker) retryKnowing(ctx context.Context, f func(context.Context) error
 		}
 		pause = min(2*pause, time.Second)
 	}
-}
-
-// Unreachable says whether an error of Open means that there is no server now, or that it went away meanwhile: try again. Any other says that something is set up wrongly.
-func Unreachable(err error) bool {
-	var network *net.OpError
-	if errors.As(err, &network) || transient(err) {
-		return true
-	}
-	for _, known := range []error{nats.ErrNoServers, nats.ErrConnectionClosed, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
-		if errors.Is(err, known) {
-			return true
-		}
-	}
-	return false
 }
 
 // unsent says whether an error means that nothing took effect.

@@ -150,22 +150,22 @@ func (b *Broker) connect(ctx context.Context) error {
 	}
 	conn, err := nats.Connect(b.cfg.URL, options...)
 	if err != nil {
-		return fmt.Errorf("natsbroker: connecting to %s: %w; check the address and the credentials", b.where(), err)
+		return fmt.Errorf("natsbroker: connecting to %s: %w; check the address and the credentials", b.cfg.where(), err)
 	}
 	if largest := conn.MaxPayload(); largest < maxPayload {
 		conn.Close()
-		return fmt.Errorf("natsbroker: %s takes messages of up to %d bytes: set max_payload to 4MB there", b.where(), largest)
+		return fmt.Errorf("natsbroker: %s takes messages of up to %d bytes: set max_payload to 4MB there", b.cfg.where(), largest)
 	}
 	b.conn = conn
 	b.js, err = jetstream.New(conn)
 	return err
 }
 
-func (b *Broker) where() string {
-	if b.cfg.Server != nil {
+func (cfg Config) where() string {
+	if cfg.Server != nil {
 		return "the server inside the process"
 	}
-	return b.cfg.URL
+	return cfg.URL
 }
 
 // enter begins a call. Without an error the caller must call leave. Close waits for the call, which does not try again what fails meanwhile.

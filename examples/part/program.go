@@ -58,25 +58,9 @@ func Main(c *Config, start func(ctx context.Context) (*Part, error)) error {
 
 // Connect opens the broker at a URL, and tries again until ctx ends if it is not there: programs may be started in any order. The caller closes it. log may be nil.
 func Connect(ctx context.Context, url string, log *slog.Logger) (broker.Broker, error) {
-	log = cmp.Or(log, slog.Default())
-	for {
-		b, err := natsbroker.Open(ctx, natsbroker.Config{URL: url, Log: log})
-		if err == nil {
-			return Prompt{b}, nil
-		}
-		if !natsbroker.Unreachable(err) {
-			return nil, err
-		}
-		log.WarnContext(ctx, "the broker is not there yet; trying again", "error", err)
-		timer := time.NewTimer(again)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, errors.Join(context.Cause(ctx), err)
-		}
+	b, err := natsbroker.Await(ctx, natsbroker.Config{URL: url, Log: log})
+	if err != nil {
+		return nil, err
 	}
+	return Prompt{b}, nil
 }
-
-// again is the pause before a broker that was not there is tried again.
-const again = 300 * time.Millisecond
