@@ -18,8 +18,8 @@ import (
 	"path"
 	"time"
 
-	"github.com/skaldhq/skald/examples/commande/orchestrator"
 	"github.com/skaldhq/skald/examples/commande/shop"
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/problem"
 )
 
@@ -78,7 +78,7 @@ func (p *Page) Handler() http.Handler {
 	mux.HandleFunc("GET /api/mode", p.mode)
 	mux.HandleFunc("PUT /api/mode", p.mode)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	return local(secured(http.NewCrossOriginProtection().Handler(mux)))
+	return local.Only(secured(http.NewCrossOriginProtection().Handler(mux)))
 }
 
 func (p *Page) asset(w http.ResponseWriter, r *http.Request) {
@@ -137,21 +137,6 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// local answers only requests for a name of this machine.
-func local(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if host != "localhost" && !net.ParseIP(host).IsLoopback() {
-			problem.New(http.StatusMisdirectedRequest, "This program serves 127.0.0.1 and localhost only; ask for it under one of these names.").Write(w)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 // served is a page that is being served.
 type served struct {
 	listener net.Listener
@@ -179,9 +164,4 @@ func (s *served) stop(ctx context.Context) {
 	if s.server.Shutdown(ctx) != nil {
 		_ = s.server.Close() // cut off: it keeps nothing
 	}
-}
-
-// listen opens the loopback address of the page.
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	return orchestrator.Listen(ctx, address)
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/skaldhq/skald/broker/natsbroker"
 	commande "github.com/skaldhq/skald/examples/commande/system"
 	drone "github.com/skaldhq/skald/examples/drone/system"
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/part"
 )
 
@@ -71,7 +72,7 @@ func Start(ctx context.Context, c All) (*Both, error) {
 	if c.Data == "" {
 		return nil, errors.New("there is no folder for the data: give one, such as DATA=./data")
 	}
-	listener, err := listen(ctx, c.Listen)
+	listener, err := local.Listen(ctx, c.Listen)
 	if err != nil {
 		return nil, err
 	}
@@ -130,15 +131,14 @@ func (b *Both) connect(ctx context.Context, namespace string, log *slog.Logger) 
 
 // after is the address at a distance from the page's, or any if that is taken or the page was to have any.
 func after(l net.Listener, asked string, distance int) string {
-	const anyPort = "127.0.0.1:0"
 	at, isTCP := l.Addr().(*net.TCPAddr)
 	if _, port, err := net.SplitHostPort(asked); err != nil || port == "0" || !isTCP || at.Port+distance > 65535 {
-		return anyPort
+		return local.AnyPort
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(at.Port+distance))
 	free, err := net.Listen("tcp", address) //nolint:noctx // closed at once
 	if err != nil {
-		return anyPort
+		return local.AnyPort
 	}
 	_ = free.Close()
 	return address

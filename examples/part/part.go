@@ -23,6 +23,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/examples/switches"
 	"github.com/skaldhq/skald/participant"
@@ -97,7 +98,7 @@ type Part struct {
 // Start opens the database, brings its tables up to date with the *.sql files of migrations, builds the service, and serves it when it
 // returns. ctx bounds starting only; Stop ends the part. Started again with the same folder it goes on where it was, in whatever way it ended.
 func Start(ctx context.Context, c Config, migrations fs.FS, build Build) (*Part, error) {
-	c.Listen = cmp.Or(c.Listen, "127.0.0.1:0")
+	c.Listen = cmp.Or(c.Listen, local.AnyPort)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	c.Logger = slog.New(sparing{c.Logger.Handler()})
 	if err := c.check(); err != nil {
@@ -120,11 +121,7 @@ func (c Config) check() error {
 	if c.Data == "" {
 		faults = append(faults, errors.New("no folder for its data: give one"))
 	}
-	host, _, err := net.SplitHostPort(c.Listen)
-	if ip := net.ParseIP(host); err != nil || host != "localhost" && !ip.IsLoopback() {
-		faults = append(faults, fmt.Errorf("it must not listen on %q, where others could reach it: give 127.0.0.1:port", c.Listen))
-	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, local.Check(c.Listen))...)
 }
 
 // start does what can fail. What it opened before a failure is release's to close.
@@ -153,13 +150,9 @@ func (p *Part) start(ctx context.Context, c Config, migrations fs.FS, build Buil
 	if err != nil {
 		return err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	listener, err := local.Listen(ctx, c.Listen)
 	if err != nil {
 		return err
-	}
-	if a, ok := listener.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
-		_ = listener.Close()
-		return fmt.Errorf("%s leads to %s, where others could reach it: give 127.0.0.1:port", c.Listen, listener.Addr())
 	}
 	p.address = listener.Addr().String()
 	if err := p.joinIn(ctx, c, barrier, panel, m); err != nil {

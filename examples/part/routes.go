@@ -2,12 +2,12 @@ package part
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/examples/switches"
 	"github.com/skaldhq/skald/participant/httpparticipant"
@@ -23,7 +23,7 @@ func (p *Part) routes(panel *switches.Panel, m *metrics, barrier *sqlparticipant
 	if p.service.Routes != nil {
 		p.service.Routes(mux)
 	}
-	return fromHere(http.NewCrossOriginProtection().Handler(mux))
+	return local.Only(http.NewCrossOriginProtection().Handler(mux))
 }
 
 // livez answers 200 when the database answers and the part takes part as it should, and tells both. A broker that is away is told, too, and no reason to start the
@@ -50,20 +50,4 @@ func (p *Part) livez(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write([]byte("ok: " + how + "\n"))
-}
-
-// fromHere answers only requests for a name of this machine, so that no web page can reach the service by giving its own name this
-// machine's address.
-func fromHere(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if host != "localhost" && !net.ParseIP(host).IsLoopback() {
-			problem.New(http.StatusMisdirectedRequest, "this service is called by the address it listens on").Write(w)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/examples/commande/orchestrator/eventlog"
 	"github.com/skaldhq/skald/examples/commande/placeorder"
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/metrics"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
@@ -87,7 +88,7 @@ type Orchestrator struct {
 // Start opens the databases, goes on with every order that has no outcome yet, and serves. ctx bounds the start only. The caller stops what was started.
 func Start(ctx context.Context, c Config) (*Orchestrator, error) {
 	if c.Listener == nil {
-		l, err := Listen(ctx, c.Listen)
+		l, err := local.Listen(ctx, c.Listen)
 		if err != nil {
 			return nil, err
 		}

@@ -1,13 +1,13 @@
 package orchestrator
 
 import (
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 )
@@ -58,7 +58,7 @@ func (o *Orchestrator) routes() (http.Handler, error) {
 	}
 	own := http.NewCrossOriginProtection()
 	own.SetDenyHandler(secured(http.HandlerFunc(foreign)))
-	return localOnly(own.Handler(mux)), nil
+	return local.Only(own.Handler(mux)), nil
 }
 
 // foreign refuses what the page of another site sends.
@@ -156,24 +156,6 @@ func secured(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		next.ServeHTTP(w, r)
-	})
-}
-
-// localOnly refuses requests for other hosts: a page of the internet whose name was made to stand for this machine must not read what is here.
-func localOnly(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if len(host) > 2 && host[0] == '[' {
-			host = host[1 : len(host)-1]
-		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			problem.New(http.StatusMisdirectedRequest, "This program serves 127.0.0.1 and localhost only; ask for it under one of these names.").Write(w)
-			return
-		}
 		next.ServeHTTP(w, r)
 	})
 }

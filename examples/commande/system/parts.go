@@ -12,6 +12,7 @@ import (
 	"github.com/skaldhq/skald/examples/commande/service/paiement"
 	"github.com/skaldhq/skald/examples/commande/service/produit"
 	"github.com/skaldhq/skald/examples/commande/service/transaction"
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/part"
 )
 
@@ -46,7 +47,7 @@ func (s *System) launch(ctx context.Context, name, listen string) (*part.Part, e
 func (s *System) start1(ctx context.Context, name, listen string) error {
 	p, err := s.launch(ctx, name, listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		p, err = s.launch(ctx, name, anyPort)
+		p, err = s.launch(ctx, name, local.AnyPort)
 	}
 	if err != nil {
 		return err

@@ -11,10 +11,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/skaldhq/skald/examples/commande/orchestrator"
+	"github.com/skaldhq/skald/examples/local"
 )
-
-const anyPort = "127.0.0.1:0"
 
 // Distances from the shop's port, after those of the five services.
 const (
@@ -46,14 +44,14 @@ func (p *ports) at(distance int) string {
 	if port := p.base + distance; p.base != 0 && port <= 65535 {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
-	return anyPort
+	return local.AnyPort
 }
 
 // listen opens the port at a distance, or any other if it is taken.
 func (p *ports) listen(ctx context.Context, distance int) (net.Listener, error) {
-	l, err := orchestrator.Listen(ctx, p.at(distance))
+	l, err := local.Listen(ctx, p.at(distance))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return orchestrator.Listen(ctx, anyPort)
+		return local.Listen(ctx, local.AnyPort)
 	}
 	return l, err
 }

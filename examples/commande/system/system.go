@@ -23,6 +23,7 @@ import (
 	"github.com/skaldhq/skald/examples/commande/mailbox"
 	"github.com/skaldhq/skald/examples/commande/orchestrator"
 	"github.com/skaldhq/skald/examples/commande/shop"
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/part"
 )
 
@@ -73,7 +74,7 @@ func Start(ctx context.Context, c Config) (*System, error) {
 	if c.Data == "" {
 		return nil, errors.New("there is no folder for the data: give one, such as DATA=./data")
 	}
-	listener, err := orchestrator.Listen(ctx, c.Listen)
+	listener, err := local.Listen(ctx, c.Listen)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,10 +11,10 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/participant"
 )
@@ -56,35 +55,12 @@ type Server struct {
 	err      error
 }
 
-// Listen opens a TCP listener on loopback, on a free port if the port is 0. Its errors say the mend.
-func Listen(ctx context.Context, address string) (net.Listener, error) {
-	address = cmp.Or(address, "127.0.0.1:0")
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("the address %q cannot be listened on: write host and port, such as 127.0.0.1:8090", address)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
-		return nil, fmt.Errorf("the address %q can be reached by other machines, and nothing here asks for a password: listen on 127.0.0.1:%s", address, port)
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %s on %s is in use: stop the program that listens there, or choose another port: %w", port, host, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the address %q cannot be listened on: %w", address, err)
-	}
-	if a, ok := l.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() { // localhost may be anything
-		return nil, errors.Join(fmt.Errorf("the address %q stands for %s, which other machines can reach: listen on 127.0.0.1:%s", address, l.Addr(), port), l.Close())
-	}
-	return l, nil
-}
-
 // Serve serves the pages on a listener until Stop. Pages of other sites may change nothing, and no other name of this machine is answered for.
 func Serve(l net.Listener, pages http.Handler, log *slog.Logger) *Server {
 	ctx, abort := context.WithCancel(context.Background())
 	s := &Server{listener: l, failed: make(chan error, 1), abort: abort}
 	s.server = &http.Server{
-		Handler: fromHere(http.NewCrossOriginProtection().Handler(pages)), BaseContext: func(net.Listener) context.Context { return ctx },
+		Handler: local.Only(http.NewCrossOriginProtection().Handler(pages)), BaseContext: func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -116,20 +92,6 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.serving.Wait()
 	})
 	return s.err
-}
-
-func fromHere(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if host != "localhost" && !net.ParseIP(host).IsLoopback() {
-			problem.New(http.StatusMisdirectedRequest, "this service is called by the address it listens on").Write(w)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // Time reads a time as clients write it: RFC 3339, or nothing for the zero time.

@@ -8,32 +8,16 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/drone/web"
+	"github.com/skaldhq/skald/examples/local"
 )
 
-func TestOnlyLoopbackIsListenedOn(t *testing.T) {
-	for address, mend := range map[string]string{"0.0.0.0:0": "127.0.0.1:0", "192.0.2.1:8090": "127.0.0.1:8090", "nonsense": "host and port", "example.org:80": "127.0.0.1:80"} {
-		if l, err := web.Listen(t.Context(), address); err == nil || !strings.Contains(err.Error(), mend) {
-			t.Errorf("%s: %v, %v", address, l, err)
-		}
-	}
-	l, err := web.Listen(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if _, err := web.Listen(t.Context(), l.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "choose another port") {
-		t.Errorf("a port in use: %v", err)
-	}
-}
-
 func TestServerAnswersForItsOwnNameOnlyAndStopsSoftly(t *testing.T) {
-	l, err := web.Listen(t.Context(), "127.0.0.1:0")
+	l, err := local.Listen(t.Context(), local.AnyPort)
 	if err != nil {
 		t.Fatal(err)
 	}

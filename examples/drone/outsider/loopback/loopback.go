@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
@@ -75,7 +76,7 @@ func start(ctx context.Context, c Config, log *slog.Logger, build func(ctx conte
 	if c.Name == "" || c.Data == "" {
 		return nil, errors.New("it has no name, or no folder for its data: give both")
 	}
-	listener, err := listen(ctx, cmp.Or(c.Listen, "127.0.0.1:0"))
+	listener, err := local.Listen(ctx, cmp.Or(c.Listen, local.AnyPort))
 	if err != nil {
 		return nil, err
 	}
@@ -91,24 +92,6 @@ func start(ctx context.Context, c Config, log *slog.Logger, build func(ctx conte
 	s := &Server{name: c.Name, address: listener.Addr().String(), db: db, failed: make(chan error, 1)}
 	s.run(listener, program, log)
 	return s, nil
-}
-
-// listen refuses addresses that others could reach, also behind a name.
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	refused := fmt.Errorf("it must not listen on %q, where others could reach it: give 127.0.0.1:port", address)
-	host, _, err := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); err != nil || host != "localhost" && !ip.IsLoopback() {
-		return nil, refused
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	if a, ok := listener.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
-		_ = listener.Close()
-		return nil, refused
-	}
-	return listener, nil
 }
 
 func open(ctx context.Context, c Config) (*sql.DB, error) {
@@ -133,7 +116,7 @@ func (s *Server) run(listener net.Listener, program Program, log *slog.Logger) {
 		origins.AddInsecureBypassPattern(pattern)
 	}
 	s.server = &http.Server{
-		Handler:           s.counted(fromHere(origins.Handler(program.Routes))),
+		Handler:           s.counted(local.Only(origins.Handler(program.Routes))),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
@@ -158,22 +141,6 @@ func (s *Server) counted(next http.Handler) http.Handler {
 		defer s.serving.RUnlock()
 		if s.closed {
 			problem.New(http.StatusServiceUnavailable, "the server is stopping").Write(w)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// fromHere answers only requests for a name of this machine, so that no web page can reach the server by giving its own name this
-// machine's address.
-func fromHere(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		if host != "localhost" && !net.ParseIP(host).IsLoopback() {
-			problem.New(http.StatusMisdirectedRequest, "this server is called by the address it listens on").Write(w)
 			return
 		}
 		next.ServeHTTP(w, r)

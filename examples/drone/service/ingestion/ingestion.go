@@ -6,6 +6,7 @@
 package ingestion
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/flight"
 	"github.com/skaldhq/skald/examples/drone/web"
+	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/metrics"
 	"github.com/skaldhq/skald/participant"
@@ -120,7 +122,7 @@ func (i *Ingestion) start(ctx context.Context) (err error) {
 		return err
 	}
 	observer.Watch(i.engine)
-	listener, err := web.Listen(ctx, i.config.Listen)
+	listener, err := local.Listen(ctx, cmp.Or(i.config.Listen, local.AnyPort))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@
 package remediation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/examples/drone/web"
+	"github.com/skaldhq/skald/examples/local"
 )
 
 // Name is the service's name, with which it signs what it does.
@@ -50,7 +52,7 @@ func Start(ctx context.Context, c Config) (*Remediation, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	x := &Remediation{log: c.Logger.With("service", Name), failed: make(chan error, 1)}
-	listener, err := web.Listen(ctx, c.Listen)
+	listener, err := local.Listen(ctx, cmp.Or(c.Listen, local.AnyPort))
 	if err != nil {
 		return nil, fmt.Errorf("service remediation cannot start: %w", err)
 	}
