@@ -15,16 +15,22 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path"
 	"time"
 
 	"github.com/skaldhq/skald/examples/commande/shop"
 	"github.com/skaldhq/skald/examples/local"
+	"github.com/skaldhq/skald/examples/pages"
 	"github.com/skaldhq/skald/examples/problem"
 )
 
 //go:embed static
 var static embed.FS
+
+// document is the page, a template.
+const document = "index.html"
+
+// policy lets the page run its own files and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Link is a named address.
 type Link struct{ Name, URL string }
@@ -41,7 +47,7 @@ type Config struct {
 type Page struct {
 	config Config
 	log    *slog.Logger
-	index  []byte
+	files  pages.Files
 	client *http.Client
 }
 
@@ -56,7 +62,7 @@ func New(c Config) (*Page, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	t, err := template.ParseFS(static, "static/index.html")
+	t, err := template.ParseFS(static, "static/"+document)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +70,13 @@ func New(c Config) (*Page, error) {
 	if err := t.Execute(&index, c); err != nil {
 		return nil, err
 	}
-	return &Page{config: c, log: c.Logger, index: index.Bytes(), client: &http.Client{
+	filled := func(name string, body []byte) []byte {
+		if name == document {
+			return index.Bytes()
+		}
+		return body
+	}
+	return &Page{config: c, log: c.Logger, files: pages.Load(static, filled), client: &http.Client{
 		Timeout: askTime, Transport: new(http.Transport), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
@@ -72,30 +84,13 @@ func New(c Config) (*Page, error) {
 // Handler serves the page at "/" and the mode of new orders at "/api/mode".
 func (p *Page) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { p.send(w, r, "index.html", p.index) })
-	mux.HandleFunc("GET /assets/{name}", p.asset)
+	mux.Handle("GET /{$}", p.files.Named(document))
+	mux.Handle("GET /assets/", http.StripPrefix("/", p.files))
 	mux.Handle("GET /shop/assets/", shop.Handler())
 	mux.HandleFunc("GET /api/mode", p.mode)
 	mux.HandleFunc("PUT /api/mode", p.mode)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	return local.Only(secured(http.NewCrossOriginProtection().Handler(mux)))
-}
-
-func (p *Page) asset(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	body, err := static.ReadFile("static/" + name)
-	if err != nil || name == "index.html" {
-		problem.New(http.StatusNotFound, "There is no such file.").Write(w)
-		return
-	}
-	p.send(w, r, name, body)
-}
-
-func (p *Page) send(w http.ResponseWriter, r *http.Request, name string, body []byte) {
-	types := map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-	w.Header().Set("Content-Type", types[path.Ext(name)]+"; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-cache")
-	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
+	return local.Only(pages.Secured(policy, http.NewCrossOriginProtection().Handler(mux)))
 }
 
 // mode passes questions about the mode of new orders on to OrchestratorService, which has it: the browser may not ask another origin.
@@ -122,19 +117,6 @@ func (p *Page) mode(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(res.StatusCode)
 	_, _ = io.Copy(w, io.LimitReader(res.Body, 64<<10)) // to somebody who may have gone
-}
-
-// secured puts the security headers on every answer.
-func secured(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		next.ServeHTTP(w, r)
-	})
 }
 
 // served is a page that is being served.

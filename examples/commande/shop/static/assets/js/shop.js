@@ -2,6 +2,7 @@
 import { fill, h } from "./dom.js";
 import { count, money } from "./format.js";
 import * as api from "./api.js";
+import * as words from "./words.js";
 import { Basket, basketView } from "./basket.js";
 import { catalogue } from "./catalogue.js";
 import { mailNote } from "./mail.js";
@@ -107,6 +108,9 @@ const panel = switchPanel({
   dialog: document.getElementById("switches"),
   button: document.getElementById("switches-open"),
   badge: document.getElementById("switches-count"),
+  watch: "the saga does",
+  api,
+  words,
 });
 
 mailNote(document.getElementById("mail-note"));

@@ -1,22 +1,21 @@
-// The panel "Make it fail": one failure switch per operation of every service.
+// The panel "Make it fail": one failure switch per operation of every service. The drone system's page has it too, so what differs is given: the page's own api.js and words.js.
 import { fill, freshId, h, icon, say } from "./dom.js";
 import { count as counted } from "./format.js";
-import * as api from "./api.js";
-import { isUndo, placeInSaga, serviceWords, switchModes, titleOf } from "./words.js";
 
 const usualNumbers = { count: 3, delay_ms: 3000 };
 
-/** The drawer in `dialog`, opened by `button`; `badge` shows how many switches are on. `open()` opens it. */
-export function switchPanel({ dialog, button, badge }) {
+/** The drawer in `dialog`, opened by `button`; `badge` shows how many switches are on; `watch` says whom to watch. `open()` opens it. */
+export function switchPanel({ dialog, button, badge, watch, api, words }) {
   const groups = h("div", { class: "switch-groups", "aria-busy": "true" });
   const status = h("p", { class: "small", role: "status" });
   const reset = h("button", { type: "button", class: "button slim", "data-testid": "switches-reset", onclick: resetAll }, "Reset all");
   const close = h("button", { type: "button", class: "button plain slim", "data-testid": "switches-close", onclick: shut }, icon("close"), h("span", { class: "visually-hidden" }, "Close"));
+  const bySaga = (a, b) => words.placeInSaga(a.operation) - words.placeInSaga(b.operation);
   let rows = [];
 
   fill(dialog,
     h("div", { class: "drawer-head" }, h("h2", { id: "switches-title", tabindex: "-1" }, "Make it fail"), close),
-    h("p", { class: "quiet small drawer-lead" }, "Each switch changes how one operation behaves from its next call on. Watch what the saga does about it."),
+    h("p", { class: "quiet small drawer-lead" }, `Each switch changes how one operation behaves from its next call on. Watch what ${watch} about it.`),
     h("div", { class: "drawer-bar" }, status, reset), groups);
 
   async function load() {
@@ -36,9 +35,9 @@ export function switchPanel({ dialog, button, badge }) {
 
   function draw(list) {
     if (rows.length !== list.length || list.some(({ operation }, i) => rows[i].operation !== operation)) {
-      rows = list.map((setting) => switchRow(setting, (operation, next) => set(operation, next)));
+      rows = list.map((setting) => switchRow(setting, words, set));
       const services = [...new Set([...list].sort(bySaga).map(({ service }) => service))];
-      fill(groups, services.map((service) => group(service, rows.filter((row) => row.service === service).sort(bySaga))));
+      fill(groups, services.map((service) => group(words.serviceWords[service], service, rows.filter((row) => row.service === service).sort(bySaga))));
     }
     list.forEach((setting, i) => rows[i].show(setting));
     const on = list.filter(({ mode }) => mode !== "off").length;
@@ -92,16 +91,14 @@ export function switchPanel({ dialog, button, badge }) {
   return { open, refresh: load };
 }
 
-const bySaga = (a, b) => placeInSaga(a.operation) - placeInSaga(b.operation);
-
-function group(service, rows) {
+function group(title, service, rows) {
   const id = freshId("service");
   return h("section", { class: "switch-group", "aria-labelledby": id },
-    h("h3", { id }, serviceWords[service] ?? service, " ", h("code", { class: "quiet" }, service)),
+    h("h3", { id }, title ?? service, " ", h("code", { class: "quiet" }, service)),
     h("ul", null, rows.map((row) => row.element)));
 }
 
-function switchRow({ service, operation }, set) {
+function switchRow({ service, operation }, { isUndo, switchModes, titleOf }, set) {
   const id = freshId("switch");
   const mode = h("select", { id, "data-testid": `switch-${operation}`, onchange: () => send(usualNumbers) },
     switchModes.map(({ mode: value, title }) => h("option", { value }, title)));

@@ -1,5 +1,6 @@
 // The page: the city, the request, the deliveries, and what became of failures.
 import { fill, h, icon, say } from "../../shop/assets/js/dom.js";
+import { switchPanel } from "../../shop/assets/js/switches.js";
 import * as api from "./api.js";
 import { deliveryDetail } from "./detail.js";
 import { fleetList } from "./fleet.js";
@@ -9,8 +10,7 @@ import { cityMap } from "./map.js";
 import { outsiderPanel } from "./outsider.js";
 import { requestForm } from "./request.js";
 import { follow } from "./stream.js";
-import { switchPanel } from "./switches.js";
-import { servicesInWords } from "./words.js";
+import * as words from "./words.js";
 
 const part = (id) => document.getElementById(id);
 const lookEvery = 2500; // milliseconds between looks at dead letters and at the outsider, while the page is in view
@@ -21,7 +21,7 @@ const list = deliveryList(part("list"), { onSelect: select });
 const fleet = fleetList(part("fleet"), { onSelect: select });
 const letters = deadLetterPanel(part("letters"), { onSelect: lead });
 const outsider = outsiderPanel(part("outsider"), { onSelect: lead });
-const panel = switchPanel({ dialog: part("switches"), button: part("switches-open"), badge: part("switches-count") });
+const panel = switchPanel({ dialog: part("switches"), button: part("switches-open"), badge: part("switches-count"), watch: "the others do", api, words });
 const known = { fleet: [], deliveries: null };
 let map = null;
 let selected = "";
@@ -61,15 +61,15 @@ function showConnection(state) {
   const element = part("connection");
   if (element.dataset.state === state) return;
   element.dataset.state = state;
-  const words = { connecting: "Connecting…", live: "Live", reconnecting: "Connection lost, trying again…" };
-  fill(element, state === "reconnecting" ? icon("retrying") : h("span", { class: "pulse" }), words[state]);
+  const text = { connecting: "Connecting…", live: "Live", reconnecting: "Connection lost, trying again…" };
+  fill(element, state === "reconnecting" ? icon("retrying") : h("span", { class: "pulse" }), text[state]);
 }
 
 /** Draws the city as soon as the server says what it is. */
 async function begin() {
   try {
     const [area, services] = await Promise.all([api.area(), api.services()]);
-    say(part("services"), servicesInWords(services));
+    say(part("services"), words.servicesInWords(services));
     part("services").hidden = false;
     const form = requestForm(part("request"), area, { accepted, onDraft: (request) => map?.showDraft(request) });
     map = cityMap(part("map"), area, { onPick: form.pick, onSelect: select });
