@@ -8,17 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/examples/browsertest"
 	"github.com/skaldhq/skald/examples/front"
 )
 
@@ -143,91 +140,22 @@ func TestPageNeedsAShop(t *testing.T) {
 	}
 }
 
-// tab opens a page in a real Chromium, or skips the test loudly if there is none.
-func tab(t *testing.T, url string, width, height int64, dark bool) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("SKIPPED: there is no chromium in PATH, so the front page is not tested in a browser; install it (Debian: apt-get install chromium), or run make test, which does")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(int(width), int(height)))
-	allocator, cancelAllocator := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
-	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(func() {
-		patient, done := context.WithTimeout(ctx, patience)
-		_ = chromedp.Cancel(patient) // waits until the browser has ended; the profile's folder goes after that
-		done()
-		cancel()
-		cancelAllocator()
-	})
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("starting %s: %v", path, err)
-	}
-	mobile := func(p *emulation.SetDeviceMetricsOverrideParams, _ *emulation.SetTouchEmulationEnabledParams) {
-		p.Mobile = width < 500
-	}
-	scheme := "light"
-	if dark {
-		scheme = "dark"
-	}
-	do(ctx, t, chromedp.EmulateViewport(width, height, mobile))
-	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
-	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
-		t.Fatal(err)
-	}
-	do(ctx, t, chromedp.Navigate(url))
-	return ctx
-}
-
-func do(ctx context.Context, t *testing.T, action chromedp.Action[chromedp.Void]) {
-	t.Helper()
-	bounded, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if _, err := chromedp.Run(bounded, action); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// shoot keeps a picture of the page, in the folder that SCREENSHOTS names.
-func shoot(ctx context.Context, t *testing.T, name string) {
-	t.Helper()
-	folder := os.Getenv("SCREENSHOTS")
-	if folder == "" {
-		return
-	}
-	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestBrowserChoosesTheMode(t *testing.T) {
 	t.Parallel()
 	b := begin(t, t.TempDir(), skald.Orchestrated)
-	for _, look := range []struct {
-		width int64
-		dark  bool
-	}{{1280, false}, {400, true}} {
-		ctx := tab(t, b.URL()+"/", look.width, 900, look.dark)
+	for width, light := range map[int64]string{1280: "light", 400: "dark"} {
+		page := browsertest.Open(t, width, 900, browsertest.Prefers("color-scheme", light))
+		page.Visit(b.URL() + "/")
 		for _, mode := range []string{"choreographed", "orchestrated"} {
-			choice := chromedp.CSS(`[data-testid="mode-` + mode + `"]`)
-			do(ctx, t, chromedp.WaitEnabled(choice))
-			do(ctx, t, chromedp.Click(choice, chromedp.NodeVisible))
-			do(ctx, t, chromedp.WaitVisible(chromedp.CSS(`[data-shows="`+mode+`"][data-current]`)))
+			page.Click("mode-" + mode)
+			page.Sees(chromedp.CSS(`[data-shows="` + mode + `"][data-current]`))
 			if got := b.Orders.Mode(); got != skald.Mode(mode) {
 				t.Errorf("chosen was %s, and new orders are %s", mode, got)
 			}
-			shoot(ctx, t, fmt.Sprintf("front-%s-%d-%t", mode, look.width, look.dark))
+			page.Shoot(fmt.Sprintf("%s-%d-%s", mode, width, light))
 		}
-		bounded, cancel := context.WithTimeout(ctx, patience)
-		wide, err := chromedp.Run(bounded, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > document.documentElement.clientWidth`))
-		cancel()
-		if err != nil || wide {
-			t.Errorf("at %d pixels the page scrolls sideways: %t, %v", look.width, wide, err)
+		if page.ScrollsSideways() {
+			t.Errorf("at %d pixels the page scrolls sideways", width)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/skaldhq/skald/examples/browsertest"
 )
 
 // TestCompensationThatIsGivenUpIsNotShownAsUndone has an operator leave a reservation as it is: the order says so, with who and why.
@@ -18,7 +20,7 @@ func TestCompensationThatIsGivenUpIsNotShownAsUndone(t *testing.T) {
 		if text := b.shows("incident-inventaire.reserve", "Release articles (undoing Reserve articles)"); !strings.Contains(text, "Retry now") {
 			t.Errorf("the incident says %q", text)
 		}
-		b.shoot("incident")
+		b.Shoot("incident")
 		a := l.act(t, id, "inventaire.reserve", "skip", "reason", "sold at the counter", "by", "Grace")
 		if a.status != http.StatusOK {
 			t.Fatalf("%d %s", a.status, a.body)
@@ -28,14 +30,14 @@ func TestCompensationThatIsGivenUpIsNotShownAsUndone(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 		b.steps("inventaire.reserve left", "commande.create undone", "paiement.charge refused")
-		title := read(b, "read the verdict", chromedp.PollFunction[string](`() => {
+		title := browsertest.Read(b.Browser, "read the verdict", chromedp.PollFunction[string](`() => {
 			const title = document.querySelector(".verdict[data-outcome=left] h2")?.innerText ?? "";
 			return title.includes("was cancelled") ? title : "";
 		}`))
 		if want := "The order was cancelled. One thing was left as it is: Release articles (reason: sold at the counter)."; title != want {
 			t.Errorf("%q, want %q", title, want)
 		}
-		b.shoot("left")
+		b.Shoot("left")
 		l.stock["CAF-001"]-- // it stays reserved, as the operator said
 	})
 }
@@ -46,29 +48,29 @@ func TestBrowserTellsThatAMendedAddressIsRefusedToo(t *testing.T) {
 	l := begin(t)
 	b := l.open(t, 1280, 900)
 	b.order(accepted, "refuse@example.org", "CAF-001")
-	b.fill("incident-transaction.send-email", "refuse.two@example.org")
-	b.click("incident-transaction.send-replace")
+	b.Fill("incident-transaction.send-email", "refuse.two@example.org")
+	b.Click("incident-transaction.send-replace")
 	b.shows("incident-transaction.send-status", "with refuse.two@example.org: refused again.")
 	b.shows("incident-transaction.send", "The mail server refuses the receipt to refuse.two@example.org: 550")
-	typed := read(b, "read the field", chromedp.Evaluate[string](`document.querySelector('`+string(id("incident-transaction.send-email"))+`').value`))
-	if focus := read(b, "find the focus", chromedp.Evaluate[string](`document.activeElement.dataset.testid ?? ""`)); typed != "refuse.two@example.org" || focus != "incident-transaction.send-replace" {
+	typed := browsertest.Read(b.Browser, "read the field", chromedp.Evaluate[string](`document.querySelector('`+string(browsertest.ID("incident-transaction.send-email"))+`').value`))
+	if focus := browsertest.Read(b.Browser, "find the focus", chromedp.Evaluate[string](`document.activeElement.dataset.testid ?? ""`)); typed != "refuse.two@example.org" || focus != "incident-transaction.send-replace" {
 		t.Errorf("typed %q, focus at %q", typed, focus)
 	}
-	b.shoot("refused-again")
+	b.Shoot("refused-again")
 	b.visit("/")
 	b.shows("stuck-orders", "1 order needs help")
-	b.shoot("front")
-	b.run("follow its link", chromedp.Click(id("stuck-orders")+" a", chromedp.NodeVisible))
-	b.click("incident-transaction.send-by-hand")
-	b.fill("incident-transaction.send-reason", "told by telephone")
-	b.click("incident-transaction.send-skip")
+	b.Shoot("front")
+	b.Run("follow its link", chromedp.Click(browsertest.ID("stuck-orders")+" a", chromedp.NodeVisible))
+	b.Click("incident-transaction.send-by-hand")
+	b.Fill("incident-transaction.send-reason", "told by telephone")
+	b.Click("incident-transaction.send-skip")
 	b.shows("saga-state", "CommandeConfirm")
-	verdict := read(b, "see the focus on the verdict", chromedp.PollFunction[string](`() => {
+	verdict := browsertest.Read(b.Browser, "see the focus on the verdict", chromedp.PollFunction[string](`() => {
 		const at = document.activeElement;
 		return at?.matches(".verdict h2") && at.innerText.includes("not sent") ? at.parentElement.innerText : "";
 	}`))
 	if !strings.Contains(verdict, "Confirmed. The receipt was not sent: told by telephone.") || !strings.Contains(verdict, "skipped by the shop page") {
 		t.Errorf("%q", verdict)
 	}
-	b.shoot("skipped")
+	b.Shoot("skipped")
 }

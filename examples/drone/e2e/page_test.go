@@ -6,7 +6,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/skaldhq/skald/examples/drone/page/pagetest"
+	"github.com/skaldhq/skald/examples/browsertest"
 	"github.com/skaldhq/skald/examples/drone/system"
 )
 
@@ -15,25 +15,25 @@ func watchable(c *system.Config) { c.TimeFactor = 60 }
 
 func TestAPersonSeesTheirParcelFly(t *testing.T) {
 	w := begin(t, watchable)
-	b := pagetest.Open(t, 1280, 900)
+	b := browsertest.Open(t, 1280, 900)
 	b.Visit(w.system.URL())
-	b.Sees(pagetest.ID("city"))
+	b.Sees(browsertest.ID("city"))
 	// Wherever drones are drawn while they fly is noted in the page, since the test may look too late.
-	pagetest.Says[int](b, `(() => {
+	browsertest.Says[int](b, `(() => {
 		window.ways = new Set();
 		const note = () => document.querySelectorAll('.drone:not([data-state="idle"])').forEach((drone) => window.ways.add(drone.getAttribute("transform")));
 		return setInterval(note, 40);
 	})()`)
 	b.Click("request-submit")
-	b.Shows(pagetest.ID("request-answer"), "Accepted")
+	b.Shows(browsertest.ID("request-answer"), "Accepted")
 	for _, step := range []string{"package.upsert", "drone.assign", "delivery.start"} {
-		b.Sees(pagetest.ID("step-"+step) + `[data-state="done"]`)
+		b.Sees(browsertest.ID("step-"+step) + `[data-state="done"]`)
 	}
-	b.Sees(pagetest.ID("step-delivery.ship") + `[data-state="done"]`)
-	b.Sees(pagetest.ID("verdict") + `[data-outcome="completed"]`)
-	b.Shows(pagetest.ID("stage"), "Delivered")
-	b.Shows(pagetest.ID("outsider-events"), "DeliveryCompleted")
-	if n := pagetest.Says[int](b, `window.ways.size`); n < 5 {
+	b.Sees(browsertest.ID("step-delivery.ship") + `[data-state="done"]`)
+	b.Sees(browsertest.ID("verdict") + `[data-outcome="completed"]`)
+	b.Shows(browsertest.ID("stage"), "Delivered")
+	b.Shows(browsertest.ID("outsider-events"), "DeliveryCompleted")
+	if n := browsertest.Says[int](b, `window.ways.size`); n < 5 {
 		t.Errorf("the drone was seen at %d places, want it to fly", n)
 	}
 	b.Shoot("delivered")
@@ -41,17 +41,17 @@ func TestAPersonSeesTheirParcelFly(t *testing.T) {
 
 func TestAPersonSeesWhyAParcelIsNotDelivered(t *testing.T) {
 	w := begin(t, watchable)
-	b := pagetest.Open(t, 400, 900)
+	b := browsertest.Open(t, 400, 900)
 	b.Visit(w.system.URL())
 	b.Click("preset-too-heavy")
-	b.Sees(pagetest.ID("verdict") + `[data-outcome="compensated"]`)
-	b.Shows(pagetest.ID("reason"), "PackageFail.TooHeavy")
-	b.Sees(pagetest.ID("step-package.upsert") + `[data-state="refused"]`)
-	b.Sees(pagetest.ID("step-drone.assign") + `[data-state="undone"]`)
-	if said := b.Shows(pagetest.ID("letter-PackageFail.TooHeavy"), "remedied"); !strings.Contains(said, "The package weighs more than its size may.") || !strings.Contains(said, "The saga is compensated.") {
+	b.Sees(browsertest.ID("verdict") + `[data-outcome="compensated"]`)
+	b.Shows(browsertest.ID("reason"), "PackageFail.TooHeavy")
+	b.Sees(browsertest.ID("step-package.upsert") + `[data-state="refused"]`)
+	b.Sees(browsertest.ID("step-drone.assign") + `[data-state="undone"]`)
+	if said := b.Shows(browsertest.ID("letter-PackageFail.TooHeavy"), "remedied"); !strings.Contains(said, "The package weighs more than its size may.") || !strings.Contains(said, "The saga is compensated.") {
 		t.Errorf("the dead letter says %q", said)
 	}
-	if pagetest.Says[bool](b, `document.documentElement.scrollWidth > document.documentElement.clientWidth`) {
+	if b.ScrollsSideways() {
 		t.Error("the page scrolls sideways")
 	}
 	b.Shoot("refused")
@@ -59,27 +59,27 @@ func TestAPersonSeesWhyAParcelIsNotDelivered(t *testing.T) {
 
 func TestAPersonCancelsOnThePage(t *testing.T) {
 	w := begin(t, watchable)
-	b := pagetest.Open(t, 1280, 900)
+	b := browsertest.Open(t, 1280, 900)
 	b.Visit(w.system.URL())
-	b.Sees(pagetest.ID("request-submit"))
-	b.Run("pick it up later", chromedp.SetValue(pagetest.ID("field-pickupTime"), "60"))
+	b.Sees(browsertest.ID("request-submit"))
+	b.Run("pick it up later", chromedp.SetValue(browsertest.ID("field-pickupTime"), "60"))
 	b.Click("request-submit")
-	b.Sees(pagetest.ID("step-delivery.start") + `[data-state="done"]`)
+	b.Sees(browsertest.ID("step-delivery.start") + `[data-state="done"]`)
 	b.Click("reschedule")
 	b.Click("reschedule-send")
-	b.Shows(pagetest.ID("action-answer"), "The new times were asked for.")
-	b.Shows(pagetest.ID("stage"), "Rescheduled")
+	b.Shows(browsertest.ID("action-answer"), "The new times were asked for.")
+	b.Shows(browsertest.ID("stage"), "Rescheduled")
 	b.Click("cancel")
-	b.Sees(pagetest.ID("verdict") + `[data-outcome="compensated"]`)
-	b.Shows(pagetest.ID("stage"), "Cancelled")
-	b.Shows(pagetest.ID("reason"), "DeliveryFail.Cancelled")
-	b.Sees(pagetest.ID("step-drone.assign") + `[data-state="undone"]`)
+	b.Sees(browsertest.ID("verdict") + `[data-outcome="compensated"]`)
+	b.Shows(browsertest.ID("stage"), "Cancelled")
+	b.Shows(browsertest.ID("reason"), "DeliveryFail.Cancelled")
+	b.Sees(browsertest.ID("step-drone.assign") + `[data-state="undone"]`)
 
 	// A failure switch reaches its service.
 	b.Click("switches-open")
-	b.Sees(pagetest.ID("switch-drone.assign"))
-	b.Run("make it refuse", chromedp.Focus(pagetest.ID("switch-drone.assign")), chromedp.KeyEvent("Ref"))
+	b.Sees(browsertest.ID("switch-drone.assign"))
+	b.Run("make it refuse", chromedp.Focus(browsertest.ID("switch-drone.assign")), chromedp.KeyEvent("Ref"))
 	b.Shows(`#switches`, "1 operation made to fail.")
 	b.Click("request-submit")
-	b.Shows(pagetest.ID("reason"), "DroneFail.Switched")
+	b.Shows(browsertest.ID("reason"), "DroneFail.Switched")
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/skaldhq/skald/examples/drone/page/pagetest"
+	"github.com/skaldhq/skald/examples/browsertest"
 )
 
 // request is what the page posts.
@@ -37,18 +37,18 @@ func (f *fake) posted(t *testing.T, call string, n int) []string {
 
 func TestARequestIsMadeWithTheMapAndTheKeyboard(t *testing.T) {
 	f := newFake(t)
-	b := pagetest.Open(t, 1280, 900)
+	b := browsertest.Open(t, 1280, 900)
 	b.Visit(f.URL)
 	b.Sees(`[data-testid="city"] [aria-label="Opera: choose this place"]`)
 	// A with the keyboard, B with a click on a place.
 	b.Run("choose A", chromedp.Focus(chromedp.CSS(`[aria-label="Opera: choose this place"]`)), chromedp.KeyEvent("\r"))
 	b.Run("choose B", chromedp.Click(chromedp.CSS(`[aria-label="Zoo: choose this place"]`), chromedp.NodeVisible))
-	if got := pagetest.Says[string](b, `[...document.querySelectorAll('.near')].map((n) => n.textContent).join("|")`); !strings.HasPrefix(got, "Opera|Zoo|") {
+	if got := browsertest.Says[string](b, `[...document.querySelectorAll('.near')].map((n) => n.textContent).join("|")`); !strings.HasPrefix(got, "Opera|Zoo|") {
 		t.Errorf("the form names %q", got)
 	}
-	b.Run("weigh", chromedp.SetValue(pagetest.ID("field-weight"), "3,5"))
+	b.Run("weigh", chromedp.SetValue(browsertest.ID("field-weight"), "3,5"))
 	b.Click("request-submit")
-	b.Shows(pagetest.ID("request-answer"), "Accepted")
+	b.Shows(browsertest.ID("request-answer"), "Accepted")
 	var r request
 	if err := json.Unmarshal([]byte(f.posted(t, "POST /api/deliveryrequests", 1)[0]), &r); err != nil {
 		t.Fatal(err)
@@ -58,8 +58,8 @@ func TestARequestIsMadeWithTheMapAndTheKeyboard(t *testing.T) {
 	}
 	b.Sees(`[data-testid="delivery-` + flying + `"][aria-current="true"]`)
 	// Anywhere else on the map is a place, too.
-	b.Run("click the middle", chromedp.Click(pagetest.ID("city"), chromedp.NodeVisible))
-	if at := pagetest.Says[string](b, `document.querySelector('[data-testid="field-pickup"]').value`); !strings.HasPrefix(at, "55.6") || at == "55.682,12.601" {
+	b.Run("click the middle", chromedp.Click(browsertest.ID("city"), chromedp.NodeVisible))
+	if at := browsertest.Says[string](b, `document.querySelector('[data-testid="field-pickup"]').value`); !strings.HasPrefix(at, "55.6") || at == "55.682,12.601" {
 		t.Errorf("a click set %q", at)
 	}
 }
@@ -68,19 +68,19 @@ func TestWhatIsRefusedIsSaid(t *testing.T) {
 	f := newFake(t)
 	f.set("POST /api/deliveryrequests", `{"title":"Unprocessable","status":422,"detail":"the request cannot be read","errors":[{"field":"weight","detail":"Give <i>kilograms</i>."}]}`)
 	f.set("DELETE /api/deliveryrequests/"+flying, `{"title":"Conflict","status":409,"detail":"it has shipped","reason":"DeliveryFail.Shipped"}`)
-	b := pagetest.Open(t, 1280, 900)
+	b := browsertest.Open(t, 1280, 900)
 	b.Visit(f.URL + "/#" + flying)
 	b.Click("request-submit")
-	if said := b.Shows(pagetest.ID("request-answer"), "Not accepted."); !strings.Contains(said, "The request cannot be read. Give <i>kilograms</i>.") {
+	if said := b.Shows(browsertest.ID("request-answer"), "Not accepted."); !strings.Contains(said, "The request cannot be read. Give <i>kilograms</i>.") {
 		t.Errorf("it says %q", said)
 	}
 	b.Click("cancel")
-	if said := b.Shows(pagetest.ID("action-answer"), "DeliveryFail.Shipped"); !strings.Contains(said, "too late") {
+	if said := b.Shows(browsertest.ID("action-answer"), "DeliveryFail.Shipped"); !strings.Contains(said, "too late") {
 		t.Errorf("it says %q", said)
 	}
 	b.Click("reschedule")
 	b.Click("reschedule-send")
-	b.Shows(pagetest.ID("action-answer"), "The new times were asked for.")
+	b.Shows(browsertest.ID("action-answer"), "The new times were asked for.")
 	if body := f.posted(t, "PATCH /api/deliveryrequests/"+flying, 1)[0]; !strings.Contains(body, `"pickupTime":"20`) || !strings.Contains(body, `"deadline":""`) {
 		t.Errorf("asked %s", body)
 	}
@@ -88,9 +88,9 @@ func TestWhatIsRefusedIsSaid(t *testing.T) {
 
 func TestDeadLettersAreSettledWithAReason(t *testing.T) {
 	f := newFake(t)
-	b := pagetest.Open(t, 1280, 900)
+	b := browsertest.Open(t, 1280, 900)
 	b.Visit(f.URL)
-	b.Shows(pagetest.ID("letters"), "DroneFail.NoneAvailable")
+	b.Shows(browsertest.ID("letters"), "DroneFail.NoneAvailable")
 	b.Click("letter-replay")
 	b.Run("say why", chromedp.SendKeys(chromedp.CSS(`.verb-form input`), "a drone landed\r"))
 	if body := f.posted(t, "POST /api/deadletters/aa01/replay", 1)[0]; body != `{"by":"page","reason":"a drone landed"}` {
@@ -102,20 +102,20 @@ func TestDeadLettersAreSettledWithAReason(t *testing.T) {
 
 func TestSwitchesAreSetInThePanel(t *testing.T) {
 	f := newFake(t)
-	b := pagetest.Open(t, 1280, 900)
+	b := browsertest.Open(t, 1280, 900)
 	b.Visit(f.URL)
-	b.Shows(pagetest.ID("switches-open"), "1")
+	b.Shows(browsertest.ID("switches-open"), "1")
 	b.Click("switches-open")
 	b.Shows(`#switches`, "1 operation made to fail.")
-	b.Run("make it slow", chromedp.Focus(pagetest.ID("switch-drone.assign")), chromedp.KeyEvent("Is s"))
+	b.Run("make it slow", chromedp.Focus(browsertest.ID("switch-drone.assign")), chromedp.KeyEvent("Is s"))
 	if body := f.posted(t, "PUT /api/switches/drone.assign", 1)[0]; body != `{"mode":"slow","count":0,"delay_ms":3000}` {
 		t.Errorf("asked %s", body)
 	}
 	b.Click("switches-reset")
 	f.posted(t, "DELETE /api/switches", 1)
 	b.Run("escape", chromedp.KeyEvent("\x1b"))
-	until(t, "the panel is closed", func() bool { return !pagetest.Says[bool](b, `document.querySelector('#switches').open`) })
-	if !pagetest.Says[bool](b, `document.activeElement.id === "switches-open"`) {
+	until(t, "the panel is closed", func() bool { return !browsertest.Says[bool](b, `document.querySelector('#switches').open`) })
+	if !browsertest.Says[bool](b, `document.activeElement.id === "switches-open"`) {
 		t.Error("the focus is lost")
 	}
 }
@@ -127,12 +127,12 @@ func TestDataStaysText(t *testing.T) {
 	for _, call := range []string{"GET /api/fleet", "GET /api/deliveries", "GET /api/deadletters", "GET /api/outsider"} {
 		f.set(call, strings.NewReplacer("Terne", evil, "d-02", evil, "all 10 drones are busy", evil, "DroneShipped", evil).Replace(f.answers[call]))
 	}
-	b := pagetest.Open(t, 1280, 900)
+	b := browsertest.Open(t, 1280, 900)
 	b.Visit(f.URL + "/#" + undone)
 	for _, selector := range []chromedp.CSS{`#fleet`, `#list`, `#letters`, `#outsider`} {
 		b.Shows(selector, evil)
 	}
-	if pagetest.Says[bool](b, `window.broken === 1 || document.querySelector("main img") !== null`) {
+	if browsertest.Says[bool](b, `window.broken === 1 || document.querySelector("main img") !== null`) {
 		t.Error("what a service said became markup")
 	}
 }
@@ -143,20 +143,20 @@ func TestEmptyAndBrokenAreSaid(t *testing.T) {
 	f.set("GET /api/fleet", `[]`)
 	f.set("GET /api/deadletters", `[]`)
 	f.set("GET /api/outsider", `{"subscribed":false,"received":0,"duplicates":0,"refused":0,"events":[]}`)
-	b := pagetest.Open(t, 400, 900)
+	b := browsertest.Open(t, 400, 900)
 	b.Visit(f.URL)
 	b.Shows(`#list`, "Nothing has been requested yet.")
 	b.Shows(`#detail`, "Choose a delivery")
 	b.Shows(`#letters`, "None. Try")
 	b.Shows(`#outsider`, "It has not subscribed yet.")
 	b.Shows(`#fleet`, "There are no drones.")
-	b.Shows(pagetest.ID("connection"), "Live")
+	b.Shows(browsertest.ID("connection"), "Live")
 	f.stop(true)
-	b.Shows(pagetest.ID("connection"), "Connection lost")
+	b.Shows(browsertest.ID("connection"), "Connection lost")
 	b.Shows(`#letters`, "cannot be read")
 	f.stop(false)
 	f.set("GET /api/deliveries", deliveriesJSON)
-	b.Shows(pagetest.ID("connection"), "Live")
+	b.Shows(browsertest.ID("connection"), "Live")
 	b.Shows(`#list`, "On the way to the drop-off")
 }
 
@@ -164,25 +164,25 @@ func TestTheCityIsDrawnAsSoonAsItIsKnown(t *testing.T) {
 	f := newFake(t)
 	area := f.answers["GET /api/area"]
 	f.set("GET /api/area", ``)
-	b := pagetest.Open(t, 1280, 900)
+	b := browsertest.Open(t, 1280, 900)
 	b.Visit(f.URL)
 	b.Shows(`#map`, "The city cannot be drawn.")
 	f.set("GET /api/area", area)
-	b.Sees(pagetest.ID("city"))
-	b.Sees(pagetest.ID("drone-d-02"))
+	b.Sees(browsertest.ID("city"))
+	b.Sees(browsertest.ID("drone-d-02"))
 }
 
 // A drone is where it is said to be, and gets there smoothly.
 func TestADroneMoves(t *testing.T) {
 	f := newFake(t)
-	b := pagetest.Open(t, 1280, 900)
+	b := browsertest.Open(t, 1280, 900)
 	b.Visit(f.URL)
-	b.Sees(pagetest.ID("drone-d-02"))
+	b.Sees(browsertest.ID("drone-d-02"))
 	const top = `document.querySelector('[data-testid="drone-d-02"]').getBoundingClientRect().top`
-	before := pagetest.Says[float64](b, top)
+	before := browsertest.Says[float64](b, top)
 	f.set("GET /api/fleet", fleetAt(1))
-	until(t, "the drone is further north", func() bool { return pagetest.Says[float64](b, top) < before-40 })
-	b.Run("choose it", chromedp.Click(pagetest.ID("drone-d-02"), chromedp.NodeVisible))
+	until(t, "the drone is further north", func() bool { return browsertest.Says[float64](b, top) < before-40 })
+	b.Run("choose it", chromedp.Click(browsertest.ID("drone-d-02"), chromedp.NodeVisible))
 	b.Sees(`[data-testid="drone-d-02"][data-selected="true"]`)
 }
 
@@ -190,11 +190,11 @@ func TestADroneMoves(t *testing.T) {
 func TestTheMapShowsTheWholeWay(t *testing.T) {
 	f := newFake(t)
 	f.set("GET /api/deliveries", strings.Replace(deliveriesJSON, "55.682000,12.601000", "55.605000,12.460000", 1))
-	b := pagetest.Open(t, 1280, 900)
+	b := browsertest.Open(t, 1280, 900)
 	b.Visit(f.URL + "/#" + undone)
-	b.Sees(pagetest.ID("map-whole") + `[aria-pressed="true"]`)
+	b.Sees(browsertest.ID("map-whole") + `[aria-pressed="true"]`)
 	b.Click("delivery-" + there)
-	b.Sees(pagetest.ID("map-whole") + `[aria-pressed="false"]`)
+	b.Sees(browsertest.ID("map-whole") + `[aria-pressed="false"]`)
 	b.Click("map-whole")
-	b.Sees(pagetest.ID("map-whole") + `[aria-pressed="true"]`)
+	b.Sees(browsertest.ID("map-whole") + `[aria-pressed="true"]`)
 }

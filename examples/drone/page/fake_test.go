@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald/examples/browsertest"
 	"github.com/skaldhq/skald/examples/drone/page"
-	"github.com/skaldhq/skald/examples/drone/page/pagetest"
 )
 
 // fake answers as the drone system does, with what the test says.
@@ -197,13 +197,13 @@ func fleetAt(part float64) string {
 // until waits for something to become true.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(pagetest.Patience)
+	deadline := time.NewTimer(browsertest.Patience)
 	defer deadline.Stop()
 	for tick := time.NewTicker(20 * time.Millisecond); !is(); {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("waited %v in vain: %s", pagetest.Patience, what)
+			t.Fatalf("waited %v in vain: %s", browsertest.Patience, what)
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Package pagetest drives the page in a real Chromium, for tests of the page and of the whole system. Whatever takes longer than Patience fails the test, and so does every error that the page's own
-// scripts report. Without a chromium in PATH a test is skipped and says so.
-package pagetest
+// Package browsertest drives the examples' pages in a real Chromium. Whatever takes longer than Patience fails the test, and so does every error that the page's own scripts report. Without a chromium in
+// PATH a test is skipped and says so.
+package browsertest
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 )
 
 // Patience bounds what a test waits for: long, because machines are slow.
-const Patience = 20 * time.Second
+const Patience = 30 * time.Second
 
 // Browser is one tab of a real Chromium. Its methods are called by one goroutine at a time.
 type Browser struct {
@@ -26,12 +26,17 @@ type Browser struct {
 	watching sync.WaitGroup
 }
 
-// Open starts a Chromium with a profile of its own, or skips the test loudly if there is none.
-func Open(t testing.TB, width, height int64, features ...*emulation.MediaFeature) *Browser {
+// Prefers is a wish of the reader's, such as "color-scheme" and "dark".
+func Prefers(feature, value string) *emulation.MediaFeature {
+	return &emulation.MediaFeature{Name: "prefers-" + feature, Value: value}
+}
+
+// Open starts a Chromium with a profile of its own and a window of this size in pixels, for a reader with these wishes, or skips the test loudly if there is none. It ends with the test.
+func Open(t testing.TB, width, height int64, wishes ...*emulation.MediaFeature) *Browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("SKIPPED: there is no chromium in PATH, so the drone system's page is not tested in a browser; install it (Debian: apt-get install chromium)")
+		t.Skip("SKIPPED: there is no chromium in PATH, so this page is not tested in a browser; install it (Debian: apt-get install chromium), or run make test, which does")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(int(width), int(height)))
@@ -46,30 +51,35 @@ func Open(t testing.TB, width, height int64, features ...*emulation.MediaFeature
 		cancelAllocator()
 		b.watching.Wait()
 	})
-	if err := chromedp.Do(ctx); err != nil {
+	if err := chromedp.Do(ctx); err != nil { // without a time limit, which would be the browser's
 		t.Fatalf("starting %s: %v", path, err)
 	}
-	messages := chromedp.Console(ctx)
+	b.watchConsole()
+	mobile := func(p *emulation.SetDeviceMetricsOverrideParams, _ *emulation.SetTouchEmulationEnabledParams) {
+		p.Mobile = width < 500
+	}
+	b.Run("size the window", chromedp.EmulateViewport(width, height, mobile))
+	if len(wishes) > 0 {
+		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: wishes}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// watchConsole makes every error of the page's own scripts an error of the test.
+func (b *Browser) watchConsole() {
+	messages := chromedp.Console(b.ctx)
 	b.watching.Go(func() {
 		for m, err := range messages {
 			if err != nil {
 				return
 			}
 			if m.Type == chromedp.ConsoleException || m.Type == chromedp.ConsoleError && !strings.Contains(m.Text, "Failed to load resource") {
-				t.Errorf("the page complained: %s (%s:%d)", m.Text, m.URL, m.Line)
+				b.t.Errorf("the page complained: %s (%s:%d)", m.Text, m.URL, m.Line)
 			}
 		}
 	})
-	mobile := func(p *emulation.SetDeviceMetricsOverrideParams, _ *emulation.SetTouchEmulationEnabledParams) {
-		p.Mobile = width < 500
-	}
-	b.Run("size the window", chromedp.EmulateViewport(width, height, mobile))
-	if len(features) > 0 {
-		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return b
 }
 
 // Run does something in the browser.
@@ -106,6 +116,12 @@ func (b *Browser) Click(name string) {
 	b.Run("click "+name, chromedp.WaitEnabled(ID(name)), chromedp.Click(ID(name), chromedp.NodeVisible))
 }
 
+// Fill types a text into an empty or emptied field, by its data-testid.
+func (b *Browser) Fill(name, text string) {
+	b.t.Helper()
+	b.Run("fill "+name, chromedp.WaitVisible(ID(name)), chromedp.Clear(ID(name)), chromedp.SendKeys(ID(name), text))
+}
+
 // Sees waits until what a CSS selector selects is visible.
 func (b *Browser) Sees(selector chromedp.CSS) {
 	b.t.Helper()
@@ -125,6 +141,12 @@ func (b *Browser) Shows(selector chromedp.CSS, text string) string {
 func Says[T any](b *Browser, expression string) T {
 	b.t.Helper()
 	return Read(b, expression, chromedp.Evaluate[T](expression))
+}
+
+// ScrollsSideways says whether the page is wider than the window.
+func (b *Browser) ScrollsSideways() bool {
+	b.t.Helper()
+	return Says[bool](b, `document.documentElement.scrollWidth > document.documentElement.clientWidth`)
 }
 
 // Shoot keeps a picture of the page, in the folder that SCREENSHOTS names.
