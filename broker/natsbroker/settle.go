@@ -122,32 +122,28 @@ func (h *holder) Completed() {
 
 // Abandon implements broker.Settlement.
 func (h *holder) Abandon(ctx context.Context, delay time.Duration, p broker.Problem) error {
-	leave, err := h.enter(ctx, true)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	defer h.release()
-	n, err := h.b.note(ctx, h)
-	if err != nil {
-		return err
-	}
-	n.fail(h, p)
-	if h.count >= h.s.maxDeliveries {
-		return h.b.setAside(ctx, h, n, broker.Problem{Reason: broker.ReasonExhausted, Description: p.Reason + ": " + p.Description})
-	}
-	if err := h.b.putNote(ctx, h, n); err != nil {
-		return err
-	}
-	nak := ackNak
-	if delay > 0 {
-		nak = fmt.Sprintf(`%s {"delay":%d}`, ackNak, delay.Nanoseconds())
-	}
-	return h.say(ctx, nak)
+	return h.fail(ctx, p, func(n failures) error {
+		if h.count >= h.s.maxDeliveries {
+			return h.b.setAside(ctx, h, n, broker.Problem{Reason: broker.ReasonExhausted, Description: p.Reason + ": " + p.Description})
+		}
+		if err := h.b.putNote(ctx, h, n); err != nil {
+			return err
+		}
+		nak := ackNak
+		if delay > 0 {
+			nak = fmt.Sprintf(`%s {"delay":%d}`, ackNak, delay.Nanoseconds())
+		}
+		return h.say(ctx, nak)
+	})
 }
 
 // DeadLetter implements broker.Settlement.
 func (h *holder) DeadLetter(ctx context.Context, p broker.Problem) error {
+	return h.fail(ctx, p, func(n failures) error { return h.b.setAside(ctx, h, n, p) })
+}
+
+// fail settles a message that was handed out in vain: then gets what is noted of it, with this problem.
+func (h *holder) fail(ctx context.Context, p broker.Problem, then func(failures) error) error {
 	leave, err := h.enter(ctx, true)
 	if err != nil {
 		return err
@@ -159,7 +155,7 @@ func (h *holder) DeadLetter(ctx context.Context, p broker.Problem) error {
 		return err
 	}
 	n.fail(h, p)
-	return h.b.setAside(ctx, h, n, p)
+	return then(n)
 }
 
 // setAsideLogged sets aside what is not handed out.

@@ -26,13 +26,19 @@ type guarded struct {
 // errLost says that the transaction is gone.
 var errLost = errors.New("the database rolled the transaction back on an error before; everything of this call is undone, and it comes again")
 
-// guard begins to watch over a transaction.
-func guard(tx *sql.Tx, d Dialect) (guarded, error) {
-	if d != SQLite {
-		return guarded{tx: tx}, nil
+// guard lets run work in a transaction and watches over it. It fails if run does or if the transaction is gone, also after an error that run passed over, or met where nobody looked.
+func guard(tx *sql.Tx, d Dialect, run func(participant.Tx) error) error {
+	g := guarded{tx: tx}
+	if d == SQLite {
+		if _, err := tx.ExecContext(context.Background(), `SAVEPOINT skald_guard`); err != nil {
+			return err
+		}
+		g.lost = new(bool)
 	}
-	_, err := tx.ExecContext(context.Background(), `SAVEPOINT skald_guard`)
-	return guarded{tx, new(bool)}, err
+	if err := run(g); err != nil {
+		return err
+	}
+	return g.check(nil)
 }
 
 // check says whether the transaction is still there, after an error and in the end.
@@ -102,14 +108,11 @@ func (p panicked) Error() string { return fmt.Sprintf("the handler panicked: %v"
 // handle runs a handler's function and checks its result. Panics become errors.
 func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.Context, participant.Tx) ([]byte, error)) ([]byte, error) {
 	ctx = context.WithValue(ctx, barrierKey{}, b)
-	g, err := guard(b.tx, p.dialect)
-	if err != nil {
-		return nil, err
-	}
-	result, err := p.recovered(ctx, b.op, b.call, func() ([]byte, error) { return run(ctx, g) })
-	if err == nil {
-		err = g.check(nil) // an error that the handler passed over, or met where nobody looked
-	}
+	var result []byte
+	err := guard(b.tx, p.dialect, func(tx participant.Tx) (err error) {
+		result, err = p.recovered(ctx, b.op, b.call, func() ([]byte, error) { return run(ctx, tx) })
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

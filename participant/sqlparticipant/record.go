@@ -46,14 +46,7 @@ func (p *Participant) Write(ctx context.Context, change func(tx participant.Tx) 
 	wait := tryAfter
 	for try := 1; ; try++ {
 		err := p.transact(ctx, func(tx *sql.Tx) (bool, error) {
-			g, err := guard(tx, p.dialect)
-			if err == nil {
-				err = change(g)
-			}
-			if err == nil {
-				err = g.check(nil)
-			}
-			return true, err
+			return true, guard(tx, p.dialect, change)
 		})
 		if err == nil || !passing(err) || try == tries || ctx.Err() != nil {
 			return err
