@@ -27,7 +27,6 @@ import (
 	commande "github.com/skaldhq/skald/examples/commande/system"
 	drone "github.com/skaldhq/skald/examples/drone/system"
 	"github.com/skaldhq/skald/examples/local"
-	"github.com/skaldhq/skald/examples/part"
 )
 
 // patience is how long calls and requests under way are waited for when the program is told to stop.
@@ -120,13 +119,13 @@ func (b *Both) start(ctx context.Context, c All, l net.Listener) (err error) {
 }
 
 // connect opens a connection to the broker whose topics are the system's own, under its namespace: two systems that share a broker need not know each other.
-func (b *Both) connect(ctx context.Context, namespace string, log *slog.Logger) (part.Prompt, error) {
+func (b *Both) connect(ctx context.Context, namespace string, log *slog.Logger) (*natsbroker.Broker, error) {
 	x, err := natsbroker.Open(ctx, natsbroker.Config{Server: b.server, Namespace: namespace, Log: log})
 	if err != nil {
-		return part.Prompt{}, err
+		return nil, err
 	}
 	b.brokers = append(b.brokers, x)
-	return part.Prompt{Broker: x}, nil
+	return x, nil
 }
 
 // after is the address at a distance from the page's, or any if that is taken or the page was to have any.

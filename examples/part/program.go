@@ -6,13 +6,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
-	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 )
 
@@ -33,7 +31,7 @@ func Main(c *Config, start func(ctx context.Context) (*Part, error)) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if c.BrokerURL != "" {
-		b, err := Connect(ctx, c.BrokerURL, c.Logger)
+		b, err := natsbroker.Await(ctx, natsbroker.Config{URL: c.BrokerURL, Log: c.Logger})
 		if err != nil {
 			return err
 		}
@@ -54,13 +52,4 @@ func Main(c *Config, start func(ctx context.Context) (*Part, error)) error {
 	soft, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return errors.Join(failure, p.Stop(soft))
-}
-
-// Connect opens the broker at a URL, and tries again until ctx ends if it is not there: programs may be started in any order. The caller closes it. log may be nil.
-func Connect(ctx context.Context, url string, log *slog.Logger) (broker.Broker, error) {
-	b, err := natsbroker.Await(ctx, natsbroker.Config{URL: url, Log: log})
-	if err != nil {
-		return nil, err
-	}
-	return Prompt{b}, nil
 }

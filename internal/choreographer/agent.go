@@ -130,7 +130,7 @@ func subscriptionName(role, name string) string {
 // patient is the number of times that a token is handed out: without end for all that matters. A token is never given up because a database is down.
 const patient = 1 << 30
 
-// lock is how long a token waits for another process when the one that had it dies. It is renewed while there is work, and a second delivery is harmless.
+// lock is how long a token, or a note about one, waits for another process when the one that had it dies. It is renewed while there is work, and a second delivery is harmless.
 const lock = 5 * time.Second
 
 // maxInFlight bounds the tokens that are handed out and not settled. Those that were given back because there is no room for their actions count, too, and must not keep

@@ -132,10 +132,10 @@ func OpenTracker(ctx context.Context, c TrackerConfig) (*Tracker, error) {
 // Declare makes the tracker's subscriptions, so that it misses no saga that is started from then on. Run does it, too.
 func (x *Tracker) Declare(ctx context.Context) error {
 	name := subscriptionName("tracker", x.Name)
-	if err := x.Broker.Declare(ctx, broker.Topic{Name: x.Acts}, broker.Topic{Name: x.Notes, Subscriptions: []broker.Subscription{{Name: name}}}); err != nil {
+	if err := x.Broker.Declare(ctx, broker.Topic{Name: x.Acts}, broker.Topic{Name: x.Notes, Subscriptions: []broker.Subscription{{Name: name, Lock: lock}}}); err != nil {
 		return fmt.Errorf("declaring %s, and subscription %s of %s: %w", x.Acts, name, x.Notes, err)
 	}
-	if err := x.Broker.Declare(ctx, broker.Topic{Name: x.Purges, Subscriptions: []broker.Subscription{{Name: name, MaxDeliveries: patient}}}); err != nil {
+	if err := x.Broker.Declare(ctx, broker.Topic{Name: x.Purges, Subscriptions: []broker.Subscription{{Name: name, MaxDeliveries: patient, Lock: lock}}}); err != nil {
 		return fmt.Errorf("declaring subscription %s of %s: %w", name, x.Purges, err)
 	}
 	return subscribe(ctx, x.Broker, x.Topic, name)

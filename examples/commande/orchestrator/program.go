@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
-	"github.com/skaldhq/skald/examples/part"
+	"github.com/skaldhq/skald/broker/natsbroker"
 )
 
 // patience is how long a program lets calls and requests end after it was told to stop.
@@ -46,7 +46,7 @@ func Main(args []string, env func(string) string, pages http.Handler, out, probl
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if at != "" {
-		b, err := part.Connect(ctx, at, c.Logger)
+		b, err := natsbroker.Await(ctx, natsbroker.Config{URL: at, Log: c.Logger})
 		if err != nil {
 			return err
 		}

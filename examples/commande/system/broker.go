@@ -8,7 +8,6 @@ import (
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
-	"github.com/skaldhq/skald/examples/part"
 )
 
 // ownBroker is a broker inside the process, without a port, for a system that was given none.
@@ -26,7 +25,7 @@ func startBroker(ctx context.Context, data string, log *slog.Logger) (*ownBroker
 	if err != nil {
 		return nil, errors.Join(err, server.Close())
 	}
-	return &ownBroker{server, part.Prompt{Broker: b}}, nil
+	return &ownBroker{server, b}, nil
 }
 
 const brokerFolder = "broker"

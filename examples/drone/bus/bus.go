@@ -44,12 +44,15 @@ func Listeners() []string { return []string{ToIngestion, ToOutsiders} }
 // room bounds each topic, in bytes: the broker sets it aside.
 const room = 64 << 20
 
+// lock is how long a message waits for another process when the one that had it dies. It is short, because somebody watches, and renewed while there is work.
+const lock = 5 * time.Second
+
 // Declare makes the topics, with the subscriptions of those that carry commands out. Those of Events are declared by who publishes to it, with Subscribe; listeners of their own declare theirs, and get what is
 // published from then on.
 func Declare(ctx context.Context, b broker.Broker) error {
 	err := b.Declare(ctx,
-		broker.Topic{Name: DeliveryCommands, MaxBytes: room, Subscriptions: []broker.Subscription{{Name: ToDelivery, Sessions: true}}},
-		broker.Topic{Name: DroneCommands, MaxBytes: room, Subscriptions: []broker.Subscription{{Name: ToPackage}, {Name: ToDrone}}},
+		broker.Topic{Name: DeliveryCommands, MaxBytes: room, Subscriptions: []broker.Subscription{{Name: ToDelivery, Sessions: true, Lock: lock}}},
+		broker.Topic{Name: DroneCommands, MaxBytes: room, Subscriptions: []broker.Subscription{{Name: ToPackage, Lock: lock}, {Name: ToDrone, Lock: lock}}},
 		broker.Topic{Name: Events, MaxBytes: room},
 	)
 	if err != nil {
@@ -62,7 +65,7 @@ func Declare(ctx context.Context, b broker.Broker) error {
 func Subscribe(ctx context.Context, b broker.Broker, names ...string) error {
 	t := broker.Topic{Name: Events, MaxBytes: room}
 	for _, name := range names {
-		t.Subscriptions = append(t.Subscriptions, broker.Subscription{Name: name})
+		t.Subscriptions = append(t.Subscriptions, broker.Subscription{Name: name, Lock: lock})
 	}
 	if err := b.Declare(ctx, t); err != nil {
 		return fmt.Errorf("subscribing %s to %s: %w", strings.Join(names, ", "), Events, err)

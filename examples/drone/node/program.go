@@ -13,8 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/examples/drone/deliver"
-	"github.com/skaldhq/skald/examples/part"
 )
 
 // patience is how long what is under way may take after the program was told to stop.
@@ -52,7 +52,7 @@ func (c Config) run(broker string, out io.Writer) (err error) {
 	if c.Saga, err = deliver.Definition(0); err != nil {
 		return err
 	}
-	if c.Broker, err = part.Connect(ctx, broker, c.Log); err != nil {
+	if c.Broker, err = natsbroker.Await(ctx, natsbroker.Config{URL: broker, Log: c.Log}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Broker.Close()) }()

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/skaldhq/skald/broker"
-	"github.com/skaldhq/skald/examples/part"
+	"github.com/skaldhq/skald/broker/natsbroker"
 )
 
 // patience is how long a program lets requests and work under way end after it was told to stop.
@@ -33,7 +32,7 @@ func Main[P Program](name, brokerURL string, out io.Writer, start func(ctx conte
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b, err := part.Connect(ctx, brokerURL, slog.Default())
+	b, err := natsbroker.Await(ctx, natsbroker.Config{URL: brokerURL})
 	if err != nil {
 		return err
 	}
