@@ -16,6 +16,9 @@ import (
 // startTime bounds what it takes to make an order durable.
 const startTime = 10 * time.Second
 
+// fullPause is how long customers are asked to wait when something cannot be written: disks do not empty within a second.
+const fullPause = 5 * time.Second
+
 // create takes an order: POST /api/commandes.
 func (o *Orchestrator) create(w http.ResponseWriter, r *http.Request) {
 	body, ok := readBody(w, r, exampleOrder)
@@ -60,7 +63,8 @@ func (o *Orchestrator) start(w http.ResponseWriter, r *http.Request, id skald.Sa
 		return skald.Run{}, false
 	}
 	if err := o.events.Follow(ctx, id); err != nil {
-		o.answerFailure(w, err)
+		o.log.Warn("no order is taken: its events cannot be followed", "order", id, "error", err)
+		busy(w, "The shop cannot write at the moment. Nothing was kept; try again in a moment, with the same Idempotency-Key.", fullPause)
 		return skald.Run{}, false
 	}
 	run, err := o.saga.Start(ctx, o.engine, placeorder.Order{Client: p.client, Email: p.email, CardToken: token, Items: p.items},
@@ -76,6 +80,9 @@ func (o *Orchestrator) start(w http.ResponseWriter, r *http.Request, id skald.Sa
 		busy(w, stoppingDetail, time.Second)
 	case errors.Is(err, skald.ErrConflict):
 		problem.New(http.StatusConflict, "This Idempotency-Key stands for another order. Use a new key for a new order.").Write(w)
+	case errors.Is(err, context.DeadlineExceeded), o.engine.Err() != nil:
+		o.log.Warn("whether an order is taken is not known", "order", id, "error", err)
+		busy(w, "It is not known yet whether the order was taken. Try again in a moment, with the same Idempotency-Key: it is placed once.", fullPause)
 	default:
 		o.answerFailure(w, err)
 	}
