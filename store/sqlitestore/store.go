@@ -114,6 +114,10 @@ func (s *Store) open(cfg Config) (err error) {
 // release gives everything back that was opened.
 func (s *Store) release() error {
 	var errs []error
+	var last *conn
+	if s.write != nil && s.write.dead != nil {
+		last = untouched(s.path)
+	}
 	if s.check != nil {
 		errs = append(errs, s.check.stop())
 	}
@@ -122,6 +126,9 @@ func (s *Store) release() error {
 	}
 	if s.write != nil {
 		errs = append(errs, s.write.close()) // last of the connections: SQLite then folds the log into the file
+	}
+	if last != nil {
+		errs = append(errs, last.Close())
 	}
 	return errors.Join(append(errs, s.lock.Release())...)
 }
@@ -211,7 +218,23 @@ func dsn(path, pragmas string) string {
 }
 
 func connect(ctx context.Context, path, pragmas string) (*conn, error) {
-	connector, err := sqlite.NewConnector(dsn(path, pragmas))
+	return connectTo(ctx, path, dsn(path, pragmas))
+}
+
+// untouched makes a connection that can only read, to be closed after all others when an error of the disk has left it open what the disk holds. SQLite folds the log into the file when the last
+// connection is closed, and would sync once more what could not be synced, and believe it; this one cannot. It is nil if not even reading works, and then nothing can be folded either.
+func untouched(path string) *conn {
+	ctx := context.Background()
+	c, err := connectTo(ctx, path, dsn(path, readerPragmas)+"&mode=ro")
+	if err != nil {
+		return nil
+	}
+	_, _ = c.int(ctx, "SELECT count(*) FROM counters") // it holds on to the log once it has read, whatever it reads
+	return c
+}
+
+func connectTo(ctx context.Context, path, name string) (*conn, error) {
+	connector, err := sqlite.NewConnector(name)
 	if err != nil {
 		return nil, fmt.Errorf("sqlitestore: %w", err)
 	}

@@ -15,11 +15,12 @@ type books struct {
 	*shop
 	url      string
 	services map[string]string // where they are
+	full     map[string]int    // the stock before anything was ordered
 }
 
 func (s *shop) books(t *testing.T, p *process) *books {
 	t.Helper()
-	b := &books{shop: s, url: p.url, services: make(map[string]string)}
+	b := &books{shop: s, url: p.url, services: make(map[string]string), full: prepares()}
 	answer := get[struct {
 		Services []struct{ Name, Address string } `json:"services"`
 	}](t, b, p.url+"/api/system")
@@ -113,7 +114,7 @@ func (b *books) settle(t *testing.T) time.Duration {
 
 // audit checks, once every order has its outcome: what was acknowledged is there, under the one id that its key stands for; every article is in the stock or in a confirmed order; every cent in
 // the ledger belongs to a confirmed order; a completed order has one charge and a receipt, and a compensated one nothing that was not undone.
-func (b *books) audit(t *testing.T, fresh map[string]int, acknowledged placed) {
+func (b *books) audit(t *testing.T, acknowledged placed) {
 	t.Helper()
 	ids, open := b.orders(t)
 	if open != 0 {
@@ -139,7 +140,7 @@ func (b *books) audit(t *testing.T, fresh map[string]int, acknowledged placed) {
 		}
 		known[o.id] = key
 	}
-	if diff := cmp.Diff(fresh, stock); diff != "" {
+	if diff := cmp.Diff(b.full, stock); diff != "" {
 		t.Errorf("stock and confirmed orders (-when it was new +now):\n%s", diff)
 	}
 	l := get[ledger](t, b, b.services["paiement"]+"/ledger")
@@ -150,6 +151,22 @@ func (b *books) audit(t *testing.T, fresh map[string]int, acknowledged placed) {
 	if l.BalanceCents != 0 || balances["sales"] != sales || balances["cards"] != -sales || l.Transfers != transfers {
 		t.Errorf("ledger %+v; confirmed orders cost %d in all, in %d transfers", l, sales, transfers)
 	}
+}
+
+// delivered is the stock of an empty folder that was started on.
+func delivered() map[string]int {
+	return map[string]int{"CAF-001": 120, "CAF-002": 60, "THE-001": 45, "TAS-001": 24, "CAR-001": 80, "STY-001": scarce, "BOU-001": 0, "TEI-001": 1}
+}
+
+// prepares is the stock of a folder that was prepared.
+func prepares() map[string]int {
+	stock := delivered()
+	for sku := range stock {
+		if sku != "STY-001" {
+			stock[sku] = plenty
+		}
+	}
+	return stock
 }
 
 type ledger struct {

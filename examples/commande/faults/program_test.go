@@ -193,10 +193,13 @@ func (x *text) String() string {
 	return x.buf.String()
 }
 
-// plenty is so much in stock that customers do not run out of it.
-const plenty = 1_000_000
+// What is in stock: so much that customers do not run out of it, and hardly anything of one article.
+const (
+	plenty = 1_000_000
+	scarce = 2 // as delivered
+)
 
-// prepared is a folder of data with full shelves, as a program that was stopped left it. One article, pens, stays scarce.
+// prepared is a folder of data with full shelves, as a program that was stopped left it.
 func prepared(t *testing.T) string {
 	t.Helper()
 	data := t.TempDir()
@@ -207,6 +210,16 @@ func prepared(t *testing.T) string {
 	}
 	defer db.Close()
 	if _, err := db.ExecContext(t.Context(), `UPDATE stock SET quantity = ? WHERE sku <> 'STY-001'`, plenty); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// copied is a copy of a folder.
+func copied(t *testing.T, folder string) string {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(data, os.DirFS(folder)); err != nil {
 		t.Fatal(err)
 	}
 	return data
