@@ -200,6 +200,13 @@ func (p *Part) run(listener net.Listener, routes http.Handler, relay func(contex
 		}
 	})
 	p.working.Go(func() { relay(p.ctx) })
+	p.working.Go(func() {
+		select {
+		case <-sqlparticipant.Failed(p.db):
+			p.fail(fmt.Errorf("service %s had to stop: the disk did not sync its database; start it again, it goes on from what is durable", p.name))
+		case <-p.ctx.Done():
+		}
+	})
 	if p.service.Background != nil {
 		p.working.Go(func() { p.service.Background(p.ctx) })
 	}
@@ -227,7 +234,7 @@ func (p *Part) Addr() string { return p.address }
 // URL is where the part is reached, such as "http://127.0.0.1:7003".
 func (p *Part) URL() string { return "http://" + p.address }
 
-// Failed receives an error if the server, or the taking part over the broker, stops by itself. It is never closed.
+// Failed receives an error if the server, or the taking part over the broker, stops by itself, or the disk does not sync the database. It is never closed.
 func (p *Part) Failed() <-chan error { return p.failed }
 
 // Stop ends the part: it takes no more requests and nothing more from the broker, and lets what is under way end; when ctx ends it cuts that off. It returns when no

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"path/filepath"
 
-	_ "modernc.org/sqlite" // the driver that OpenSQLite names
+	"modernc.org/sqlite"
 )
 
 // readers is the number of connections to a SQLite file: one writes, the others read beside it.
@@ -15,6 +15,8 @@ const readers = 8
 
 // OpenSQLite opens, or creates, a database file so that what is committed survives power loss: WAL, synchronous=FULL, transactions
 // that take the write lock when they begin, a wait of 5 s for a lock that another connection holds, and foreign keys enforced. The caller closes it.
+//
+// A commit that the disk cannot sync is the last one: see Failed.
 func OpenSQLite(path string) (*sql.DB, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -25,10 +27,11 @@ func OpenSQLite(path string) (*sql.DB, error) {
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"},
 	}
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: query.Encode()}
-	db, err := sql.Open("sqlite", name.String())
+	made, err := sqlite.NewConnector(name.String())
 	if err != nil {
 		return nil, fmt.Errorf("sqlparticipant: opening %s: %w", path, err)
 	}
+	db := sql.OpenDB(connector{newDisk(path, made)})
 	db.SetMaxOpenConns(readers)
 	db.SetMaxIdleConns(readers)
 	if err := db.PingContext(context.Background()); err != nil {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package faults_test
 
 import (
@@ -33,7 +35,7 @@ func TestF17_StoppedAndContinuedLosesNothing(t *testing.T) {
 		if n == 0 {
 			p.refusesOthers(t, data)
 		}
-		p.spare(t, *longest/8+time.Duration(r.Float64()*float64(*longest*7/8)))
+		p.spare(t, time.Second+time.Duration(r.Float64()*float64(max(0, *longest-time.Second))))
 		p.signal(syscall.SIGCONT)
 		asleep += time.Since(began)
 	}

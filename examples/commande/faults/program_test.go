@@ -1,3 +1,5 @@
+//go:build unix
+
 package faults_test
 
 import (
@@ -11,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,10 +24,10 @@ import (
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
-// How long and hard it is tried: go test ./commande/faults -kills 5000 -longest 20s -every 1 -seed 7.
+// How long and hard it is tried: go test ./commande/faults -kills 5000 -longest 20s -every 1 -seed 7 -timeout 3h.
 var (
 	kills   = flag.Int("kills", 100, "how often the program is killed at random")
-	longest = flag.Duration("longest", 2*time.Second, "the longest time that the program is stopped for")
+	longest = flag.Duration("longest", 4*time.Second, "the longest time that the program is stopped for; the shortest is 1 s")
 	every   = flag.Int("every", 12, "of the first start's syncs, which one in so many the program is killed at")
 	seed    = flag.Uint64("seed", 0, "repeats what is ordered and what is done when; 0: another each time")
 )
@@ -75,8 +78,8 @@ func command(t *testing.T, data string, watcher ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := append(watcher[:len(watcher):len(watcher)], self, "-listen", "127.0.0.1:0", "-data", data, "-mode", "orchestrated")
-	c := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // the test's own program, which it kills itself
+	args := slices.Concat(watcher, []string{self, "-listen", "127.0.0.1:0", "-data", data, "-mode", "orchestrated"})
+	c := exec.Command(args[0], args[1:]...)
 	c.Env = append(os.Environ(), asProgram+"=1")
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return c

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -16,10 +17,10 @@ import (
 const syncs = "fsync,fdatasync"
 
 // underStrace launches the program under strace, which does something to each of its syncs (see strace's --inject), of all files or only of those named in its folder. What strace tells goes to
-// report as it comes.
-func underStrace(t *testing.T, data, what string, files []string, report func(p *process) io.Writer) *process {
+// report as it comes; told waits until that has all of it.
+func underStrace(t *testing.T, data, what string, files []string, report func(p *process) io.Writer) (p *process, told func()) {
 	t.Helper()
-	told, tell, err := os.Pipe()
+	from, to, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,19 +29,19 @@ func underStrace(t *testing.T, data, what string, files []string, report func(p 
 		watcher = append(watcher, "--trace-path="+filepath.Join(data, f))
 	}
 	c := command(t, data, watcher...)
-	c.ExtraFiles = []*os.File{tell}
-	p := run(t, c)
-	_ = tell.Close() // the process has it
+	c.ExtraFiles = []*os.File{to}
+	p = run(t, c)
+	_ = to.Close() // the process has it
 	var reading sync.WaitGroup
 	reading.Go(func() {
-		_, _ = io.Copy(report(p), told) // until nothing is left of the process
-		_ = told.Close()
+		_, _ = io.Copy(report(p), from) // until nothing is left of the process
+		_ = from.Close()
 	})
 	t.Cleanup(func() {
 		p.kill()
 		reading.Wait()
 	})
-	return p
+	return p, reading.Wait
 }
 
 // needStrace skips the test where it cannot be run.
@@ -63,7 +64,7 @@ type counter struct {
 
 // Write implements io.Writer.
 func (c *counter) Write(b []byte) (int, error) {
-	all := append(c.rest, b...)
+	all := slices.Concat(c.rest, b)
 	for {
 		at := bytes.Index(all, []byte(c.word))
 		if at < 0 {

@@ -44,9 +44,9 @@ func TestF01_KilledAtEverySync(t *testing.T) {
 func killedAtSync(t *testing.T, folder string, full map[string]int, n int) (killed bool) {
 	t.Helper()
 	data := copied(t, folder)
-	defer os.RemoveAll(data) // there are many
+	defer func() { _ = os.RemoveAll(data) }() // there are many, and what is left goes with the test
 	reached := make(chan struct{})
-	p := underStrace(t, data, "delay_enter=4ms", nil, func(p *process) io.Writer {
+	p, _ := underStrace(t, data, "delay_enter=4ms", nil, func(p *process) io.Writer {
 		return &counter{word: "sync(", n: n, then: func() {
 			close(reached)
 			p.kill()

@@ -202,6 +202,8 @@ func (o *Orchestrator) serve() {
 		select {
 		case <-o.engine.Failed():
 			o.fail(fmt.Errorf("OrchestratorService had to stop: %w; start it again, it goes on from its journal", o.engine.Err()))
+		case <-o.events.Failed():
+			o.fail(errors.New("OrchestratorService had to stop: the disk did not sync its events; start it again, it goes on from what is durable"))
 		case <-o.closing:
 		}
 	})

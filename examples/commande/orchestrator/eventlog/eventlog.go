@@ -79,6 +79,9 @@ func (l *Log) Close() error {
 	return l.db.Close()
 }
 
+// Failed is closed when the disk did not sync the file. Nothing more is written then until a new process opens it.
+func (l *Log) Failed() <-chan struct{} { return sqlparticipant.Failed(l.db) }
+
 // Publish keeps the messages that are not kept yet, told apart by source and id, and returns when they are durable.
 func (l *Log) Publish(ctx context.Context, messages []participant.Message) error {
 	sagas := make([]journal.SagaID, 0, len(messages))
