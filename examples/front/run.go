@@ -18,7 +18,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/mattn/go-isatty"
 
@@ -27,10 +26,8 @@ import (
 	commande "github.com/skaldhq/skald/examples/commande/system"
 	drone "github.com/skaldhq/skald/examples/drone/system"
 	"github.com/skaldhq/skald/examples/local"
+	"github.com/skaldhq/skald/examples/program"
 )
-
-// patience is how long calls and requests under way are waited for when the program is told to stop.
-const patience = 10 * time.Second
 
 // Distances of the systems' ports from the page's.
 const (
@@ -241,15 +238,7 @@ func Run(args []string, env func(string) string, out, problems *os.File) int {
 		return 1
 	}
 	b.screen(out, isatty.IsTerminal(out.Fd()) && env("NO_COLOR") == "", os.Getpid())
-	var failure error
-	select {
-	case <-ctx.Done():
-		stop()
-	case failure = <-b.Failed():
-	}
-	soft, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := errors.Join(failure, b.Stop(soft)); err != nil {
+	if err := program.Serve(ctx, stop, b); err != nil {
 		fmt.Fprintf(problems, "The systems have failed: %v\n", err)
 		return 1
 	}

@@ -3,19 +3,15 @@ package part
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/examples/program"
 )
-
-// patience is how long a program lets requests end after it was told to stop.
-const patience = 10 * time.Second
 
 // Flags defines the flags that every service's program has, with the environment's LISTEN, DATA, EVENTS and BROKER as defaults.
 func Flags(f *flag.FlagSet, c *Config) {
@@ -43,13 +39,5 @@ func Main(c *Config, start func(ctx context.Context) (*Part, error)) error {
 		return err
 	}
 	fmt.Printf("%s listens on %s\n", p.Name(), p.URL())
-	var failure error
-	select {
-	case <-ctx.Done():
-		stop()
-	case failure = <-p.Failed():
-	}
-	soft, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return errors.Join(failure, p.Stop(soft))
+	return program.Serve(ctx, stop, p)
 }

@@ -3,7 +3,6 @@ package orchestrator
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -12,14 +11,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/examples/program"
 )
-
-// patience is how long a program lets calls and requests end after it was told to stop.
-const patience = 10 * time.Second
 
 // Main is OrchestratorService as a program: it serves as the flags and the environment say, prints one line that says where, and returns when SIGINT or
 // SIGTERM stopped it or it failed. A second signal ends the process at once.
@@ -63,13 +59,5 @@ func serve(ctx context.Context, stop func(), c Config, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "orchestrator listens on %s; services send their events to %s%s\n", o.URL(), o.URL(), EventsPath)
-	var failure error
-	select {
-	case <-ctx.Done():
-		stop()
-	case failure = <-o.Failed():
-	}
-	soft, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return errors.Join(failure, o.Stop(soft))
+	return program.Serve(ctx, stop, o)
 }

@@ -3,7 +3,6 @@ package system
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,15 +10,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/mattn/go-isatty"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/examples/program"
 )
-
-// patience is how long calls and requests under way are waited for when the program is told to stop.
-const patience = 10 * time.Second
 
 // Run is the all-in-one program: it starts the system as the flags and the environment say, prints one screen, and returns the exit code when
 // SIGINT or SIGTERM has stopped it (0) or something failed (1). A second signal ends the process at once.
@@ -38,15 +34,7 @@ func Run(args []string, env func(string) string, out, problems *os.File) int {
 		return 1
 	}
 	s.screen(out, isatty.IsTerminal(out.Fd()) && env("NO_COLOR") == "", os.Getpid())
-	var failure error
-	select {
-	case <-ctx.Done():
-		stop()
-	case failure = <-s.Failed():
-	}
-	soft, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := errors.Join(failure, s.Stop(soft)); err != nil {
+	if err := program.Serve(ctx, stop, s); err != nil {
 		fmt.Fprintf(problems, "The order system has failed: %v\n", err)
 		return 1
 	}

@@ -32,7 +32,7 @@ import (
 )
 
 //go:embed *.mjs
-var program embed.FS
+var modules embed.FS
 
 // Name is the participant's name.
 const Name = "package"
@@ -200,12 +200,12 @@ func unpack(folder string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	names, err := fs.Glob(program, "*.mjs")
+	names, err := fs.Glob(modules, "*.mjs")
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		text, err := program.ReadFile(name)
+		text, err := modules.ReadFile(name)
 		if err == nil {
 			err = os.WriteFile(filepath.Join(folder, name), text, 0o600)
 		}

@@ -11,14 +11,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/examples/drone/deliver"
+	"github.com/skaldhq/skald/examples/program"
 )
-
-// patience is how long what is under way may take after the program was told to stop.
-const patience = 10 * time.Second
 
 // Main is the service with its sidecar as a program: it prints one line that says where the service listens, and goes on until it is told to stop (SIGINT or SIGTERM) or one of the
 // two fails. A broker that is not there yet is waited for. It returns the exit code.
@@ -61,13 +58,5 @@ func (c Config) run(broker string, out io.Writer) (err error) {
 		return err
 	}
 	fmt.Fprintf(out, "%s listens on %s, its sidecar on %s\n", Name, s.URL(), s.Sidecar())
-	var failure error
-	select {
-	case <-ctx.Done():
-		stop()
-	case failure = <-s.Failed():
-	}
-	soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	return errors.Join(failure, s.Stop(soft))
+	return program.Serve(ctx, stop, s)
 }

@@ -12,14 +12,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/examples/drone/flight"
+	"github.com/skaldhq/skald/examples/program"
 )
-
-// patience is how long requests and work under way are waited for when the program is told to stop.
-const patience = 10 * time.Second
 
 // Run is the all-in-one program: it starts a broker and the system as the flags and the environment say, says where, and returns the exit code when SIGINT or SIGTERM has stopped it (0) or
 // something failed (1). A second signal ends the process at once.
@@ -55,15 +52,7 @@ func run(ctx context.Context, stop func(), c Config, out io.Writer) error {
 		return errors.Join(err, b.Close(), server.Close())
 	}
 	s.screen(out)
-	var failure error
-	select {
-	case <-ctx.Done():
-		stop()
-	case failure = <-s.Failed():
-	}
-	soft, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	return errors.Join(failure, s.Stop(soft), b.Close(), server.Close())
+	return errors.Join(program.Serve(ctx, stop, s), b.Close(), server.Close())
 }
 
 // parse reads flags, whose defaults are the environment's. What is wrong is printed.

@@ -8,20 +8,16 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/examples/program"
 )
-
-// patience is how long a program lets requests and work under way end after it was told to stop.
-const patience = 10 * time.Second
 
 // Program is a service that a process runs.
 type Program interface {
+	program.Running
 	URL() string
-	Failed() <-chan error
-	Stop(ctx context.Context) error
 }
 
 // Main opens the broker at a URL, waiting for one that is not there yet, starts a service, prints one line that says where it listens, and serves until the process is told to stop
@@ -41,19 +37,5 @@ func Main[P Program](name, brokerURL string, out io.Writer, start func(ctx conte
 		return errors.Join(err, b.Close())
 	}
 	fmt.Fprintf(out, "%s listens on %s\n", name, p.URL())
-	failure := wait(ctx, p.Failed())
-	stop()
-	soft, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return errors.Join(failure, p.Stop(soft), b.Close())
-}
-
-// wait returns why a service failed, or nil when it is to stop.
-func wait(ctx context.Context, failed <-chan error) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-failed:
-		return err
-	}
+	return errors.Join(program.Serve(ctx, stop, p), b.Close())
 }

@@ -2,15 +2,12 @@ package loopback
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os/signal"
 	"syscall"
-	"time"
-)
 
-// patience is how long a program lets requests end after it was told to stop.
-const patience = 10 * time.Second
+	"github.com/skaldhq/skald/examples/program"
+)
 
 // Main starts a server, prints one line that says where it listens, and serves until the process is told to stop (SIGINT or SIGTERM) or the server
 // fails. A second signal ends the process at once.
@@ -22,13 +19,5 @@ func Main(start func(ctx context.Context) (*Server, error)) error {
 		return err
 	}
 	fmt.Printf("%s listens on %s\n", s.Name(), s.URL())
-	var failure error
-	select {
-	case <-ctx.Done():
-		stop()
-	case failure = <-s.Failed():
-	}
-	soft, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return errors.Join(failure, s.Stop(soft))
+	return program.Serve(ctx, stop, s)
 }
