@@ -99,6 +99,6 @@ type Backlog struct {
 
 // Gauge tells how far subscriptions are behind, for metrics and alerts. Drivers implement it, too.
 type Gauge interface {
-	// Backlog returns what it is now. Another moment later it is another.
+	// Backlog returns about what it is now: what was published in the last moments may not be counted yet.
 	Backlog(ctx context.Context, topic, subscription string) (Backlog, error)
 }
