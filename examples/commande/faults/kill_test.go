@@ -27,7 +27,9 @@ func TestF01_KilledAtRandomLosesNothing(t *testing.T) {
 				load = customersOf(t, s, chance, 10)
 			}
 			s.opens(p)
-			p.spare(t, min(time.Duration(r.ExpFloat64()*200)*time.Millisecond, time.Second))
+			some := load.taken.Load() + r.Int64N(3) // on a slow machine too there is something to lose
+			eventually(t, "the load is under way", func() bool { return load.taken.Load() >= some })
+			p.spare(t, min(time.Duration(r.ExpFloat64()*120)*time.Millisecond, time.Second))
 		}
 		s.closes()
 		p.kill()
