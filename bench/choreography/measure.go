@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/skaldhq/skald/bench/figure"
+	"github.com/skaldhq/skald/bench/load"
 )
 
 // Config says how much is measured.
@@ -79,7 +80,7 @@ func (b *bed) round(ctx context.Context) error {
 
 // publishes measures the broker alone.
 func (b *bed) publishes(ctx context.Context, lanes int) error {
-	took, err := load(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), 1, 0) })
+	took, err := load.Run(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), 1, 0) })
 	b.set.Add(fmt.Sprintf("bare.jetstream.c%d.rate", lanes), float64(len(took))/b.slice.Seconds(), "publishes/s")
 	return err
 }
@@ -90,12 +91,12 @@ type counts struct{ publishes, commits, tracker, cpu float64 }
 // sagas runs sagas for a time.
 func (b *bed) sagas(ctx context.Context, lanes int, d time.Duration, o order) ([]time.Duration, counts, error) {
 	published := func() int64 { return b.system.broker.decided.Load() + b.system.broker.published.Load() }
-	p, c, t, used := published(), b.databaseCommits(), b.tracker.n.Load(), cpu()
-	took, err := load(ctx, lanes, d, func(ctx context.Context) error { return b.one(ctx, o) })
+	p, c, t, used := published(), b.databaseCommits(), b.tracker.n.Load(), load.CPU()
+	took, err := load.Run(ctx, lanes, d, func(ctx context.Context) error { return b.one(ctx, o) })
 	n := float64(max(len(took), 1))
 	return took, counts{
 		publishes: float64(published()-p) / n, commits: float64(b.databaseCommits()-c) / n, tracker: float64(b.tracker.n.Load()-t) / n,
-		cpu: (cpu() - used).Seconds() * 1e3 / n,
+		cpu: (load.CPU() - used).Seconds() * 1e3 / n,
 	}, err
 }
 
@@ -106,7 +107,7 @@ func (b *bed) path(ctx context.Context, path string, lanes int) error {
 		return err
 	}
 	publishes, commits := int(math.Round(per.publishes)), int(math.Round(per.commits+per.tracker))
-	floor, err := load(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), publishes, commits) })
+	floor, err := load.Run(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), publishes, commits) })
 	if err != nil {
 		return err
 	}

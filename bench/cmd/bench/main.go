@@ -3,27 +3,24 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
-	"time"
 
-	"github.com/skaldhq/skald/bench/choreography"
 	"github.com/skaldhq/skald/bench/figure"
+	"github.com/skaldhq/skald/bench/orchestration"
 )
 
 func main() {
-	c := choreography.Config{}
-	flag.StringVar(&c.Dir, "dir", "", "`folder` for the files, on the disk to measure; the system's temporary folder")
-	flag.IntVar(&c.Rounds, "rounds", 5, "rounds, interleaved; the figures are their medians")
-	flag.DurationVar(&c.Slice, "slice", 3*time.Second, "how long each part of a round takes")
-	flag.Parse()
-	set := figure.New()
-	if err := choreography.Measure(context.Background(), c, set); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+	ctx := context.Background()
+	mine, err := orchestration.Role(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	if !mine {
+		set := figure.New()
+		if err = parse(os.Args[1:]).measure(ctx, set); err == nil {
+			err = set.Print(os.Stdout)
+		}
 	}
-	if err := set.Print(os.Stdout); err != nil {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }

@@ -1,0 +1,150 @@
+package orchestration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"time"
+
+	"github.com/skaldhq/skald/bench/figure"
+	"github.com/skaldhq/skald/bench/load"
+)
+
+// What a part does.
+const (
+	doLoad    = "load"
+	doFill    = "fill"
+	doSleep   = "sleep"
+	doStartup = "startup"
+)
+
+// What is measured.
+const (
+	subjectFloor   = "calls"
+	subjectHand    = "hand.sqlite"
+	subjectLibrary = "skald.sqlite"
+)
+
+// The ways through the order.
+const (
+	pathHappy   = "happy"
+	pathRefused = "refused"
+	pathPivot   = "pivot" // happy, with a point of no return
+)
+
+// part is what one process measures.
+type part struct {
+	Do       string        `json:"do"`
+	Subject  string        `json:"subject"`
+	Strict   bool          `json:"strict"`
+	Path     string        `json:"path"`
+	Lanes    int           `json:"lanes"`
+	Slice    time.Duration `json:"slice"`
+	Dir      string        `json:"dir"`
+	Address  string        `json:"address"`
+	N        int           `json:"n"`        // sagas to fill in, to send to sleep or to start up with
+	Open     bool          `json:"open"`     // of those to fill in: they have no outcome
+	MaxOpen  int           `json:"max_open"` // of the engine
+	Failures int           `json:"failures"` // of its participants
+	Profiles string        `json:"profiles"` // folder for a profile of the processor
+}
+
+// figures are what a part measured, by the last word of their names.
+type figures map[string]float64
+
+func (p *part) name() string {
+	switch {
+	case p.Do != doLoad:
+		return p.Do
+	case p.Subject == subjectFloor && p.Path == pathHappy:
+		return fmt.Sprintf("%s.c%d", p.Subject, p.Lanes)
+	case p.Subject != subjectLibrary:
+		return fmt.Sprintf("%s.%s.c%d", p.Subject, p.Path, p.Lanes)
+	}
+	return fmt.Sprintf("%s.%s.library.%s.c%d", p.Subject, p.policy(), p.Path, p.Lanes)
+}
+
+func (p *part) policy() string {
+	if p.Strict {
+		return "strict"
+	}
+	return "lazy"
+}
+
+// profile begins to record where the processor's time goes, if that is asked for.
+func (p *part) profile() (stop func() error, err error) {
+	if p.Profiles == "" || p.Do == doFill {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(filepath.Join(p.Profiles, p.name()+".pprof"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
+}
+
+func (p *part) measure(ctx context.Context) (figures, error) {
+	switch p.Do {
+	case doLoad:
+		return p.load(ctx)
+	case doFill:
+		return nil, p.fill(ctx)
+	case doSleep:
+		return p.sleep(ctx)
+	case doStartup:
+		return p.startup(ctx)
+	}
+	return nil, fmt.Errorf("there is nothing to do called %q", p.Do)
+}
+
+func (p *part) open(ctx context.Context) (subject, error) {
+	switch p.Subject {
+	case subjectFloor:
+		client, err := wire(p.Address)
+		return &floor{client}, err
+	case subjectHand:
+		return openHand(ctx, p)
+	case subjectLibrary:
+		return openLibrary(ctx, p)
+	}
+	return nil, fmt.Errorf("there is no subject called %q", p.Subject)
+}
+
+// load runs sagas for a time, after a short while in which connections, files and caches grow.
+func (p *part) load(ctx context.Context) (f figures, err error) {
+	s, err := p.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.stop(context.WithoutCancel(ctx))) }()
+	one := func(ctx context.Context) error {
+		return s.one(ctx, order{SKU: "CAF-001", Amount: 1, Refuse: p.Path == pathRefused})
+	}
+	if _, err := load.Run(ctx, p.Lanes, p.Slice/3, one); err != nil {
+		return nil, err
+	}
+	n, carried := s.commits()
+	began, cpu, written := time.Now(), load.CPU(), load.Written()
+	took, err := load.Run(ctx, p.Lanes, p.Slice, one)
+	if err != nil {
+		return nil, err
+	}
+	used, wrote, elapsed := load.CPU()-cpu, load.Written()-written, time.Since(began)
+	n2, carried2 := s.commits()
+	sagas := float64(max(len(took), 1))
+	return figures{
+		"rate": sagas / elapsed.Seconds(), "p50": ms(figure.Quantile(took, .5)), "p99": ms(figure.Quantile(took, .99)), "cpu": ms(used) / sagas,
+		"bytes": float64(wrote) / sagas, "waits": float64(carried2-carried) / sagas, "commits": float64(n2-n) / sagas, "rss": float64(load.RSS()) / (1 << 20),
+	}, nil
+}
+
+func ms(d time.Duration) float64 { return d.Seconds() * 1e3 }
