@@ -107,6 +107,9 @@ func (s *Store) open(cfg Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("sqlitestore: preparing to read %s: %w", s.path, err)
 	}
+	if err := preallocate(s.path + "-wal"); err != nil {
+		return err
+	}
 	s.check, err = startCheckpointer(ctx, s.path, s.write)
 	return err
 }
