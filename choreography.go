@@ -35,7 +35,7 @@ const (
 type driver interface {
 	Start(ctx context.Context, q orchestrator.Request) (id journal.SagaID, existed bool, err error)
 	Get(ctx context.Context, id journal.SagaID) (orchestrator.Saga, error)
-	Wait(ctx context.Context, id journal.SagaID) error
+	Outcome(ctx context.Context, id journal.SagaID) (orchestrator.Saga, error)
 	Watch(ctx context.Context, id journal.SagaID, after uint64, yield func(journal.Event) error) error
 	Events(ctx context.Context, id journal.SagaID, after uint64) ([]journal.Event, error)
 	List(ctx context.Context, f store.Filter) (store.Page, error)
@@ -298,9 +298,12 @@ func (d *choreography) Get(ctx context.Context, id journal.SagaID) (orchestrator
 	return orchestrator.Saga{Summary: s.Summary, View: s.View}, known(err)
 }
 
-// Wait implements driver.
-func (d *choreography) Wait(ctx context.Context, id journal.SagaID) error {
-	return known(d.tracker.Wait(ctx, id))
+// Outcome implements driver.
+func (d *choreography) Outcome(ctx context.Context, id journal.SagaID) (orchestrator.Saga, error) {
+	if err := d.tracker.Wait(ctx, id); err != nil {
+		return orchestrator.Saga{}, known(err)
+	}
+	return d.Get(ctx, id)
 }
 
 // Watch implements driver.

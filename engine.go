@@ -147,7 +147,10 @@ func (e *Engine) Start(ctx context.Context, q StartRequest) (Started, error) {
 
 // Status reads what is durable of a saga.
 func (e *Engine) Status(ctx context.Context, id SagaID) (Status, error) {
-	s, err := e.o.Get(ctx, id)
+	return e.status(e.o.Get(ctx, id))
+}
+
+func (e *Engine) status(s orchestrator.Saga, err error) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
@@ -163,10 +166,7 @@ func (e *Engine) level(operation string) string {
 
 // Wait returns the status when the saga has its outcome, or ctx's error.
 func (e *Engine) Wait(ctx context.Context, id SagaID) (Status, error) {
-	if err := e.o.Wait(ctx, id); err != nil {
-		return Status{}, err
-	}
-	return e.Status(ctx, id)
+	return e.status(e.o.Outcome(ctx, id))
 }
 
 // Watch hands the saga's events to yield as they become durable.

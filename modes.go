@@ -231,13 +231,13 @@ func (m *modes) Get(ctx context.Context, id journal.SagaID) (orchestrator.Saga, 
 	return d.Get(ctx, id)
 }
 
-// Wait implements driver.
-func (m *modes) Wait(ctx context.Context, id journal.SagaID) error {
+// Outcome implements driver.
+func (m *modes) Outcome(ctx context.Context, id journal.SagaID) (orchestrator.Saga, error) {
 	d, err := m.of(ctx, id)
 	if err != nil {
-		return err
+		return orchestrator.Saga{}, err
 	}
-	return d.Wait(ctx, id)
+	return d.Outcome(ctx, id)
 }
 
 // Watch implements driver.

@@ -195,13 +195,17 @@ func (s *story) start(id journal.SagaID) {
 	}
 }
 
-// outcome waits for the saga's end, in virtual time.
+// outcome waits for the saga's end, in virtual time. What it gets, from memory or not, must be what is stored.
 func (s *story) outcome(id journal.SagaID) store.State {
 	s.t.Helper()
-	if err := s.Wait(s.t.Context(), id); err != nil {
+	got, err := s.Outcome(s.t.Context(), id)
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.get(id).Summary.State
+	if diff := cmp.Diff(s.get(id), got); diff != "" {
+		s.t.Errorf("the outcome of %s is not what is stored (-stored +got):\n%s", id, diff)
+	}
+	return got.Summary.State
 }
 
 func (s *story) get(id journal.SagaID) orchestrator.Saga {

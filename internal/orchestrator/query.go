@@ -37,23 +37,43 @@ func (o *Orchestrator) Events(ctx context.Context, id journal.SagaID, after uint
 
 // Wait returns when the saga has its outcome, or with ctx's error. The saga goes on either way.
 func (o *Orchestrator) Wait(ctx context.Context, id journal.SagaID) error {
+	_, err := o.ended(ctx, id)
+	return err
+}
+
+// Outcome waits as Wait does, and returns the saga as it is then. It reads the store only for a saga that was not at work in this process from its start on.
+func (o *Orchestrator) Outcome(ctx context.Context, id journal.SagaID) (Saga, error) {
+	r, err := o.ended(ctx, id)
+	if err != nil {
+		return Saga{}, err
+	}
+	if r != nil {
+		if x, ok := r.saga(); ok {
+			return x, nil
+		}
+	}
+	return o.Get(ctx, id)
+}
+
+// ended waits for a saga's outcome. It returns the run, if it is still in memory.
+func (o *Orchestrator) ended(ctx context.Context, id journal.SagaID) (*run, error) {
 	r, err := o.begun(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if r == nil {
-		return o.waitStored(ctx, id)
+		return nil, o.waitStored(ctx, id)
 	}
 	o.Threads.Await(r.done, ctx.Done(), o.dead, o.halt)
 	switch {
 	case closed(r.done):
-		return nil
+		return r, nil
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return nil, ctx.Err()
 	case closed(o.dead):
-		return fmt.Errorf("%w: %w", ErrStopped, o.failed())
+		return nil, fmt.Errorf("%w: %w", ErrStopped, o.failed())
 	}
-	return ErrStopped
+	return nil, ErrStopped
 }
 
 // begun returns the run of a saga that is under way, or nil. It waits for a start to be decided: one that turns out to be a repeated

@@ -39,6 +39,9 @@ type run struct {
 	starting  bool              // the start is not decided yet
 	unseen    []journal.Event   // what the observer sees once it is
 
+	kept  []byte // the whole journal, while whole is set: so that nobody who waits for the outcome has to read the store
+	whole bool
+
 	queued   *pending // guarded by the committer's lock
 	rejected error    // the start was not written; used by the committing goroutine only
 }
@@ -74,6 +77,7 @@ func (r *run) advance(cmds []machine.Command, told func(error)) {
 		r.summarize(&e)
 		r.show(&e)
 	}
+	r.keep(records)
 	held := len(r.waiting)
 	for _, c := range effects {
 		if c.Wait <= r.durable {
@@ -91,6 +95,36 @@ func (r *run) advance(cmds []machine.Command, told func(error)) {
 	}
 	r.arm(now)
 	r.count(r.s.Flying != 0 && !r.s.Phase.Ended())
+}
+
+// maxKept bounds the journal that a saga at work keeps in memory.
+const maxKept = 16 << 10
+
+// keep holds the journal of a saga in memory from its start on. One that sleeps, that was recovered or whose journal is large keeps none: it is read from the store
+// when somebody asks. The lock is held.
+func (r *run) keep(records []byte) {
+	if !r.whole {
+		return
+	}
+	r.kept = append(r.kept, records...)
+	if len(r.kept) > maxKept || r.s.Flying == 0 && !r.s.Phase.Ended() {
+		r.kept, r.whole = nil, false
+	}
+}
+
+// saga is what is durable of the saga, if that is all that is known of it and is in memory.
+func (r *run) saga() (x Saga, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.whole || r.durable < r.s.Seq {
+		return x, false
+	}
+	_, _, err := journal.Decode(slices.Clone(r.kept), journal.FirstChain(r.summary.ID), 0, func(e journal.Event) error {
+		x.View.Apply(&e)
+		return nil
+	})
+	x.Summary = r.summary
+	return x, err == nil
 }
 
 // show lets the observer see an event, but not before the saga is known to be new: a start may turn out to be a repeated one.

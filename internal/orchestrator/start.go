@@ -42,7 +42,7 @@ func (o *Orchestrator) Start(ctx context.Context, q Request) (id journal.SagaID,
 	}
 	defer o.leave()
 	r := &run{
-		o: o, m: m, trace: q.Trace, fresh: true, starting: true, done: make(chan struct{}), begun: make(chan struct{}),
+		o: o, m: m, trace: q.Trace, fresh: true, starting: true, whole: true, done: make(chan struct{}), begun: make(chan struct{}),
 		summary: store.Summary{ID: q.ID, Chain: journal.FirstChain(q.ID)},
 	}
 	r.mu.Lock() // nobody who finds it may look before it has begun
