@@ -10,17 +10,21 @@ import (
 	"github.com/skaldhq/skald/store"
 )
 
-// committer writes the records of all sagas in order, as many as there are in one commit. A saga's records that wait are one append. What nothing
-// waits for lingers a moment for company; what somebody waits for is committed at once, or right after the commit under way.
+// committer writes the records of each saga in order, those of many sagas in one commit. A saga's records that wait are one append. What nothing waits for lingers a while for
+// company, which mostly is the saga's own next record that something waits for. That is committed at once, or right after the commit under way; while many sagas are at work it, too,
+// waits for others, for a moment.
 type committer struct {
 	o *Orchestrator
 
-	mu     sync.Mutex
-	queue  []*pending
-	urgent bool
-	busy   bool        // a goroutine is committing
-	linger func() bool // stops the timer; nil without one
-	idle   sync.Cond   // signalled when busy ends
+	mu       sync.Mutex
+	queue    []*pending // in the order in which they began to wait
+	urgent   int        // of those, how many something waits for
+	since    time.Time  // when the first of them became urgent
+	busy     bool       // a goroutine is committing
+	draining bool
+	at       time.Time   // when the timer fires
+	timer    func() bool // stops it; nil without one
+	idle     sync.Cond   // signalled when busy ends
 }
 
 // pending is one saga's next append and who is told of it.
@@ -28,6 +32,8 @@ type pending struct {
 	run    *run // nil for a saga that this coordinator cannot drive
 	append store.Append
 	told   []func(error) // called once, after the commit or its failure
+	since  time.Time     // when it was queued
+	urgent bool          // something waits for it
 }
 
 func newCommitter(o *Orchestrator) *committer {
@@ -43,7 +49,7 @@ func (c *committer) add(r *run, records []byte, urgent bool, told func(error)) {
 	defer c.mu.Unlock()
 	p := r.queued
 	if p == nil {
-		p = &pending{run: r, append: store.Append{New: r.fresh, From: r.committed + 1}}
+		p = &pending{run: r, append: store.Append{New: r.fresh, From: r.committed + 1}, since: c.o.Clock.Now()}
 		r.queued, r.fresh = p, false
 		c.queue = append(c.queue, p)
 	}
@@ -53,24 +59,56 @@ func (c *committer) add(r *run, records []byte, urgent bool, told func(error)) {
 		p.told = append(p.told, told)
 	}
 	r.committed = r.summary.Seq
-	c.urgent = c.urgent || urgent || told != nil
+	if urgent || told != nil {
+		c.hasten(p)
+	}
 	c.wake()
 }
 
-// hurry commits what lingers: something waits for it now.
-func (c *committer) hurry() {
+// hurry commits what a saga has queued: something waits for it now. What it does not have queued is committed already, or is being committed.
+func (c *committer) hurry(r *run) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.urgent = true
-	c.wake()
+	if r.queued != nil {
+		c.hasten(r.queued)
+		c.wake()
+	}
+}
+
+// hasten makes a queued append urgent. The lock is held.
+func (c *committer) hasten(p *pending) {
+	if p.urgent {
+		return
+	}
+	p.urgent = true
+	if c.urgent++; c.urgent == 1 {
+		c.since = c.o.Clock.Now()
+	}
 }
 
 // queueOrphan queues a record of a saga that this coordinator cannot drive.
 func (c *committer) queueOrphan(a store.Append) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = append(c.queue, &pending{append: a})
+	c.queue = append(c.queue, &pending{append: a, since: c.o.Clock.Now()})
 	c.wake()
+}
+
+// crowd is how many sagas must be at work for urgent records to wait for each other. With fewer, hardly any would come.
+const crowd = 16
+
+// due is when the next commit is to begin. The lock is held, and the queue is not empty.
+func (c *committer) due() time.Time {
+	switch {
+	case c.draining:
+		return time.Time{}
+	case c.urgent == 0:
+		return c.queue[0].since.Add(c.o.Linger)
+	}
+	if working := int(c.o.active.Load()); working < crowd || c.urgent >= working {
+		return c.since
+	}
+	return c.since.Add(c.o.Gather)
 }
 
 // wake starts what is needed to get the queue committed. The lock is held.
@@ -78,49 +116,72 @@ func (c *committer) wake() {
 	if c.busy || len(c.queue) == 0 {
 		return
 	}
-	if c.urgent {
-		if c.linger != nil {
-			c.linger()
-			c.linger = nil
-		}
+	due := c.due()
+	wait := due.Sub(c.o.Clock.Now())
+	switch {
+	case wait <= 0:
+		c.disarm()
 		c.busy = true
 		c.o.Threads.Go(c.run)
-		return
-	}
-	if c.linger == nil {
-		c.linger = c.o.Clock.AfterFunc(c.o.Linger, c.lingered)
+	case c.timer == nil || due.Before(c.at):
+		c.disarm()
+		c.at, c.timer = due, c.o.Clock.AfterFunc(wait, c.fired)
 	}
 }
 
-// lingered commits what waited for company.
-func (c *committer) lingered() {
+func (c *committer) disarm() {
+	if c.timer != nil {
+		c.timer()
+		c.timer = nil
+	}
+}
+
+// fired commits what waited for company.
+func (c *committer) fired() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.linger, c.urgent = nil, true
+	c.timer = nil
 	c.wake()
 }
 
-// run commits until nothing urgent is left.
+// run commits until nothing is due.
 func (c *committer) run() {
 	for {
 		c.mu.Lock()
-		if len(c.queue) == 0 || !c.urgent {
+		if len(c.queue) == 0 || c.due().After(c.o.Clock.Now()) {
 			c.busy = false
 			c.wake()
 			c.idle.Broadcast()
 			c.mu.Unlock()
 			return
 		}
-		batch := c.queue
-		c.queue, c.urgent = nil, false
-		for _, p := range batch {
-			if p.run != nil {
-				p.run.queued = nil
-			}
-		}
+		batch := c.take()
 		c.mu.Unlock()
 		c.commit(batch)
 	}
+}
+
+// take removes from the queue what is to be committed now: what is urgent and what has lingered, or everything if nothing is urgent. The lock is held.
+func (c *committer) take() []*pending {
+	batch, rest := c.queue, []*pending(nil)
+	if c.urgent > 0 && !c.draining {
+		lingered := c.o.Clock.Now().Add(-c.o.Linger)
+		batch = make([]*pending, 0, len(c.queue))
+		for _, p := range c.queue {
+			if p.urgent || !p.since.After(lingered) {
+				batch = append(batch, p)
+			} else {
+				rest = append(rest, p)
+			}
+		}
+	}
+	for _, p := range batch {
+		if p.run != nil {
+			p.run.queued = nil
+		}
+	}
+	c.queue, c.urgent = rest, 0
+	return batch
 }
 
 func (c *committer) commit(batch []*pending) {
@@ -201,8 +262,8 @@ func (c *committer) write(appends []store.Append) ([]error, error) {
 func (c *committer) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.draining = true
 	for c.busy || len(c.queue) > 0 {
-		c.urgent = true
 		c.wake()
 		if c.busy {
 			c.idle.Wait()

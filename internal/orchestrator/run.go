@@ -91,7 +91,7 @@ func (r *run) advance(cmds []machine.Command, told func(error)) {
 	case len(records) > 0:
 		r.o.committer.add(r, records, urgent, told)
 	case urgent:
-		r.o.committer.hurry()
+		r.o.committer.hurry(r)
 	}
 	r.arm(now)
 	r.count(r.s.Flying != 0 && !r.s.Phase.Ended())
@@ -211,7 +211,7 @@ func (r *run) settled() <-chan struct{} {
 		return a.known
 	}
 	r.askers = append(r.askers, a)
-	r.o.committer.hurry()
+	r.o.committer.hurry(r)
 	return a.known
 }
 
