@@ -11,7 +11,7 @@ import (
 // checkpointPages is about how many pages go to the log before it is folded into the file. More means that a page which many commits
 // change is written to the file less often; fewer means a smaller log, which is read again at the next start. With what is written until the checkpoint ends they should
 // fit into logBytes.
-const checkpointPages = 1536
+const checkpointPages = 6 << 20 / pageBytes
 
 // checkpointer folds the write-ahead log into the file beside the writer, on a connection of its own, so that no commit waits
 // for the bulk of that work. Only the rest, which was written meanwhile, is done in the writer's turn: without it the log of a

@@ -142,7 +142,7 @@ func (b *batch) pages() int {
 	for _, r := range b.records {
 		bytes += len(r.data)
 	}
-	return 3 + len(b.order) + bytes/4096
+	return 3 + len(b.order) + bytes/pageBytes
 }
 
 // adopt takes over what a batch changed, once it is durable.

@@ -64,7 +64,7 @@ func raw(t *testing.T, path, statement string, args ...any) {
 
 func TestWritesAreSyncedAndLogged(t *testing.T) {
 	s := openNew(t)
-	for pragma, want := range map[string]int64{"synchronous": 2, "page_size": 4096, "wal_autocheckpoint": 0} {
+	for pragma, want := range map[string]int64{"synchronous": 2, "page_size": pageBytes, "wal_autocheckpoint": 0} {
 		if got, err := s.write.conn.int(t.Context(), "PRAGMA "+pragma); err != nil || got != want {
 			t.Errorf("%s is %d (%v), want %d", pragma, got, err, want)
 		}
@@ -196,7 +196,7 @@ func TestCheckFindsADamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for page := 20; page < 30; page++ {
-		clear(file[page*4096 : page*4096+64])
+		clear(file[page*pageBytes : page*pageBytes+64])
 	}
 	if err := os.WriteFile(s.path, file, 0o600); err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func TestLogStaysBounded(t *testing.T) {
 		}
 		largest = max(largest, info.Size())
 	}
-	if limit := int64(3 * checkpointPages * 4096); largest > limit {
+	if limit := int64(3 * checkpointPages * pageBytes); largest > limit {
 		t.Errorf("the log grew to %d bytes, more than %d", largest, limit)
 	}
 	if s.write.dead != nil {

@@ -62,7 +62,11 @@ func (w *writer) prepare(ctx context.Context, path string, cfg Config) error {
 		return err
 	}
 	if cfg.MaxBytes > 0 {
-		if _, err := w.conn.int(ctx, fmt.Sprintf("PRAGMA max_page_count(%d)", max(cfg.MaxBytes/4096, 1))); err != nil {
+		page, err := w.conn.int(ctx, "PRAGMA page_size") // a file keeps that with which it was made
+		if err != nil {
+			return readError(err)
+		}
+		if _, err := w.conn.int(ctx, fmt.Sprintf("PRAGMA max_page_count(%d)", max(cfg.MaxBytes/page, 1))); err != nil {
 			return readError(err)
 		}
 	}
