@@ -220,11 +220,11 @@ func (s *Store) runsOf(ctx context.Context, f *store.Filter) ([]string, error) {
 	return runs, nil
 }
 
-// scanSummary reads one row of columns, and of what the statement selects more.
-func scanSummary(rows *sql.Rows, to *store.Summary, more ...any) (n int64, err error) {
+// scanSummary reads one row of columns.
+func scanSummary(rows *sql.Rows, to *store.Summary) (n int64, err error) {
 	var state, started, updated, ended int64
-	err = rows.Scan(append([]any{&n, &to.ID, &to.Definition, &to.Version, &to.Mode, &to.Key, &state, &to.Step, &to.Reason, &to.Incident,
-		&started, &updated, &ended, &to.Seq, &to.Chain}, more...)...)
+	err = rows.Scan(&n, &to.ID, &to.Definition, &to.Version, &to.Mode, &to.Key, &state, &to.Step, &to.Reason, &to.Incident,
+		&started, &updated, &ended, &to.Seq, &to.Chain)
 	to.State = stateNamed(state)
 	to.Started, to.Updated, to.Ended = instant(started), instant(updated), instant(ended)
 	return n, err

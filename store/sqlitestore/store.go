@@ -21,7 +21,7 @@ type Config struct {
 	// Path of the database file. It is made if it is not there; its folder must be. SQLite keeps path-wal and path-shm beside it, and this
 	// package path-lock.
 	Path string
-	// Readers is the number of connections for reading. Default: 4.
+	// Readers is the number of connections for reading lists, and as many again for reading journals. Default: 4.
 	Readers int
 	// MaxBytes is the size of the database file beyond which Commit returns store.ErrFull; the write-ahead log is not counted. Default: no limit but the disk's.
 	MaxBytes int64
@@ -51,13 +51,12 @@ func (c *Config) validate() error {
 
 // Store implements store.Store.
 type Store struct {
-	path    string
-	lock    *filelock.Lock
-	readers *sql.DB
-	summary *sql.Stmt // summaryOf; it lives as long as the readers
-	records *sql.Stmt // recordsOf
-	write   *writer
-	check   *checkpointer
+	path     string
+	lock     *filelock.Lock
+	readers  *sql.DB
+	journals journals
+	write    *writer
+	check    *checkpointer
 
 	life   sync.RWMutex // held for reading by every call, for writing by Close
 	closed bool
@@ -101,12 +100,7 @@ func (s *Store) open(cfg Config) (err error) {
 	if err := s.readers.PingContext(ctx); err != nil {
 		return fmt.Errorf("sqlitestore: opening %s for reading: %w", s.path, err)
 	}
-	if s.summary, err = s.readers.PrepareContext(ctx, summaryOf); err == nil {
-		s.records, err = s.readers.PrepareContext(ctx, recordsOf)
-	}
-	if err != nil {
-		return fmt.Errorf("sqlitestore: preparing to read %s: %w", s.path, err)
-	}
+	s.journals = newJournals(cfg.Readers)
 	if err := preallocate(s.path + "-wal"); err != nil {
 		return err
 	}
@@ -126,6 +120,9 @@ func (s *Store) release() error {
 	}
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
+	}
+	if s.journals != nil {
+		errs = append(errs, s.journals.close())
 	}
 	if s.write != nil {
 		errs = append(errs, s.write.close()) // last of the connections: SQLite then folds the log into the file
@@ -211,7 +208,7 @@ const (
 	pageBytes     = 1024
 	writerPragmas = "page_size(1024) synchronous(full) wal_autocheckpoint(0) journal_size_limit(67108864)" +
 		" cache_size(-4096) temp_store(memory) busy_timeout(10000)"
-	readerPragmas = "query_only(1) cache_size(-8192) busy_timeout(10000)"
+	readerPragmas = "query_only(1) cache_size(-4096) busy_timeout(10000)"
 	checkPragmas  = "synchronous(full) wal_autocheckpoint(0) journal_size_limit(67108864) busy_timeout(10000)"
 )
 

@@ -5,8 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	lib "modernc.org/sqlite/lib"
 
@@ -29,10 +27,9 @@ type run struct {
 
 // writer is the one connection that writes, and what it knows without asking. begin and end guard all of it.
 type writer struct {
-	turn  chan struct{} // holds a token while somebody writes
-	conn  *conn
-	stmts map[string]*stmt // by their SQL
-	dead  error            // why nothing can be written any more
+	*prepared
+	turn chan struct{} // holds a token while somebody writes
+	dead error         // why nothing can be written any more
 
 	epoch  uint64
 	sagaN  int64                   // highest sagas.n
@@ -49,15 +46,15 @@ func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err er
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{turn: make(chan struct{}, 1), conn: c, stmts: map[string]*stmt{}, cached: cfg.Cached,
+	w := &writer{prepared: prepare(c), turn: make(chan struct{}, 1), cached: cfg.Cached,
 		heads: map[journal.SagaID]head{}, runs: map[run]int64{}}
-	if err := w.prepare(ctx, path, cfg); err != nil {
+	if err := w.begins(ctx, path, cfg); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
 }
 
-func (w *writer) prepare(ctx context.Context, path string, cfg Config) error {
+func (w *writer) begins(ctx context.Context, path string, cfg Config) error {
 	if err := migrate(ctx, w.conn, path); err != nil {
 		return err
 	}
@@ -89,14 +86,6 @@ func (w *writer) prepare(ctx context.Context, path string, cfg Config) error {
 	return w.query("SELECT n, definition, version, mode FROM runs", func(row []driver.Value) {
 		w.runs[run{text(row[1]), text(row[2]), journal.Mode(text(row[3]))}] = number(row[0])
 	})
-}
-
-func (w *writer) close() error {
-	var errs []error
-	for _, s := range w.stmts {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(append(errs, w.conn.Close())...)
 }
 
 // begin waits for the writer's turn.
@@ -149,80 +138,6 @@ func (w *writer) acquire() (uint64, error) {
 	}
 	w.epoch = next
 	return next, nil
-}
-
-// stmt is a prepared statement with room for its arguments.
-type stmt struct {
-	driver.Stmt
-	args []driver.NamedValue
-}
-
-func (w *writer) stmt(sql string) (*stmt, error) {
-	if s := w.stmts[sql]; s != nil {
-		return s, nil
-	}
-	prepared, err := w.conn.Prepare(sql)
-	if err != nil {
-		return nil, err
-	}
-	s := &stmt{Stmt: prepared, args: make([]driver.NamedValue, strings.Count(sql, "?"))}
-	for i := range s.args {
-		s.args[i].Ordinal = i + 1
-	}
-	w.stmts[sql] = s
-	return s, nil
-}
-
-// exec runs a statement that is kept prepared. It takes no context: once begun, a transaction is not interrupted.
-func (w *writer) exec(sql string, args ...driver.Value) error {
-	s, err := w.stmt(sql)
-	if err != nil {
-		return err
-	}
-	for i, v := range args {
-		s.args[i].Value = v
-	}
-	_, err = s.Stmt.(driver.StmtExecContext).ExecContext(context.Background(), s.args)
-	for i := range s.args {
-		s.args[i].Value = nil // it is the caller's: keep none
-	}
-	return err
-}
-
-// query hands the rows to yield one after another; a row is valid until yield returns.
-func (w *writer) query(sql string, yield func([]driver.Value), args ...driver.Value) error {
-	s, err := w.stmt(sql)
-	if err != nil {
-		return readError(err)
-	}
-	for i, v := range args {
-		s.args[i].Value = v
-	}
-	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(context.Background(), s.args)
-	if err != nil {
-		return readError(err)
-	}
-	defer rows.Close()
-	row := make([]driver.Value, len(rows.Columns()))
-	for {
-		switch err := rows.Next(row); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return readError(err)
-		}
-		yield(row)
-	}
-}
-
-func text(v driver.Value) string {
-	s, _ := v.(string) // the tables are STRICT: a text column holds text
-	return s
-}
-
-func number(v driver.Value) int64 {
-	n, _ := v.(int64) // the tables are STRICT: an integer column holds integers
-	return n
 }
 
 // find returns the head of a saga: from memory, or else from the file.
