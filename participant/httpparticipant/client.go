@@ -117,9 +117,13 @@ func (c *Client) Invoke(ctx context.Context, call participant.Call) participant.
 	if !call.Deadline.IsZero() && call.Deadline.Before(deadline) {
 		deadline = call.Deadline
 	}
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	deadline, _ = ctx.Deadline() // the earliest of all
+	if earlier, ok := ctx.Deadline(); ok && !earlier.After(deadline) {
+		deadline = earlier // a coordinator has set it already
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
 	res, err := c.out.RoundTrip(c.request(ctx, call, deadline))
 	if err != nil {
 		return unknown(lost(ctx, c.host, err))
