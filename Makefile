@@ -49,7 +49,7 @@ race: ## run the tests under the race detector (needs gcc)
 		CGO_ENABLED=1 go test -race -short -json -count=1 -timeout=10m $(TESTFLAGS) $(RACE_PACKAGES) | .tools/testreport
 
 .PHONY: bench
-bench: ## print figures: sagas beside the floor, medians of interleaved rounds; BENCHFLAGS are passed on (-rounds, -slice, -dir)
+bench: ## print figures: sagas beside the floor, medians of interleaved rounds; BENCHFLAGS are passed on (-only, -rounds, -slice, -dir, -history, -open, -sleeping, -profiles)
 	@scripts/setup.sh go
 	@go run ./bench/cmd/bench $(BENCHFLAGS)
 
