@@ -24,7 +24,9 @@ func TestOnPostgreSQL(t *testing.T) {
 
 // onDatabase runs everything that must hold on every database. empty makes a database and returns its address.
 func onDatabase(t *testing.T, d sqlparticipant.Dialect, empty func(*testing.T) string) {
-	t.Run("conformance", func(t *testing.T) { conformance(t, d, empty, 1) })
+	if !testing.Short() { // the same with two says more about races
+		t.Run("conformance", func(t *testing.T) { conformance(t, d, empty, 1) })
+	}
 	// Two processes of a service share its database, which then is all that makes them wait for each other.
 	t.Run("conformance with two processes", func(t *testing.T) { conformance(t, d, empty, 2) })
 	t.Run("killed service", func(t *testing.T) { killedService(t, d, empty) })
