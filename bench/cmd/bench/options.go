@@ -32,8 +32,8 @@ func parse(args []string) *options {
 	flags.IntVar(&o.one.Rounds, "rounds", 5, "rounds, interleaved; the figures are their medians")
 	flags.DurationVar(&o.one.Slice, "slice", 3*time.Second, "how long each part of a round takes")
 	flags.IntVar(&o.other.History, "history", 100_000, "ended sagas in the store whose throughput is compared with that of an empty one; 0: not")
-	flags.IntVar(&o.other.Open, "open", 20_000, "open sagas in the store with which the coordinator is started; 0: not")
-	flags.IntVar(&o.other.Sleeping, "sleeping", 10_000, "sagas that sleep in a retry when they are weighed; 0: not")
+	flags.IntVar(&o.other.Open, "open", 100_000, "open sagas in the store with which the coordinator is started; 0: not")
+	flags.IntVar(&o.other.Sleeping, "sleeping", 20_000, "sagas that sleep in a retry when they are weighed; 0: not")
 	flags.StringVar(&o.other.Profiles, "profiles", "", "`folder` for profiles of the processor's time, one for each part of orchestration; none")
 	_ = flags.Parse(args) // it exits by itself
 	if o.only != "" && o.only != onlyChoreography && o.only != onlyOrchestration {
