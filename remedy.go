@@ -79,6 +79,11 @@ func (r *Remediation) Letters(ctx context.Context, f broker.LetterFilter) (broke
 	return r.letters.Letters(ctx, f)
 }
 
+// Letter returns a dead letter with its message, or broker.ErrNotFound.
+func (r *Remediation) Letter(ctx context.Context, id string) (broker.DeadLetter, error) {
+	return r.letters.Letter(ctx, id)
+}
+
 // Remedy is what the letter's definition says of its reason code: what it means, and what Remediate does about it. It is false if a person has to decide.
 func (r *Remediation) Remedy(l broker.DeadLetter) (meaning, does string, ok bool) {
 	m := r.remediator.Remedy(&l)
