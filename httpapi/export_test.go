@@ -1,0 +1,16 @@
+package httpapi
+
+// Route is what a test may know of a route.
+type Route struct {
+	Method, Path, Operation string
+	Query                   []string
+}
+
+// Routes are all routes of a handler.
+func Routes() []Route {
+	var all []Route
+	for _, x := range routes() {
+		all = append(all, Route{x.method, x.path, x.operation, x.query})
+	}
+	return all
+}

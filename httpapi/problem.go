@@ -1,0 +1,214 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/store"
+)
+
+// Problem is an RFC 9457 problem document: every answer that is no success. As an error of a Client it wraps the error of package skald that it stands for, such as
+// skald.ErrNotFound or a *skald.OverloadError.
+type Problem struct {
+	Type       string  `json:"type"`                  // a name, not an address: urn:skald:problem: and a word that stays
+	Title      string  `json:"title"`                 // what the type means
+	Status     int     `json:"status"`                // the HTTP status
+	Detail     string  `json:"detail"`                // what is the matter here, and how it is mended
+	Instance   string  `json:"instance,omitempty"`    // the path that was asked for
+	RetryAfter float64 `json:"retry_after,omitempty"` // seconds; with 503, as in the header Retry-After
+	Errors     []Fault `json:"errors,omitempty"`      // each thing that is wrong with the request, where there are several or the place matters
+}
+
+// Fault is one thing that is wrong with a request.
+type Fault struct {
+	Place  string `json:"place"`  // such as "body /filter/states", "body line 2, column 7", "query limit", "header Idempotency-Key"
+	Detail string `json:"detail"` // what is wrong, and the mend
+}
+
+// ProblemPrefix begins the types of problems. What follows stays as it is.
+const ProblemPrefix = "urn:skald:problem:"
+
+// Words of problem types.
+const (
+	problemRequest         = "unusable-request"
+	problemContent         = "unusable-content"
+	problemInput           = "unusable-input"
+	problemTooLarge        = "too-large"
+	problemMediaType       = "unsupported-media-type"
+	problemUnauthenticated = "unauthenticated"
+	problemNoPath          = "no-such-path"
+	problemMethod          = "method-not-allowed"
+	problemNoDefinition    = "no-such-definition"
+	problemNoSaga          = "no-such-saga"
+	problemNoLetter        = "no-such-dead-letter"
+	problemNoLetters       = "no-dead-letters-here"
+	problemMode            = "no-such-mode"
+	problemConflict        = "idempotency-conflict"
+	problemEnded           = "saga-ended"
+	problemPassed          = "point-of-no-return"
+	problemVerb            = "verb-does-not-fit"
+	problemSettled         = "dead-letter-settled"
+	problemOverload        = "overload"
+	problemStopping        = "stopping"
+	problemInternal        = "internal"
+)
+
+// Error is the title and the detail.
+func (p *Problem) Error() string {
+	text := p.Title + ": " + p.Detail
+	for _, f := range p.Errors {
+		text += "; " + f.Place + ": " + f.Detail
+	}
+	return text
+}
+
+// Unwrap is the error of package skald, or broker, that the problem stands for, or nil.
+func (p *Problem) Unwrap() error {
+	switch p.Type {
+	case ProblemPrefix + problemNoSaga:
+		return skald.ErrNotFound
+	case ProblemPrefix + problemNoDefinition:
+		return skald.ErrDefinition
+	case ProblemPrefix + problemConflict:
+		return skald.ErrConflict
+	case ProblemPrefix + problemEnded:
+		return skald.ErrEnded
+	case ProblemPrefix + problemPassed:
+		return skald.ErrPassed
+	case ProblemPrefix + problemVerb:
+		return skald.ErrVerb
+	case ProblemPrefix + problemInput:
+		return skald.ErrInput
+	case ProblemPrefix + problemTooLarge:
+		return skald.ErrTooLarge
+	case ProblemPrefix + problemMode:
+		return skald.ErrMode
+	case ProblemPrefix + problemStopping:
+		return skald.ErrStopped
+	case ProblemPrefix + problemNoLetter:
+		return broker.ErrNotFound
+	case ProblemPrefix + problemSettled:
+		return broker.ErrSettled
+	case ProblemPrefix + problemOverload:
+		return &skald.OverloadError{Why: p.Detail, RetryAfter: time.Duration(p.RetryAfter * float64(time.Second))}
+	}
+	return nil
+}
+
+func problem(status int, word, title, format string, args ...any) *Problem {
+	return &Problem{Type: ProblemPrefix + word, Title: title, Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// badRequest is for requests that cannot be read; badContent for those that can and say something that cannot be.
+func badRequest(place, format string, args ...any) *Problem {
+	p := problem(http.StatusBadRequest, problemRequest, "The request cannot be read", format, args...)
+	p.Errors = []Fault{{Place: place, Detail: p.Detail}}
+	return p
+}
+
+func badContent(faults ...Fault) *Problem {
+	p := problem(http.StatusUnprocessableEntity, problemContent, "The request cannot be carried out as it is", "Nothing was done: see errors.")
+	if len(faults) == 1 {
+		p.Detail = "Nothing was done: " + faults[0].Detail
+	}
+	p.Errors = faults
+	return p
+}
+
+func busy(word, title string, after time.Duration, format string, args ...any) *Problem {
+	p := problem(http.StatusServiceUnavailable, word, title, format, args...)
+	p.RetryAfter = math.Max(1, math.Ceil(after.Seconds()))
+	return p
+}
+
+// problemOf says what an error of the engine, the store or the broker means over HTTP.
+func problemOf(err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	if p = refusal(err); p != nil {
+		return p
+	}
+	var overload *skald.OverloadError
+	switch {
+	case errors.As(err, &overload):
+		return busy(problemOverload, "Too much is under way", overload.RetryAfter, "%s. Nothing was kept: try again after Retry-After, with the same Idempotency-Key.", overload.Why)
+	case errors.Is(err, store.ErrFull), errors.Is(err, broker.ErrFull):
+		return busy(problemOverload, "There is no room", 10*time.Second, "The disk or the broker is full. Nothing was kept: make room, and try again.")
+	case errors.Is(err, skald.ErrStopped), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFenced), errors.Is(err, broker.ErrClosed):
+		return stopping()
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return busy(problemOverload, "It took too long", time.Second, "The request was given up before it was done; whether it took effect is open. Asking again is safe: a start needs the same Idempotency-Key.")
+	}
+	return problem(http.StatusInternalServerError, problemInternal, "Something went wrong here",
+		"It is in the log of this program. Sagas that were started are safe. Look at the log, or try again.")
+}
+
+func stopping() *Problem {
+	return busy(problemStopping, "The engine is stopping", time.Second, "What is durable goes on after its next start: try again in a moment.")
+}
+
+// refusal says what errors mean that are the caller's to mend; nil for others.
+func refusal(err error) *Problem {
+	for _, x := range []struct {
+		is     error
+		status int
+		word   string
+		title  string
+		mend   string
+	}{
+		{skald.ErrNotFound, http.StatusNotFound, problemNoSaga, "No such saga", "The id is mistyped, the saga was never started, or it ended longer ago than sagas are kept."},
+		{skald.ErrDefinition, http.StatusNotFound, problemNoDefinition, "No such definition", "GET /v1/definitions says which there are; register others with the program that runs the engine."},
+		{skald.ErrConflict, http.StatusConflict, problemConflict, "The Idempotency-Key stands for another saga", "It was used for another definition or input: use a new key for a new saga."},
+		{skald.ErrEnded, http.StatusConflict, problemEnded, "The saga has ended", "It has its outcome, which stays."},
+		{skald.ErrPassed, http.StatusConflict, problemPassed, "The saga has passed its point of no return", "Only its pivot's own refusal can turn it back now: wait for its outcome."},
+		{skald.ErrVerb, http.StatusConflict, problemVerb, "The verb does not fit", "Look at the saga's incidents and steps, and choose another verb."},
+		{skald.ErrInput, http.StatusUnprocessableEntity, problemInput, "The input is not JSON", "Send the saga's input as JSON in UTF-8."},
+		{skald.ErrTooLarge, http.StatusRequestEntityTooLarge, problemTooLarge, "The input is too large", "1 MiB is allowed: pass a reference to where the data is."},
+		{skald.ErrMode, http.StatusUnprocessableEntity, problemMode, "The engine does not run sagas in this mode", "Leave mode out, or use the engine's."},
+		{skald.ErrText, http.StatusUnprocessableEntity, problemContent, "A text cannot be kept", "A business key, a traceparent or a name has at most 256 bytes of text."},
+		{journal.ErrID, http.StatusUnprocessableEntity, problemContent, "The saga's id cannot be used", "An id has 1 to 128 letters, digits, dots, underscores, colons and hyphens: a UUID is a good one."},
+		{store.ErrCursor, http.StatusUnprocessableEntity, problemContent, "The cursor cannot be used", "Pass next of the page before, with the same filter."},
+		{broker.ErrNotFound, http.StatusNotFound, problemNoLetter, "No such dead letter", "The id is mistyped, or the letter was settled longer ago than they are kept."},
+		{broker.ErrSettled, http.StatusConflict, problemSettled, "The dead letter was settled otherwise", "GET it to see by whom and why."},
+		{broker.ErrInvalid, http.StatusUnprocessableEntity, problemContent, "The request cannot be carried out as it is", "See docs/api.md."},
+	} {
+		if errors.Is(err, x.is) {
+			return problem(x.status, x.word, x.title, "%s. %s", err, x.mend)
+		}
+	}
+	return nil
+}
+
+// write answers with the problem.
+func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
+	said := *p
+	said.Instance = r.URL.Path
+	if said.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.FormatFloat(said.RetryAfter, 'f', 0, 64))
+	}
+	writeJSON(w, said.Status, "application/problem+json", said)
+}
+
+// writeJSON answers with a document of one of this package's types.
+func writeJSON[T any](w http.ResponseWriter, status int, contentType string, document T) {
+	body, err := encode(document)
+	if err != nil { // a payload that is no JSON would: raw sees to it that there is none
+		status, contentType = http.StatusInternalServerError, "application/problem+json"
+		body, _ = json.Marshal(problem(status, problemInternal, "The answer cannot be written", "It is a fault of this program: report it."))
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}

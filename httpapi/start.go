@@ -1,0 +1,192 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/journal"
+)
+
+// Started is the answer to a start.
+type Started struct {
+	ID      skald.SagaID `json:"id"`
+	Existed bool         `json:"existed"`        // it had been started before, with the same input
+	Saga    *Saga        `json:"saga,omitempty"` // once it has its outcome, when that was waited for
+}
+
+// startTime bounds what it takes to make a saga durable.
+const startTime = 30 * time.Second
+
+// start answers POST /v1/definitions/{name}/sagas. The start goes on when the client hangs up: whether there is a saga must not depend on that moment.
+func (h *Handler) start(w http.ResponseWriter, r *http.Request) error {
+	q := query{values: r.URL.Query()}
+	ask := skald.StartRequest{Definition: r.PathValue("name"), Version: q.text("version"), Key: q.text("key"), Mode: skald.Mode(q.text("mode")), Trace: traceOf(r.Header)}
+	if err := q.err(); err != nil {
+		return err
+	}
+	d, err := h.definition(ask.Definition, ask.Version)
+	if err != nil {
+		return err
+	}
+	ask.Version = d.Version
+	if ask.ID, err = idempotencyKey(r.Header); err != nil {
+		return err
+	}
+	if ask.Input, err = readBody(w, r, maxInput); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), startTime)
+	defer cancel()
+	begun, err := h.Engine.Start(ctx, ask)
+	if err != nil {
+		return err
+	}
+	started := Started{ID: begun.ID, Existed: begun.Existed}
+	w.Header().Set("Location", sagaPath(begun.ID))
+	if wait := preferredWait(r.Header); wait > 0 {
+		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+		if s, ok := h.outcome(r.Context(), begun.ID, wait); ok {
+			saga := sagaOf(&s)
+			started.Saga = &saga
+			writeJSON(w, http.StatusOK, "application/json", started)
+			return nil
+		}
+	}
+	writeJSON(w, http.StatusAccepted, "application/json", started)
+	return nil
+}
+
+// outcome waits for a saga's outcome; false if there was none in time, or something was in the way of waiting.
+func (h *Handler) outcome(ctx context.Context, id skald.SagaID, wait time.Duration) (skald.Status, bool) {
+	leave, err := h.enter()
+	if err != nil {
+		return skald.Status{}, false
+	}
+	defer leave()
+	ctx, cancel := h.untilDrained(ctx)
+	defer cancel()
+	ctx, stop := context.WithTimeout(ctx, wait)
+	defer stop()
+	s, err := h.Engine.Wait(ctx, id)
+	return s, err == nil
+}
+
+// untilDrained is a context that also ends with Drain. The caller cancels it, which waits for what watches.
+func (h *Handler) untilDrained(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-h.draining:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel()
+		watching.Wait()
+	}
+}
+
+// sagaPath is where a saga is.
+func sagaPath(id skald.SagaID) string { return "/v1/sagas/" + string(id) }
+
+// idempotencyKey is the saga's id as the client chose it; empty if it did not.
+func idempotencyKey(head http.Header) (skald.SagaID, error) {
+	const place = "header Idempotency-Key"
+	keys := head.Values("Idempotency-Key")
+	if len(keys) == 0 {
+		return "", nil
+	}
+	if len(keys) > 1 {
+		return "", badContent(Fault{place, "it is there more than once: send it once"})
+	}
+	id := keys[0]
+	if n := len(id); n >= 2 && id[0] == '"' && id[n-1] == '"' { // as a structured field's string
+		id = id[1 : n-1]
+	}
+	if journal.CheckID(skald.SagaID(id)) != nil || id == "." || id == ".." { // which would lead elsewhere in a path
+		return "", badContent(Fault{place, "it becomes the saga's id, which has 1 to 128 letters, digits, dots, underscores, colons and hyphens: a UUID is a good one"})
+	}
+	return skald.SagaID(id), nil
+}
+
+// longestWait is the most that a request can wait.
+const longestWait = time.Minute
+
+// preferredWait reads "Prefer: wait=N" (RFC 7240), in whole seconds. As that RFC asks, a preference that cannot be read is ignored.
+func preferredWait(head http.Header) time.Duration {
+	for _, line := range head.Values("Prefer") {
+		for preference := range strings.SplitSeq(line, ",") {
+			preference, _, _ = strings.Cut(preference, ";")
+			name, value, _ := strings.Cut(preference, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			seconds, err := strconv.ParseUint(strings.Trim(strings.TrimSpace(value), `"`), 10, 31)
+			if err != nil {
+				return 0
+			}
+			return min(time.Duration(seconds)*time.Second, longestWait)
+		}
+	}
+	return 0
+}
+
+// traceOf is the caller's W3C traceparent, or nothing if it is none.
+func traceOf(head http.Header) string {
+	s := head.Get("Traceparent")
+	if len(s) < 55 || len(s) > 256 || strings.Trim(s, "0123456789abcdef-") != "" {
+		return ""
+	}
+	return s
+}
+
+// Decision is who decides, and why. Both are kept.
+type Decision struct {
+	By     string `json:"by,omitempty"` // left out where the request's identity says it
+	Reason string `json:"reason"`       // why, for those who read the journal later
+}
+
+// Resolution is an operator's decision about an incident.
+type Resolution struct {
+	Step    string          `json:"step,omitempty"` // left out: the saga as a whole
+	Verb    skald.Verb      `json:"verb"`           // retry, replace, skip or done
+	By      string          `json:"by,omitempty"`   // left out where the request's identity says it
+	Reason  string          `json:"reason"`
+	Payload json.RawMessage `json:"payload,omitempty"` // the new input of replace, the result of done
+}
+
+// Bounds of what operators write, in bytes.
+const (
+	maxBy     = 128
+	maxReason = journal.MaxDetail
+)
+
+// decided says who decides, and finds what is wrong with who and why.
+func decided(r *http.Request, by, reason string) (who string, faults []Fault) {
+	if identity, ok := r.Context().Value(identityKey{}).(Identity); ok && identity.Name != "" {
+		by = identity.Name
+	}
+	for _, x := range []struct {
+		name, value, missing string
+		most                 int
+	}{
+		{"by", by, "say who decides", maxBy},
+		{"reason", reason, "say why: it is kept for those who read it later", maxReason},
+	} {
+		switch {
+		case strings.TrimSpace(x.value) == "":
+			faults = append(faults, Fault{"body /" + x.name, x.missing})
+		case len(x.value) > x.most:
+			faults = append(faults, Fault{"body /" + x.name, "it has at most " + strconv.Itoa(x.most) + " bytes: say it shorter"})
+		}
+	}
+	return by, faults
+}

@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/skaldhq/skald"
+)
+
+// sendTime is how long one event may take to reach a watcher's connection.
+const sendTime = 30 * time.Second
+
+// watch answers GET /v1/sagas/{id}/watch with the saga's events as they become durable, as server-sent events: id is the sequence number, event the kind, data the Event. A stream whose
+// saga has its outcome ends with the event "end", and asking for what follows that is answered with 204, on which browsers stop asking.
+func (h *Handler) watch(w http.ResponseWriter, r *http.Request) error {
+	q := query{values: r.URL.Query()}
+	after := q.number("after", 1<<62)
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		n, err := strconv.ParseUint(last, 10, 62)
+		if err != nil {
+			q.faults = append(q.faults, Fault{"header Last-Event-ID", "it is the id of an event of this stream: a whole number"})
+		}
+		after = n
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	id, err := sagaID(r)
+	if err != nil {
+		return err
+	}
+	s, err := h.Engine.Status(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	if s.State.Ended() && s.Seq <= after {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/event-stream")
+		return nil
+	}
+	leave, err := h.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	ctx, cancel := h.untilDrained(r.Context())
+	defer cancel()
+	st := stream{w: w, control: http.NewResponseController(w)}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // proxies that collect answers would hold it back
+	_ = st.control.SetReadDeadline(time.Time{})
+	if err := st.send(": watching\n\n"); err != nil {
+		return errGone
+	}
+	if err := h.follow(ctx, id, after, &st); err == nil {
+		_ = st.send("event: end\ndata: {}\n\n") // the client asks again if this is lost, and is told then
+	} else if ctx.Err() == nil {
+		h.Logger.Warn("a watch ended early; its client comes again", "saga", id, "error", err)
+	}
+	return errGone
+}
+
+// follow sends a saga's events, and signs of life in between, until its outcome.
+func (h *Handler) follow(ctx context.Context, id skald.SagaID, after uint64, st *stream) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var beating sync.WaitGroup
+	defer beating.Wait()
+	defer cancel()
+	beating.Go(func() {
+		beat := time.NewTicker(h.Heartbeat)
+		defer beat.Stop()
+		for {
+			select {
+			case <-beat.C:
+				if st.send(": alive\n\n") != nil {
+					cancel()
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return h.Engine.Watch(ctx, id, after, func(e skald.Event) error {
+		x := eventOf(&e)
+		data, err := encode(x) // one line: payloads inside are compacted
+		if err != nil {
+			return err
+		}
+		return st.send(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n", x.Seq, x.Kind, data))
+	})
+}
+
+// stream is an answer that is written piece by piece, from the events and from the heartbeat.
+type stream struct {
+	mu      sync.Mutex
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+// send writes one piece, and sees that it leaves.
+func (s *stream) send(text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.control.SetWriteDeadline(time.Now().Add(sendTime)) // a server's WriteTimeout is for answers that end
+	if _, err := s.w.Write([]byte(text)); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}
