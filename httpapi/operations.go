@@ -15,7 +15,7 @@ import (
 type Participant struct {
 	Name        string   `json:"name"`
 	Level       string   `json:"level,omitempty"` // what it promises: L0, L1 or L2; left out if it was not said
-	Called      bool     `json:"called"`          // the engine calls it; otherwise it takes part by itself, over the broker
+	Called      bool     `json:"called"`          // the engine has a way to call it; otherwise it takes part by itself, over the broker
 	Breaker     string   `json:"breaker"`         // closed, or open: it failed too often in a row and is left alone for a moment
 	Operations  []string `json:"operations"`      // that registered definitions ask for, compensations among them
 	Definitions []string `json:"definitions"`     // that ask for them

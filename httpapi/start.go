@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/journal"
@@ -20,6 +22,12 @@ type Started struct {
 	Saga    *Saga        `json:"saga,omitempty"` // once it has its outcome, when that was waited for
 }
 
+// maxKey is the longest business key, in bytes, whatever the mode.
+const maxKey = 256
+
+// isText says whether a short text can be kept, and sent on in headers.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }
+
 // startTime bounds what it takes to make a saga durable.
 const startTime = 30 * time.Second
 
@@ -27,6 +35,9 @@ const startTime = 30 * time.Second
 func (h *Handler) start(w http.ResponseWriter, r *http.Request) error {
 	q := query{values: r.URL.Query()}
 	ask := skald.StartRequest{Definition: r.PathValue("name"), Version: q.text("version"), Key: q.text("key"), Mode: skald.Mode(q.text("mode")), Trace: traceOf(r.Header)}
+	if len(ask.Key) > maxKey || !isText(ask.Key) {
+		q.add("key", "a business key has at most %d bytes of text, without control characters", maxKey)
+	}
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -186,6 +197,8 @@ func decided(r *http.Request, by, reason string) (who string, faults []Fault) {
 			faults = append(faults, Fault{"body /" + x.name, x.missing})
 		case len(x.value) > x.most:
 			faults = append(faults, Fault{"body /" + x.name, "it has at most " + strconv.Itoa(x.most) + " bytes: say it shorter"})
+		case x.name == "by" && !isText(x.value):
+			faults = append(faults, Fault{"body /by", "a name has no control characters: leave them out"})
 		}
 	}
 	return by, faults

@@ -45,6 +45,11 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Type", "text/event-stream")
 		return nil
 	}
+	select {
+	case <-h.draining:
+		return stopping()
+	default:
+	}
 	leave, err := h.enter()
 	if err != nil {
 		return err

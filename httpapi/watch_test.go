@@ -154,6 +154,9 @@ func TestDrainingEndsWatchesAndWaits(t *testing.T) {
 	if answer, body := w.request(t, http.MethodGet, "/readyz", ""); answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "stopping") {
 		t.Errorf("readiness is %s %s", answer.Status, body)
 	}
+	if answer, p := w.problem(t, http.MethodGet, "/v1/sagas/s/watch", ""); answer.StatusCode != http.StatusServiceUnavailable || p.Type != httpapi.ProblemPrefix+"stopping" {
+		t.Errorf("a new watch is answered with %+v", p)
+	}
 	if answer, _ := w.request(t, http.MethodGet, "/livez", ""); answer.StatusCode != http.StatusOK {
 		t.Errorf("liveness is %s", answer.Status)
 	}

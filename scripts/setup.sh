@@ -35,6 +35,8 @@ prometheus | prometheus    | scraping, and the queries of the dashboard
 promtool   | prometheus    | the alert rules
 pdftotext  | poppler-utils | what the PDF of a receipt says
 strace     | strace        | faults that are injected into system calls
+curl       | curl          | the commands of docs/api.md
+jq         | jq            | the commands of docs/api.md
 pg:initdb  | postgresql-15 | participants on PostgreSQL
 EOF
 }

@@ -1,0 +1,215 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/journal"
+)
+
+// block is a part of docs/api.md: what a fence holds, by its language, or a comment that puts the theatre into the state that the text tells of.
+type block struct{ kind, text string }
+
+func blocks(page string) (all []block) {
+	lines := strings.Split(page, "\n")
+	for i := 0; i < len(lines); i++ {
+		if kind, ok := strings.CutPrefix(lines[i], "```"); ok {
+			end := i + 1 + slices.Index(lines[i+1:], "```")
+			all = append(all, block{kind, strings.Join(lines[i+1:end], "\n")})
+			i = end
+		} else if text, ok := strings.CutPrefix(lines[i], "<!-- "); ok {
+			all = append(all, block{"world", strings.TrimSuffix(text, " -->")})
+		}
+	}
+	return all
+}
+
+// put brings the theatre into a state: "held on; start visit-3; incident visit-4".
+func (w *world) put(t *testing.T, state string) {
+	t.Helper()
+	for one := range strings.SplitSeq(state, "; ") {
+		verb, what, _ := strings.Cut(one, " ")
+		switch verb {
+		case "held":
+			w.held.Store(what == "on")
+		case "full":
+			w.full.Store(what == "on")
+		case "start":
+			w.begin(t, skald.SagaID(what), skald.Orchestrated, "Edda")
+		case "choreograph":
+			w.begin(t, skald.SagaID(what), skald.Choreographed, "Edda")
+		case "incident":
+			w.until(t, skald.SagaID(what), journal.IncidentOpened)
+		case "ended":
+			w.ended(t, skald.SagaID(what))
+		case "letter":
+			w.letter(t, skald.SagaID(what))
+		default:
+			t.Fatalf("docs/api.md: the theatre does not know %q", one)
+		}
+	}
+}
+
+// run runs a block as a shell does.
+func run(t *testing.T, script, address string) string {
+	t.Helper()
+	script = strings.ReplaceAll(script, "http://127.0.0.1:8080", address)
+	out, err := exec.CommandContext(t.Context(), "sh", "-euc", script).CombinedOutput() //nolint:gosec // the page's own text
+	if err != nil {
+		t.Fatalf("%s\n%v\n%s", script, err, out)
+	}
+	return strings.ReplaceAll(string(out), "\r\n", "\n")
+}
+
+// matches says whether a text is another one in which "…" stands for anything.
+func matches(want, got string) bool {
+	parts := strings.Split(want, "…")
+	if !strings.HasPrefix(got, parts[0]) {
+		return false
+	}
+	for _, p := range parts {
+		i := strings.Index(got, p)
+		if i < 0 {
+			return false
+		}
+		got = got[i+len(p):]
+	}
+	return got == "" || parts[len(parts)-1] == ""
+}
+
+// within says where an answer does not have what the page shows of it.
+func within(want, got any, at string) string {
+	switch x := want.(type) {
+	case object:
+		y, ok := got.(object)
+		for name := range x {
+			if !ok || y[name] == nil {
+				return at + "/" + name + " is missing"
+			}
+			if fault := within(x[name], y[name], at+"/"+name); fault != "" {
+				return fault
+			}
+		}
+		return ""
+	case []any:
+		y, ok := got.([]any)
+		if !ok || len(x) != len(y) {
+			return fmt.Sprintf("%s is %v", at, got)
+		}
+		for i := range x {
+			if fault := within(x[i], y[i], fmt.Sprintf("%s/%d", at, i)); fault != "" {
+				return fault
+			}
+		}
+		return ""
+	case string:
+		if y, ok := got.(string); ok && matches(x, y) {
+			return ""
+		}
+	}
+	if want != got {
+		return fmt.Sprintf("%s is %v, and the page says %v", at, got, want)
+	}
+	return ""
+}
+
+// checkAnswer compares what a command printed with what the page shows.
+func checkAnswer(t *testing.T, b block, out string) {
+	t.Helper()
+	if b.kind == "text" {
+		printed := strings.Split(out, "\n")
+		for line := range strings.SplitSeq(b.text, "\n") {
+			if !slices.ContainsFunc(printed, func(p string) bool { return matches(line, p) }) {
+				t.Errorf("the page shows the line %q, and this was printed:\n%s", line, out)
+			}
+		}
+		return
+	}
+	var want, got any
+	if err := json.Unmarshal([]byte(b.text), &want); err != nil {
+		t.Fatalf("%v: %s", err, b.text)
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if fault := within(want, got, ""); fault != "" {
+		t.Errorf("%s\nthe page shows\n%s\nand this was printed:\n%s", fault, b.text, out)
+	}
+}
+
+// Every command of docs/api.md does what the page says; together they ask for everything that there is.
+func TestTheCommandsOfThePageDoWhatItSays(t *testing.T) {
+	for _, tool := range []string{"curl", "jq"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("the page's commands need %s: install it", tool)
+		}
+	}
+	w := open(t)
+	var mu sync.Mutex
+	asked := map[string]bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(a http.ResponseWriter, r *http.Request) {
+		w.handler.ServeHTTP(a, r)
+		mu.Lock()
+		defer mu.Unlock()
+		asked[r.Pattern] = true
+	}))
+	t.Cleanup(server.Close)
+	out, answered := "", true
+	page := string(readFile(t, "../docs/api.md"))
+	code := string(readFile(t, "example_test.go"))
+	for _, b := range blocks(page) {
+		switch b.kind {
+		case "world":
+			w.put(t, b.text)
+		case "sh":
+			if !answered {
+				t.Errorf("the page does not show what this prints:\n%s", out)
+			}
+			out, answered = run(t, b.text, server.URL), false
+		case "json", "text":
+			checkAnswer(t, b, out)
+			answered = true
+		case "go":
+			if !strings.Contains(strings.ReplaceAll(code, "\n\t", "\n"), b.text) {
+				t.Errorf("example_test.go does not have this code of the page:\n%s", b.text)
+			}
+		default:
+			t.Errorf("docs/api.md has a block of kind %q, which nobody checks", b.kind)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, r := range httpapi.Routes() {
+		if !asked[r.Method+" "+r.Path] {
+			t.Errorf("the page has no command for %s %s", r.Method, r.Path)
+		}
+	}
+	w.put(t, "ended visit-6; ended visit-7")
+}
+
+// The page has every type of problem that there can be.
+func TestThePageHasEveryProblem(t *testing.T) {
+	page := string(readFile(t, "../docs/api.md"))
+	found := 0
+	for line := range strings.SplitSeq(string(readFile(t, "problem.go")), "\n") {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "= ")
+		if ok && strings.HasPrefix(name, "problem") && !strings.Contains(name, ":") {
+			found++
+			if word := strings.Trim(value, `"`); !strings.Contains(page, "`"+word+"`") {
+				t.Errorf("docs/api.md does not say what to do about %s", word)
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d types were found in problem.go", found)
+	}
+}

@@ -1,0 +1,91 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store/memstore"
+)
+
+// serve serves an engine until a context ends.
+func serve(ctx context.Context, engine *skald.Engine, sagas []skald.Registered, participants map[string]skald.Participant) error {
+	handler, err := httpapi.New(httpapi.Config{Engine: engine, Sagas: sagas, Participants: participants})
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Addr: "127.0.0.1:8080", Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	server.RegisterOnShutdown(handler.Drain) // watches would hold it up
+	stop := context.AfterFunc(ctx, func() { _ = server.Shutdown(context.WithoutCancel(ctx)) })
+	defer stop()
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+var _ = serve // is in docs/api.md
+
+// box answers every call.
+type box struct{}
+
+func (box) Invoke(context.Context, participant.Call) participant.Answer {
+	return participant.Answer{Class: participant.Done, Result: []byte(`{"number":7}`)}
+}
+
+// A saga is started over HTTP with its types, as at the engine itself.
+func ExampleClient() {
+	if err := goOverHTTP(context.Background()); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// completed
+	// seat 7
+}
+
+func goOverHTTP(ctx context.Context) error {
+	s := skald.Define[seatRequest]("reservation")
+	place := skald.Step(s, reserveSeat, skald.From(func(r seatRequest) seatRequest { return r }))
+	saga, err := s.Build()
+	if err != nil {
+		return err
+	}
+	sagas := []skald.Registered{saga}
+	engine, err := skald.Open(ctx, skald.Config{Store: memstore.New(), Sagas: sagas,
+		Participants: map[string]skald.Participant{"seats": {Invoker: box{}, Level: participant.L2}}})
+	if err != nil {
+		return err
+	}
+	handler, err := httpapi.New(httpapi.Config{Engine: engine, Sagas: sagas})
+	if err != nil {
+		return err
+	}
+	server := httptest.NewServer(handler)
+	defer server.Close()
+
+	client, err := httpapi.NewClient(httpapi.ClientConfig{Address: server.URL})
+	if err != nil {
+		return err
+	}
+	run, err := saga.Start(ctx, client, seatRequest{Show: "Edda"}, skald.WithID("visit-1"))
+	if err != nil {
+		return err
+	}
+	status, err := run.Wait(ctx)
+	if err != nil {
+		return err
+	}
+	taken, _, err := skald.ResultOf[seat](&status, place.Step())
+	if err != nil {
+		return err
+	}
+	fmt.Println(status.State)
+	fmt.Println("seat", taken.Number)
+	return engine.Stop(ctx)
+}
