@@ -35,6 +35,7 @@ func (h *Handler) getSaga(w http.ResponseWriter, r *http.Request) error {
 	if wait := preferredWait(r.Header); wait > 0 {
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 		if !s.State.Ended() {
+			longLived(w, wait)
 			if s, err = h.waited(r.Context(), id, wait); err != nil {
 				return err
 			}

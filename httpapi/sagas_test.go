@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/store"
+	"github.com/skaldhq/skald/store/memstore"
 )
 
 // The client is an engine: what it says of a saga is what the engine itself says, whatever the mode.
@@ -323,4 +326,104 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 	}
 	w.jam.Store(false)
 	w.ended(t, "s")
+}
+
+// A step that cannot be done as it was asked for is asked again with another input.
+func TestAStepIsAskedAgainWithAnotherInput(t *testing.T) {
+	w := open(t)
+	w.full.Store(true)
+	for _, mode := range bothModes {
+		id := skald.SagaID("other-" + mode)
+		w.begin(t, id, mode, "Edda")
+		w.until(t, id, journal.IncidentOpened)
+	}
+	w.full.Store(false)
+	for _, mode := range bothModes {
+		id := skald.SagaID("other-" + mode)
+		err := w.client.Resolve(t.Context(), id, skald.Resolution{Step: "letters.send", Verb: skald.VerbReplace, By: "ada", Reason: "the guest moved", Payload: []byte(`{"text": "seat 99"}`)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := w.ended(t, id)
+		if text, ok, err := skald.ResultOf[string](&s, "letters.send"); text != "sent seat 99" || !ok || err != nil {
+			t.Errorf("%s: the letter's result is %q, %v, %v", id, text, ok, err)
+		}
+	}
+}
+
+// slow is a store whose next commit waits to be let through.
+type slow struct {
+	store.Store
+	hold           atomic.Bool
+	began, through chan struct{}
+}
+
+func (s *slow) Commit(ctx context.Context, epoch uint64, appends []store.Append) ([]error, error) {
+	if s.hold.CompareAndSwap(true, false) {
+		close(s.began)
+		<-s.through
+	}
+	return s.Store.Commit(ctx, epoch, appends)
+}
+
+// Whether there is a saga does not depend on whether its client hung up a moment too early.
+func TestAStartGoesOnWhenTheClientHangsUp(t *testing.T) {
+	st := &slow{Store: memstore.New(), began: make(chan struct{}), through: make(chan struct{})}
+	w := open(t, func(c *skald.Config, _ *httpapi.Config) { c.Store, c.Broker = st, nil })
+	gone := w.whenHungUp(t)
+	st.hold.Store(true)
+	ctx, hangUp := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() {
+		_, err := w.client.Start(ctx, skald.StartRequest{ID: "s", Definition: "visit", Input: []byte(`{"show":"Edda"}`)})
+		over <- err
+	}()
+	select {
+	case <-st.began:
+	case <-time.After(patience):
+		t.Fatal("nothing is committed")
+	}
+	hangUp()
+	if err := <-over; !errors.Is(err, context.Canceled) {
+		t.Errorf("the start gives %v", err)
+	}
+	<-gone
+	close(st.through)
+	if s := w.ended(t, "s"); s.State != skald.Completed {
+		t.Errorf("the saga is %s", s.State)
+	}
+}
+
+// A server's time limits are for answers that are worked on: they cut off no watch and no wait.
+func TestWatchesAndWaitsOutliveAServersTimeLimits(t *testing.T) {
+	w := open(t)
+	server := httptest.NewUnstartedServer(w.handler)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	server.Start()
+	t.Cleanup(server.Close)
+	w.server.URL = server.URL
+	w.jam.Store(true)
+	waited := make(chan string, 2)
+	wait := func(method, path, body string) {
+		_, data, err := w.try(t.Context(), method, path, body, "Idempotency-Key: s", "Prefer: wait=30")
+		waited <- fmt.Sprint(strings.Contains(string(data), `"state":"completed"`), err)
+	}
+	go wait(http.MethodPost, "/v1/definitions/visit/sagas", `{"show":"Edda"}`)
+	eventually(t, "the saga is there", func() bool { _, err := w.client.Status(t.Context(), "s"); return err == nil })
+	go wait(http.MethodGet, "/v1/sagas/s", "")
+	_, lines := w.stream(t, "/v1/sagas/s/watch")
+	for range 10 { // half a second
+		if _, more := next(t, lines, ": alive"); !more {
+			t.Fatal("the watch was cut off")
+		}
+	}
+	w.jam.Store(false)
+	if _, more := next(t, lines, "event: end"); !more {
+		t.Error("the watch was cut off")
+	}
+	for range 2 {
+		if got := <-waited; got != "true <nil>" {
+			t.Errorf("a wait is answered: %s", got)
+		}
+	}
 }

@@ -235,11 +235,20 @@ func (w *world) postOffice(t testing.TB) *sqlparticipant.Participant {
 // request makes a request, with headers as "Name: value", and returns the answer with its body.
 func (w *world) request(t testing.TB, method, path, body string, heads ...string) (*http.Response, []byte) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	answer, data, err := w.try(t.Context(), method, path, body, heads...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer, data
+}
+
+// try is request for goroutines other than the test's.
+func (w *world) try(ctx context.Context, method, path, body string, heads ...string) (*http.Response, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, w.server.URL+path, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
@@ -250,14 +259,11 @@ func (w *world) request(t testing.TB, method, path, body string, heads ...string
 	}
 	answer, err := w.http.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
 	defer answer.Body.Close()
 	data, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer, data
+	return answer, data, err
 }
 
 func (w *world) get(t testing.TB, path string) []byte {
@@ -468,4 +474,23 @@ func newOther(t testing.TB) string {
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// whenHungUp serves the handler once more, at the world's new address, and returns what is closed when the first client that starts a saga there has hung up.
+func (w *world) whenHungUp(t testing.TB) <-chan struct{} {
+	t.Helper()
+	gone := make(chan struct{})
+	var once sync.Once
+	s := httptest.NewServer(http.HandlerFunc(func(a http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			context.AfterFunc(r.Context(), func() { once.Do(func() { close(gone) }) })
+		}
+		w.handler.ServeHTTP(a, r)
+	}))
+	t.Cleanup(s.Close)
+	var err error
+	if w.client, err = httpapi.NewClient(httpapi.ClientConfig{Address: s.URL, HTTP: w.http}); err != nil {
+		t.Fatal(err)
+	}
+	return gone
 }

@@ -62,6 +62,7 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Location", sagaPath(begun.ID))
 	if wait := preferredWait(r.Header); wait > 0 {
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
+		longLived(w, wait)
 		if s, ok := h.outcome(r.Context(), begun.ID, wait); ok {
 			saga := sagaOf(&s)
 			started.Saga = &saga
@@ -71,6 +72,13 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusAccepted, "application/json", started)
 	return nil
+}
+
+// longLived keeps a server's time limits, which are for answers that are worked on, from cutting off one that waits.
+func longLived(w http.ResponseWriter, wait time.Duration) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{}) // nothing more is read; what cannot be set was not set before either
+	_ = c.SetWriteDeadline(time.Now().Add(wait + sendTime))
 }
 
 // outcome waits for a saga's outcome; false if there was none in time, or something was in the way of waiting.
