@@ -243,6 +243,9 @@ func (d *choreography) Start(ctx context.Context, q orchestrator.Request) (journ
 	if d.ctx.Err() != nil {
 		return q.ID, false, ErrStopped
 	}
+	if err := errors.Join(journal.CheckText("business key", q.Key), journal.CheckText("traceparent", q.Trace)); err != nil {
+		return q.ID, false, err
+	}
 	if q.ID != "" { // its tokens may be gone already, and its journal is not
 		existed, err := d.existed(ctx, q)
 		if existed || err != nil {
@@ -324,6 +327,9 @@ func (d *choreography) List(ctx context.Context, f store.Filter) (store.Page, er
 
 // Cancel implements driver.
 func (d *choreography) Cancel(ctx context.Context, id journal.SagaID, by, reason string) error {
+	if err := errors.Join(journal.CheckText("name of who cancels", by), journal.CheckReason(reason)); err != nil {
+		return err
+	}
 	err := d.initiator.Cancel(ctx, id, by, reason)
 	if errors.Is(err, choreographer.ErrUnknown) {
 		if _, known := d.tracker.Known(ctx, id); known == nil {
@@ -335,6 +341,9 @@ func (d *choreography) Cancel(ctx context.Context, id journal.SagaID, by, reason
 
 // Resolve implements driver.
 func (d *choreography) Resolve(ctx context.Context, id journal.SagaID, x orchestrator.Resolution) error {
+	if err := errors.Join(journal.CheckText("name of who decides", x.By), journal.CheckReason(x.Reason)); err != nil {
+		return err
+	}
 	return known(d.tracker.Resolve(ctx, id, choreographer.Resolution(x)))
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -347,6 +348,40 @@ func TestAStartWithoutAnAnswerKeepsItsMode(t *testing.T) {
 	begin(t, e, x, "lost", skald.Orchestrated)
 	if s := ended(t, e, "lost"); s.Mode != skald.Choreographed || x.seats(t, "lost") != 1 {
 		t.Errorf("it ran %s with %d seats", s.Mode, x.seats(t, "lost"))
+	}
+}
+
+// Short texts are bounded, and kept, in the same way whatever the mode.
+func TestBothModesKeepTheSameTexts(t *testing.T) {
+	x := openBox(t)
+	x.held.Store(true)
+	e := openBoth(t, openStore(t), membroker.New(membroker.Config{}), x, nil)
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for _, mode := range bothModes {
+		start := func(options ...skald.StartOption) (skald.Run, error) {
+			return x.saga.Start(t.Context(), e, SeatRequest{Show: string(mode)}, append(options, skald.InMode(mode))...)
+		}
+		for what, option := range map[string]skald.StartOption{"long key": skald.WithKey(strings.Repeat("k", 257)), "key that is no text": skald.WithKey("a\x00b"), "long trace": skald.WithTrace(strings.Repeat("t", 257))} {
+			if _, err := start(option); !errors.Is(err, skald.ErrText) {
+				t.Errorf("%s: a %s gives %v", mode, what, err)
+			}
+		}
+		run, err := start(skald.WithKey("ann"), skald.WithTrace(trace))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if events, err := e.Events(t.Context(), run.ID, 0); err != nil || events[0].Key != "ann" || events[0].Trace != trace {
+			t.Errorf("%s: the journal begins with %+v, %v", mode, events[0], err)
+		}
+		if err := e.Cancel(t.Context(), run.ID, strings.Repeat("n", 257), "no"); !errors.Is(err, skald.ErrText) {
+			t.Errorf("%s: a cancel by a long name gives %v", mode, err)
+		}
+		if err := e.Resolve(t.Context(), run.ID, skald.Resolution{Step: "box.print", Verb: skald.VerbRetry, By: "ann", Reason: strings.Repeat("r", 5000)}); !errors.Is(err, skald.ErrText) {
+			t.Errorf("%s: a long reason gives %v", mode, err)
+		}
+		x.held.Store(false)
+		ended(t, e, run.ID)
+		x.held.Store(true)
 	}
 }
 

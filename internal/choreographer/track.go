@@ -46,7 +46,7 @@ func (x *track) begin(t *participant.Token) {
 	x.fresh = true
 	x.summary.Definition, x.summary.Version, x.summary.Mode, x.summary.Key = t.Definition, t.Version, journal.Choreographed, t.Key
 	x.summary.State, x.summary.Started = store.Running, t.Time
-	e := journal.Event{Kind: journal.SagaStarted, Definition: t.Definition, Version: t.Version, Mode: journal.Choreographed, Key: t.Key, Payload: t.Payload, At: t.Deadline}
+	e := journal.Event{Kind: journal.SagaStarted, Definition: t.Definition, Version: t.Version, Mode: journal.Choreographed, Key: t.Key, Payload: t.Payload, At: t.Deadline, Trace: t.Trace}
 	x.record(e, t.Time)
 	x.follow(t.Time)
 }

@@ -27,7 +27,7 @@ var (
 	// ErrTooLarge says that an input is larger than a journal takes.
 	ErrTooLarge = errors.New("the input is too large")
 	// ErrText says that a business key, a traceparent or a name cannot be kept.
-	ErrText = errors.New("unusable text")
+	ErrText = journal.ErrText
 )
 
 // OverloadError refuses a start because too much is under way, or because the store has no room. Nothing was kept.

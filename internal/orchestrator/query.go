@@ -173,7 +173,7 @@ func (o *Orchestrator) news(ctx context.Context, w <-chan struct{}) error {
 // Cancel asks for a saga to be turned back and returns when that is durable. It is an error once the saga has passed its pivot's
 // intent or has ended; a saga that turns back already is left as it is.
 func (o *Orchestrator) Cancel(ctx context.Context, id journal.SagaID, by, reason string) error {
-	if err := errors.Join(checkText("name of who cancels", by), checkReason(reason)); err != nil {
+	if err := errors.Join(journal.CheckText("name of who cancels", by), journal.CheckReason(reason)); err != nil {
 		return err
 	}
 	return o.act(ctx, id, func(r *run) (journal.Event, bool, error) {
@@ -193,7 +193,7 @@ type Resolution struct {
 
 // Resolve applies an operator's decision and returns when it is durable, which is before anything follows from it.
 func (o *Orchestrator) Resolve(ctx context.Context, id journal.SagaID, x Resolution) error {
-	if err := errors.Join(checkText("name of who decides", x.By), checkReason(x.Reason)); err != nil {
+	if err := errors.Join(journal.CheckText("name of who decides", x.By), journal.CheckReason(x.Reason)); err != nil {
 		return err
 	}
 	if len(x.Payload) > journal.MaxPayload {
@@ -203,14 +203,6 @@ func (o *Orchestrator) Resolve(ctx context.Context, id journal.SagaID, x Resolut
 		e := journal.Event{Kind: journal.IncidentResolved, Step: x.Step, Verb: x.Verb, By: x.By, Detail: x.Reason, Payload: x.Payload}
 		return e, false, r.m.Resolvable(&r.s, x.Verb, x.Step, x.Payload)
 	})
-}
-
-// checkReason says whether a reason in words can be kept whole.
-func checkReason(reason string) error {
-	if len(reason) > journal.MaxDetail {
-		return fmt.Errorf("%w: the reason has %d bytes; %d are allowed", ErrText, len(reason), journal.MaxDetail)
-	}
-	return nil
 }
 
 // act records what somebody decides about a saga that is under way.

@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -121,7 +118,7 @@ func (o *Orchestrator) accept(q *Request) (*machine.Machine, error) {
 	case !json.Valid(q.Input):
 		return nil, ErrInput
 	}
-	if err := errors.Join(checkText("business key", q.Key), checkText("traceparent", q.Trace)); err != nil {
+	if err := errors.Join(journal.CheckText("business key", q.Key), journal.CheckText("traceparent", q.Trace)); err != nil {
 		return nil, err
 	}
 	if q.ID == "" {
@@ -134,20 +131,6 @@ func (o *Orchestrator) accept(q *Request) (*machine.Machine, error) {
 		return nil, err
 	}
 	return m, o.admit(m)
-}
-
-// maxText is the longest business key, traceparent or name of an operator, in bytes.
-const maxText = 256
-
-// checkText says whether a short text can be kept and sent on in headers.
-func checkText(what, text string) error {
-	if len(text) > maxText {
-		return fmt.Errorf("%w: the %s has %d bytes; %d are allowed", ErrText, what, len(text), maxText)
-	}
-	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
-		return fmt.Errorf("%w: the %s has characters that are no text", ErrText, what)
-	}
-	return nil
 }
 
 // admit refuses starts while more is under way than can be carried, so that what was accepted goes on.

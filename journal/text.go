@@ -1,0 +1,34 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ErrText is wrapped by the error for a short text that cannot be kept.
+var ErrText = errors.New("unusable text")
+
+// MaxText is the longest business key, traceparent or name of an operator, in bytes.
+const MaxText = 256
+
+// CheckText says whether a short text can be kept and sent on in headers. what names it in the error.
+func CheckText(what, text string) error {
+	if len(text) > MaxText {
+		return fmt.Errorf("%w: the %s has %d bytes; %d are allowed", ErrText, what, len(text), MaxText)
+	}
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return fmt.Errorf("%w: the %s has characters that are no text", ErrText, what)
+	}
+	return nil
+}
+
+// CheckReason says whether a reason in words can be kept whole.
+func CheckReason(reason string) error {
+	if len(reason) > MaxDetail {
+		return fmt.Errorf("%w: the reason has %d bytes; %d are allowed", ErrText, len(reason), MaxDetail)
+	}
+	return nil
+}
