@@ -30,13 +30,16 @@ run: ## start both example systems with everything they need, on LISTEN, with th
 	@go build -o .tools/all ./examples/cmd/all
 	@LISTEN='$(LISTEN)' DATA='$(DATA)' MODE='$(MODE)' PACKAGE='$(PACKAGE)' exec .tools/all
 
+# Many tests wait, for disks, processes and browsers, so one package more than there are processors runs at a time.
+TEST_PACKAGES_AT_ONCE ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+
 # -count=1: Go's test cache does not see that a browser or a server was installed since, so it would repeat old skips.
 .PHONY: test
 test: ## run all tests, after installing what they need; TESTFLAGS are passed on to go test
 	@scripts/setup.sh tests
 	@go build -o .tools/testreport ./internal/testreport
 	@scratch=$$(scripts/scratch.sh) && trap 'rm -rf "$$scratch"' EXIT && export GOTMPDIR="$${TMPDIR:-/tmp}" TMPDIR="$$scratch" && \
-		go test -json -count=1 -timeout=10m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
+		go test -json -count=1 -p=$(TEST_PACKAGES_AT_ONCE) -timeout=10m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
 
 # The race detector is the one thing that needs C. Left out is what it has nothing to look at in: the crash explorer runs one goroutine at a
 # time, the machine, which has no goroutines, and the house's own tools; and what mostly waits, for synced disks, processes and browsers, and would take minutes: natsbroker, the end-to-end tests (their parts are

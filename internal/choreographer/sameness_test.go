@@ -352,7 +352,7 @@ func TestBothModesLeaveTheSame(t *testing.T) {
 		}
 	}
 	if testing.Short() { // under the race detector each takes ten times as long
-		*cases = min(*cases, 300)
+		*cases = min(*cases, 100)
 	}
 	for n := 0; n < *cases; n += 100 {
 		rapid.Check(t, check) // 100 cases each, unless a flag says otherwise
