@@ -40,9 +40,9 @@ type ConsumerConfig struct {
 	Subscription string // required
 	// Parallel is how many messages are handled at the same time. No more than that are taken from the broker. Default: 16.
 	Parallel int
-	// Ignore says of a key whether there is nothing to do about a message that lies there. It is asked where messages are received, so it must answer at once; what it ignores takes no
-	// place, is not even read where the broker can spare it, and is completed without a handler and without waiting until the broker has heard it. Optional.
-	Ignore func(k Key) bool
+	// Ignore says of a message, by its key and a header of Message.Headers, whether there is nothing to do about it. It is asked where messages are received, so it must answer at once;
+	// what it ignores takes no place, is not even decoded where the broker can spare it, and is completed without a handler and without waiting until the broker has heard it. Optional.
+	Ignore func(k Key, header func(name string) string) bool
 	// Backoff is the delay after a failed attempt, by the number of attempts so far. Default: DefaultBackoff.
 	Backoff func(count int) time.Duration
 	// Unconfirmed completes deliveries without waiting until the broker has heard it, which is far quicker: those that are lost on the way are handed out again. It is for
@@ -156,7 +156,7 @@ func (c *consumer) receive(ctx, working context.Context, r Receiver) error {
 
 // ignored completes a delivery about which there is nothing to do.
 func (c *consumer) ignored(d *Delivery) bool {
-	if !c.cfg.Ignore(d.Message.Key) {
+	if !c.cfg.Ignore(d.Message.Key, func(name string) string { return d.Message.Headers[name] }) {
 		return false
 	}
 	d.Completed()

@@ -75,8 +75,8 @@ type Receiver interface {
 	Close() error
 }
 
-// Ignorer is a receiver that can be told in advance what there is nothing to do about, and does not even read that. It is optional.
+// Ignorer is a receiver that can be told in advance what there is nothing to do about, and does not even decode that. It is optional.
 type Ignorer interface {
-	// Ignore sets what completes by itself, by its key. It is called once, before the first Receive.
-	Ignore(nothing func(k Key) bool)
+	// Ignore sets what completes by itself, as ConsumerConfig.Ignore says it. It is called once, before the first Receive.
+	Ignore(nothing func(k Key, header func(name string) string) bool)
 }

@@ -80,7 +80,9 @@ func testConsume(t *testing.T, d Driver) {
 			var mu sync.Mutex
 			var seen []string
 			stop := consume(t, b, broker.ConsumerConfig{
-				Log: slog.New(slog.DiscardHandler), Topic: name, Subscription: name, Parallel: 1, Ignore: func(k broker.Key) bool { return k.Elements()[0] == "noise" },
+				Log: slog.New(slog.DiscardHandler), Topic: name, Subscription: name, Parallel: 1, Ignore: func(k broker.Key, header func(string) string) bool {
+					return k.Elements()[0] == "noise" && header("X-Sort") == "sound"
+				},
 			}, func(_ context.Context, d *broker.Delivery) error {
 				mu.Lock()
 				defer mu.Unlock()
@@ -88,7 +90,9 @@ func testConsume(t *testing.T, d Driver) {
 				return nil
 			})
 			for i := range 40 {
-				publish(t, b, name, message(fmt.Sprint("ignored", i), broker.NewKey("noise", fmt.Sprint(i))))
+				m := message(fmt.Sprint("ignored", i), broker.NewKey("noise", fmt.Sprint(i)))
+				m.Headers = map[string]string{"X-Sort": "sound"}
+				publish(t, b, name, m)
 			}
 			publish(t, b, name, message("heard", "signal/1"))
 			eventually(t, "the last one is handled", func() bool {

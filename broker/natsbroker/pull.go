@@ -22,6 +22,14 @@ type arrival struct {
 	at time.Time
 }
 
+// first is a header of the message, under the name as it was sent.
+func (a arrival) first(name string) string {
+	if values := a.Header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
 // puller asks a consumer for exactly as many messages as are wanted. The client's own iterators ask for more in advance, and so hold messages that another process could handle.
 type puller struct {
 	conn    *nats.Conn

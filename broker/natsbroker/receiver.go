@@ -114,15 +114,17 @@ type receiver struct {
 	b       *Broker
 	s       subscription
 	puller  *puller
-	ignores func(broker.Key) bool // nil: none
-	done    chan struct{}         // closed when the receiver is
+	ignores func(broker.Key, func(string) string) bool // nil: none
+	done    chan struct{}                              // closed when the receiver is
 	once    sync.Once
 }
 
 var _ broker.Ignorer = (*receiver)(nil)
 
 // Ignore implements broker.Ignorer.
-func (r *receiver) Ignore(nothing func(k broker.Key) bool) { r.ignores = nothing }
+func (r *receiver) Ignore(nothing func(k broker.Key, header func(name string) string) bool) {
+	r.ignores = nothing
+}
 
 // Receive implements broker.Receiver.
 func (r *receiver) Receive(ctx context.Context, max int) ([]*broker.Delivery, error) {
@@ -132,7 +134,7 @@ func (r *receiver) Receive(ctx context.Context, max int) ([]*broker.Delivery, er
 		}
 		var deliveries []*broker.Delivery
 		for _, a := range r.puller.pop(max) {
-			if r.ignores != nil && r.ignores(r.b.names.key(r.s.topic.name, a.Subject)) {
+			if r.ignores != nil && r.ignores(r.b.names.key(r.s.topic.name, a.Subject), a.first) {
 				_ = a.Respond([]byte(ackDone)) // if it is lost, the message comes once more
 				continue
 			}

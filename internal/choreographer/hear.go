@@ -11,9 +11,9 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// ignores says whether there is nothing to do about the token under a key: whatever it says, it does not concern the participant in any version of its definition, or this process told it.
-// Of what is refused or failed there may be a letter to be written.
-func (a *Agent) ignores(k broker.Key) bool {
+// ignores says whether there is nothing to do about the token under a key: whatever it says, it does not concern the participant, or this process told it. Of what is refused or failed there may
+// be a letter to be written, and a token of a version that this process does not know may concern another one of the service.
+func (a *Agent) ignores(k broker.Key, header func(name string) string) bool {
 	p, ok := placeOf(k)
 	if !ok {
 		return false
@@ -21,12 +21,12 @@ func (a *Agent) ignores(k broker.Key) bool {
 	if kind, mine := a.won.get(k); mine {
 		return kind == participant.TokenDone || kind == participant.TokenUndone
 	}
-	for _, m := range a.scores[p.definition] {
-		if a.roles[m].concernedBy(p.step, p.direction) {
-			return false
-		}
+	versions := a.scores[p.definition]
+	if versions == nil {
+		return true // of a definition that this participant has no part in
 	}
-	return true
+	r := a.roles[versions[header(headerVersion)]]
+	return r != nil && !r.concernedBy(p.step, p.direction)
 }
 
 // deliver takes a token in. When it returns nil, everything that follows from the token is durable here: the acknowledgement that follows carries no meaning.

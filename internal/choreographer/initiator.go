@@ -172,18 +172,18 @@ func (i *Initiator) Run(ctx context.Context) error {
 	}, i.deliver)
 }
 
-// ignores says whether there is nothing to do about the token under a key: whatever it says, no end depends on it in any version of its definition.
-func (i *Initiator) ignores(k broker.Key) bool {
+// ignores says whether there is nothing to do about the token under a key: whatever it says, no end depends on it. A version that this process does not know may be known to another.
+func (i *Initiator) ignores(k broker.Key, header func(name string) string) bool {
 	p, ok := placeOf(k)
 	if !ok {
 		return false
 	}
-	for _, m := range i.scores[p.definition] {
-		if slices.ContainsFunc(kindsOf(p.direction), func(k participant.TokenKind) bool { return concernsEnd(m, p.step, k) }) {
-			return false
-		}
+	versions := i.scores[p.definition]
+	if versions == nil {
+		return true
 	}
-	return true
+	m := versions[header(headerVersion)]
+	return m != nil && !slices.ContainsFunc(kindsOf(p.direction), func(k participant.TokenKind) bool { return concernsEnd(m, p.step, k) })
 }
 
 func (i *Initiator) deliver(ctx context.Context, d *broker.Delivery) error {

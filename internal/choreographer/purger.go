@@ -9,6 +9,7 @@ import (
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/store"
 )
 
 // DefaultPurges is the topic on which trackers remind themselves to delete the tokens of ended sagas.
@@ -101,6 +102,15 @@ func (p *purger) publish(ctx context.Context, batch []*purge) error {
 	})
 }
 
+// again says whether a saga's id is that of one that runs: another one, after the first was pruned.
+func (p *purger) again(ctx context.Context, id journal.SagaID) (bool, error) {
+	page, err := p.x.Store.List(ctx, store.Filter{ID: id, Limit: 1})
+	if err != nil {
+		return false, fmt.Errorf("looking whether saga %s runs: %w", id, err)
+	}
+	return len(page.Sagas) > 0 && !page.Sagas[0].State.Ended(), nil
+}
+
 // deliver deletes tokens. The start goes last: as long as it is there the saga's id is taken.
 func (p *purger) deliver(ctx context.Context, d *broker.Delivery) error {
 	var all []ended
@@ -108,6 +118,12 @@ func (p *purger) deliver(ctx context.Context, d *broker.Delivery) error {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
 	for _, e := range all {
+		if again, err := p.again(ctx, e.Saga); err != nil || again {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		for _, f := range []broker.Filter{ofSaga(e.Definition, e.Saga), broker.Filter(startKey(e.Saga))} {
 			if _, err := p.x.Broker.Purge(ctx, p.x.Topic, f); err != nil {
 				return fmt.Errorf("purging the tokens of saga %s: %w", e.Saga, err)

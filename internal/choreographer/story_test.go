@@ -198,6 +198,30 @@ func TestAServiceThatLearnsAVersionLateCatchesUp(t *testing.T) {
 	})
 }
 
+// While old and new processes of a service share its subscription, an old one leaves what a newer version may need to a new one.
+func TestProcessesOfTwoVersionsStandSideBySide(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		older := order(s.t, func(d *plan.Draft) {
+			d.Revision = "0"
+			d.Steps = []plan.DraftStep{step("create", participant.Compensatable), step("issue", participant.Pivot, "create")}
+		})
+		s.down("charge")
+		s.start("s-1")
+		s.pass(time.Second)
+		s.down("issue") // the old one alone is handed what it does not know to concern the service
+		a, err := choreographer.NewAgent(choreographer.AgentConfig{Broker: s.broker, Desk: s.desk("issue"), Name: s.services["issue"].name, Plans: []*plan.Plan{older}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("old", a.Run)
+		s.up("charge")
+		s.pass(time.Second)
+		s.up("issue")
+		s.pass(time.Minute)
+		s.want("s-1", allDone)
+	})
+}
+
 // tokens is what the broker has decided of a saga: step and kind, sorted.
 func (s *scene) tokens(id journal.SagaID) string {
 	s.t.Helper()

@@ -256,8 +256,14 @@ func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
 
 // outlived says whether a token came so late after its saga's end that the saga's tokens may have been deleted already: its participant was away for long.
 func (x *Tracker) outlived(t *participant.Token) bool {
-	at, ok := x.over.get(t.Saga)
-	return ok && x.Now().Sub(at) > x.Purge/2
+	at, _ := x.over.get(t.Saga)
+	return x.ended(t.Saga) && x.Now().Sub(at) > x.Purge/2
+}
+
+// ended says whether a saga is known to have ended. Once its journal may have been pruned its id may be another one's.
+func (x *Tracker) ended(id journal.SagaID) bool {
+	at, ok := x.over.get(id)
+	return ok && (x.Retention < 0 || x.Now().Sub(at) < x.Retention)
 }
 
 // occasion says for what a track is changed.
@@ -283,16 +289,18 @@ func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(
 		x.distrust(tr) // it may be changed by half, or be ahead of the store, which has what is true
 		return err
 	}
-	if j == nil {
-		return nil
-	}
+	return nil
+}
+
+// durable tells of what was written, whoever waits for it still.
+func (x *Tracker) durable(j *job) {
+	id := j.append.Summary.ID
 	x.watchers.notify(id)
 	if j.append.Summary.State.Ended() {
 		x.started.drop(id) // before those who wait are told: who begins to wait now looks for itself
 		x.ends.notify(id)
-		x.forget(id, tr)
+		x.forget(id, j.track)
 	}
-	return nil
 }
 
 // queue changes a track, in turn with others, and hands what is to be written to the writer. The job is the last one of the track, or nil if there is none.
@@ -311,7 +319,7 @@ func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f fu
 	}
 	x.alarms.set(id, x.wake(tr))
 	if len(tr.records) > 0 {
-		tr.last = &job{append: tr.append(), events: tr.pending, urgent: !o.leisurely || x.watchers.any(id)}
+		tr.last = &job{track: tr, append: tr.append(), events: tr.pending, urgent: !o.leisurely || x.watchers.any(id)}
 		tr.committed()
 		return tr, tr.last, x.writer.add(ctx, tr.last)
 	}
@@ -348,7 +356,7 @@ func (x *Tracker) track(ctx context.Context, id journal.SagaID, o occasion) (*tr
 	if tr != nil && !suspect {
 		return tr, nil
 	}
-	if _, over := x.over.get(id); over && o.start == nil { // a start may be that of another one, after the first was pruned
+	if x.ended(id) && o.start == nil { // a start may be that of another one, after the first was pruned
 		return nil, nil
 	}
 	if suspect && tr.last != nil { // what of it is on its way to the store is the beginning of what is read
@@ -368,6 +376,9 @@ func (x *Tracker) track(ctx context.Context, id journal.SagaID, o occasion) (*tr
 	}
 	if tr.summary.State.Ended() {
 		x.over.put(id, tr.summary.Ended)
+		x.mu.Lock()
+		delete(x.tracks, id) // one that was not trusted
+		x.mu.Unlock()
 		return nil, nil
 	}
 	x.over.drop(id)

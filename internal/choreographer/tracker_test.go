@@ -357,6 +357,98 @@ func TestATrackerThatWasAwayCatchesUp(t *testing.T) {
 	})
 }
 
+// sluggish is a store whose commits may take long.
+type sluggish struct {
+	store.Store
+	takes time.Duration
+}
+
+func (s *sluggish) Commit(ctx context.Context, epoch uint64, all []store.Append) ([]error, error) {
+	time.Sleep(s.takes)
+	return s.Store.Commit(ctx, epoch, all)
+}
+
+// An end that is written although whoever heard it was cut off is told to those who watch, and the saga is forgotten.
+func TestAnEndThatNobodyWaitsForIsTold(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		st := &sluggish{Store: memstore.New()}
+		x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{Broker: s.broker, Store: st, Name: "tracker", Plans: []*plan.Plan{s.p}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("tracker", x.Run)
+		synctest.Wait()
+		s.down("initiator")
+		s.start("s-1")
+		s.pass(time.Second)
+		end := s.all("s-1")[0]
+		end.Step, end.Kind, end.ID, end.Payload = participant.StepEnd, participant.TokenDone, "end", nil
+		watched := make(chan error, 1)
+		go func() {
+			watched <- x.Watch(s.t.Context(), "s-1", 0, func(journal.Event) error { return nil })
+		}()
+		synctest.Wait()
+		st.takes = time.Second
+		ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if err := x.Hear(ctx, end); !errors.Is(err, context.DeadlineExceeded) {
+			s.t.Fatalf("hearing the end gives %v", err)
+		}
+		s.pass(3 * time.Second)
+		if err := x.Hear(s.t.Context(), end); err != nil {
+			s.t.Errorf("hearing it again gives %v", err)
+		}
+		s.pass(3 * time.Second)
+		select {
+		case err := <-watched:
+			if err != nil {
+				s.t.Errorf("the watch ends with %v", err)
+			}
+		default:
+			s.t.Error("the watch goes on after the end")
+		}
+		if n := x.Open(); n != 0 {
+			s.t.Errorf("%d sagas are open", n)
+		}
+	})
+}
+
+// When an ended saga was pruned, its id may be given to another one, whose first token may be heard before its start.
+func TestAnIDThatIsUsedAgainIsAnotherSaga(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{Broker: s.broker, Store: memstore.New(), Name: "tracker", Plans: []*plan.Plan{s.p}, Retention: time.Hour})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("tracker", x.Run)
+		synctest.Wait()
+		s.start("s-1")
+		s.pass(time.Second)
+		first := s.all("s-1")[0]
+		s.pass(3 * time.Hour)
+		if _, err := x.Known(s.t.Context(), "s-1"); !errors.Is(err, store.ErrNotFound) {
+			s.t.Fatalf("the journal is not pruned: %v", err)
+		}
+		for _, v := range s.services { // the participants forgot it, too
+			v.mu.Lock()
+			v.rows, v.waiting, v.barrier = nil, nil, nil
+			v.mu.Unlock()
+		}
+		s.down("look")
+		if err := x.Hear(s.t.Context(), first); !errors.Is(err, choreographer.ErrUnknown) {
+			s.t.Errorf("a token before its start gives %v", err)
+		}
+		s.start("s-1")
+		s.pass(30 * time.Minute)
+		s.up("look")
+		s.pass(time.Minute)
+		saga, err := x.Get(s.t.Context(), "s-1")
+		if err != nil || saga.State != store.Completed {
+			s.t.Errorf("the second saga is %s, %v", saga.State, err)
+		}
+	})
+}
+
 // A participant that was away until its saga's tokens had been deleted tells its own once more. That one is deleted, too.
 func TestATokenToldAfterItsSagaWasPurgedIsPurgedToo(t *testing.T) {
 	play(t, chain, func(s *scene) {

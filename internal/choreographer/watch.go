@@ -261,6 +261,9 @@ func (x *Tracker) look(ctx context.Context, id journal.SagaID) error {
 	var decide func(context.Context) error
 	var nudges []func(context.Context) error
 	err := x.change(ctx, id, false, func(tr *track) error {
+		if tr.summary.State.Ended() { // its end is on its way to the store
+			return nil
+		}
 		now := x.Now()
 		past := func(at time.Time) bool { return !at.IsZero() && !at.After(now) }
 		if past(tr.deadline) && !tr.turning() && tr.incidents[""] == "" {
@@ -345,7 +348,7 @@ func (x *Tracker) expire(ctx context.Context, id journal.SagaID, h *heard) error
 	switch {
 	case errors.Is(err, machine.ErrPassed):
 		return x.change(ctx, id, false, func(tr *track) error {
-			if tr.incidents[""] == "" {
+			if tr.incidents[""] == "" && !tr.summary.State.Ended() {
 				tr.record(journal.Event{Kind: journal.IncidentOpened, Reason: machine.ReasonDeadline, Detail: err.Error()}, x.Now())
 			}
 			return nil

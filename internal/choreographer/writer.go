@@ -18,6 +18,7 @@ type writer struct {
 
 // job is an append on its way. Those of one saga are handed to the writer in the order of its journal.
 type job struct {
+	track  *track
 	append store.Append
 	events []journal.Event // that it holds, for observers
 	urgent bool            // somebody waits
@@ -139,6 +140,7 @@ func (w *writer) commit(ctx context.Context, batch []*job) error {
 			for k := range j.events {
 				w.x.Observer.Recorded(&j.append.Summary, &j.events[k])
 			}
+			w.x.durable(j)
 		}
 		j.err = result
 		close(j.over)

@@ -11,7 +11,7 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// Failed is closed when the disk under a database of OpenSQLite could not sync what was committed. Everything that begins to write then gets an error, and closing the database leaves its files
+// Failed is closed when the disk under a database of OpenSQLite could not sync what was committed. Every transaction and Exec that begins then gets an error (what was prepared outside a transaction does not), and closing the database leaves its files
 // as they are. The process should end: the next one that opens the file goes on from what is durable. For a database that was opened otherwise it is nil, and never ready.
 func Failed(db *sql.DB) <-chan struct{} {
 	if d, ok := db.Driver().(*disk); ok {

@@ -15,6 +15,16 @@ import (
 // this one came to nothing.
 type work func(tx *sql.Tx) (changed bool, err error)
 
+// safely does work; a panic in it becomes an error, so that it takes neither the one writer nor what shares the transaction with it.
+func (w work) safely(tx *sql.Tx) (changed bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			changed, err = false, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return w(tx)
+}
+
 // transact does work in a transaction and returns when it is durable. Where the database has one writer, work that waits for it shares one transaction: each in a savepoint of its
 // own, so that what one of them does or fails to do does not touch the others, and one sync of the disk for all.
 func (p *Participant) transact(ctx context.Context, do work) error {
@@ -142,7 +152,7 @@ func (p *Participant) inSavepoint(ctx context.Context, tx *sql.Tx, j *shared) (b
 	if _, err := p.exec(ctx, tx, savepointShared); err != nil {
 		return false, errBroken
 	}
-	changed, err := j.do(tx)
+	changed, err := j.do.safely(tx)
 	if err == nil && j.ctx.Err() != nil { // whoever waits for it is gone: leave nothing behind
 		err = fmt.Errorf("before committing: %w", context.Cause(j.ctx))
 	}
@@ -175,7 +185,7 @@ func (p *Participant) single(ctx context.Context, do work) error {
 			return err
 		}
 	}
-	changed, err := do(tx)
+	changed, err := do.safely(tx)
 	if err != nil || !changed {
 		return err
 	}

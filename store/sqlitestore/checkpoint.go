@@ -2,7 +2,6 @@ package sqlitestore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	lib "modernc.org/sqlite/lib"
@@ -62,12 +61,19 @@ func (k *checkpointer) run() {
 
 func (k *checkpointer) checkpoint() {
 	ctx := context.Background()
-	bulk := k.passive(ctx)
 	if k.write.begin(ctx) != nil {
 		return // the writer is dead
 	}
+	k.write.end()
+	err := k.passive(ctx)
+	if k.write.begin(ctx) != nil {
+		return
+	}
 	defer k.write.end()
-	if err := errors.Join(bulk, k.passive(ctx)); err != nil {
+	if err == nil { // after a sync that failed there is no other
+		err = k.passive(ctx)
+	}
+	if err != nil {
 		k.write.dead = err
 	}
 }

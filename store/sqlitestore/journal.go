@@ -44,7 +44,12 @@ func (j journals) use(ctx context.Context, path string, do func(*prepared) error
 		}
 		p = prepare(c)
 	}
-	return do(p)
+	err := do(p)
+	if err != nil && !errors.Is(err, store.ErrNotFound) { // it may be in the middle of a transaction
+		err = errors.Join(err, p.close())
+		p = nil
+	}
+	return err
 }
 
 func (j journals) close() error {

@@ -112,11 +112,11 @@ func (s *Store) open(cfg Config) (err error) {
 func (s *Store) release() error {
 	var errs []error
 	var last *conn
-	if s.write != nil && s.write.dead != nil {
-		last = untouched(s.path)
-	}
 	if s.check != nil {
 		errs = append(errs, s.check.stop())
+	}
+	if s.write != nil && s.write.dead != nil { // nobody writes any more who could still set it
+		last = untouched(s.path)
 	}
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
