@@ -140,11 +140,12 @@ func TestASagaThatTurnsBackGivesUpWhatIsSetAside(t *testing.T) {
 		if !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
 			s.t.Errorf("it is not compensated: %s", s.tokens("s-1"))
 		}
-		s.remediate() // replays too late: the saga has ended
+		tried := s.count("reserves.do") // the third attempt may come when charge has just ended the saga
+		s.remediate()                   // replays too late: the saga has ended
 		s.pass(time.Minute)
 		s.wantEffects("")
-		if got := s.count("reserves.do"); got != 3 {
-			s.t.Errorf("reserve was tried %d times, want 3", got)
+		if got := s.count("reserves.do"); got != tried || tried < 2 {
+			s.t.Errorf("reserve was tried %d times before the replay and %d after", tried, got)
 		}
 	})
 }

@@ -207,6 +207,14 @@ func (x *Tracker) deliverNote(ctx context.Context, d *broker.Delivery) error {
 	}
 	early := false
 	err = x.on(ctx, n.saga, occasion{begin: true, leisurely: true}, func(tr *track) error {
+		if tr.retrying(n) {
+			return nil
+		}
+		all, err := readSaga(ctx, x.Broker, x.Topic, n.definition, n.saga) // what led to it was decided before
+		if err != nil {
+			return err
+		}
+		tr.fill(all)
 		early = !tr.retrying(n)
 		return nil
 	})
