@@ -41,10 +41,9 @@ test: ## run all tests, after installing what they need; TESTFLAGS are passed on
 	@scratch=$$(scripts/scratch.sh) && trap 'rm -rf "$$scratch"' EXIT && export GOTMPDIR="$${TMPDIR:-/tmp}" TMPDIR="$$scratch" && \
 		go test -json -count=1 -p=$(TEST_PACKAGES_AT_ONCE) -timeout=10m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
 
-# The race detector is the one thing that needs C. Left out is what it has nothing to look at in: the crash explorer runs one goroutine at a
-# time, the machine, which has no goroutines, and the house's own tools; and what mostly waits, for synced disks, processes and browsers, and would take minutes: natsbroker, the end-to-end tests (their parts are
-# all looked at by their own) and the Node program. RACE_PACKAGES names others: make race RACE_PACKAGES=./examples/drone/e2e
-RACE_PACKAGES ?= $(shell go list $(PACKAGES) 2>/dev/null | grep -vE '/(skaldtest|broker/natsbroker|internal/machine|internal/architecture|internal/testreport|e2e|commande/faults|drone/page|drone/node|killtest)$$')
+# The race detector is the one thing that needs C. It looks at the library. Left out are what it has nothing to look at in (the crash explorer runs one goroutine at a time, the machine has none, and the house's own
+# tools), natsbroker, which mostly waits for synced disks, and the examples, which would take minutes more: make race RACE_PACKAGES=./examples/part
+RACE_PACKAGES ?= $(shell go list ./... ./bench/... 2>/dev/null | grep -vE '/(skaldtest|broker/natsbroker|internal/machine|internal/architecture|internal/testreport)$$')
 .PHONY: race
 race: ## run the tests under the race detector (needs gcc)
 	@go build -o .tools/testreport ./internal/testreport
