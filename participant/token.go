@@ -144,7 +144,8 @@ type Desk interface {
 	// nothing. Calls of Take for the same saga take turns.
 	//
 	// Only a handler that fails (its answer is Unknown), one that prepares outside its transaction, and one that reads without storing its answers
-	// leave that transaction: next is then asked again. It must be pure and quick: it is called with the database's lock held.
+	// leave that transaction: next is then asked again. It may be asked once more before anything is read, with a ledger of what was heard alone: a read may be made on that guess.
+	// It must be pure and quick: it is called with the database's lock held.
 	//
 	// When ctx ends while a handler is at work, nothing is written: that is no attempt. After an error it is open what was written. Take again, with the same tokens: that is harmless.
 	Take(ctx context.Context, saga journal.SagaID, heard []Token, next func(Ledger) (Work, bool)) (Taken, error)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,14 +21,17 @@ type Config struct {
 	Dir    string        // where the files lie; it should be on the disk that matters
 	Rounds int           // interleaved
 	Slice  time.Duration // how long each part of a round takes
+
+	Profiles string // folder for profiles of the processor's time, one for each part of the last round; none
 }
 
 // bed is everything that is measured, on fresh files.
 type bed struct {
 	*system
-	floor *bare
-	set   *figure.Set
-	slice time.Duration
+	floor    *bare
+	set      *figure.Set
+	slice    time.Duration
+	profiles string
 }
 
 // Measure adds the figures of choreographed sagas to a set.
@@ -37,7 +41,7 @@ func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bed{set: set, slice: c.Slice}
+	b := &bed{set: set, slice: c.Slice, profiles: c.Profiles}
 	if err := os.MkdirAll(filepath.Join(dir, "skald"), 0o700); err != nil {
 		return err
 	}
@@ -78,6 +82,24 @@ func (b *bed) round(ctx context.Context) error {
 	return b.stuck(ctx)
 }
 
+// profile begins a profile of what follows, if that is wanted, and returns what ends it.
+func (b *bed) profile(part string) (stop func() error, err error) {
+	if b.profiles == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(filepath.Join(b.profiles, "choreographed."+part+".pprof"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
+}
+
 // publishes measures the broker alone.
 func (b *bed) publishes(ctx context.Context, lanes int) error {
 	took, err := load.Run(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), 1, 0) })
@@ -102,7 +124,12 @@ func (b *bed) sagas(ctx context.Context, lanes int, d time.Duration, o order) ([
 
 // path measures one way through the order, and the floor of just as many publishes and commits, those of the tracker included.
 func (b *bed) path(ctx context.Context, path string, lanes int) error {
+	stop, err := b.profile(fmt.Sprintf("%s.c%d", path, lanes))
+	if err != nil {
+		return err
+	}
 	took, per, err := b.sagas(ctx, lanes, b.slice, order{SKU: "CAF-001", Amount: 1, Refuse: path == "refused"})
+	err = errors.Join(err, stop())
 	if err != nil {
 		return err
 	}

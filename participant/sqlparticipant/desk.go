@@ -1,6 +1,7 @@
 package sqlparticipant
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -19,6 +20,7 @@ const takes = 10
 func (p *Participant) Take(ctx context.Context, saga journal.SagaID, heard []participant.Token, next func(participant.Ledger) (participant.Work, bool)) (participant.Taken, error) {
 	t := taking{p: p, saga: saga, heard: heard, next: next}
 	defer t.end()
+	t.guess(ctx)
 	wait := tryAfter
 	for try := range takes {
 		taken, err := t.once(ctx)
@@ -60,6 +62,29 @@ type ready struct {
 	key    string
 	ctx    context.Context // of Do, after Prepare
 	answer *participant.Answer
+	guess  []byte // the input, of a call that was made on a guess; otherwise nil
+}
+
+// fits says whether it was done for a call.
+func (r *ready) fits(c *participant.Call) bool {
+	return r.key == c.Key() && (r.guess == nil || bytes.Equal(r.guess, c.Input))
+}
+
+// guess makes a call that stores nothing before anything is known but what was heard, if that is all it seems to wait for. Mostly it is, and saves a transaction that is begun only to find it out;
+// otherwise something was read in vain.
+func (t *taking) guess(ctx context.Context) {
+	if len(t.heard) == 0 {
+		return
+	}
+	w, ok := t.next(participant.Ledger{Heard: t.heard})
+	if !ok || w.Call.Operation == "" || w.Expire {
+		return
+	}
+	if op, err := t.p.operation(w.Call); err != nil || op.stores() {
+		return
+	}
+	t.outside(ctx, needsOutside{work: w})
+	t.ready.guess = orNull(w.Call.Input)
 }
 
 // needsOutside ends a transaction because something has to be done outside it first.
@@ -131,7 +156,7 @@ func (t *taking) work(ctx context.Context, l *ledger, known *participant.Ledger,
 func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (participant.Answer, bool, error) {
 	c := w.Call
 	c.Input, c.Result = orNull(c.Input), orNull(c.Result)
-	if t.ready != nil && t.ready.key != c.Key() {
+	if t.ready != nil && !t.ready.fits(&c) {
 		t.ready = nil
 	}
 	if t.ready != nil && t.ready.answer != nil {
@@ -141,7 +166,7 @@ func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (par
 	if err != nil {
 		return participant.Answer{}, false, needsOutside{w, err}
 	}
-	if outside := op.Kind == participant.ReadOnly && !op.Stored || op.Prepare != nil && op.phase == participant.Action; outside && t.ready == nil && !w.Expire {
+	if outside := !op.stores() || op.Prepare != nil && op.phase == participant.Action; outside && t.ready == nil && !w.Expire {
 		return participant.Answer{}, false, needsOutside{work: w}
 	}
 	if t.ready == nil {
@@ -197,7 +222,7 @@ func (t *taking) outside(ctx context.Context, need needsOutside) {
 	case err != nil:
 	case need.err != nil:
 		err = need.err
-	case op.Kind == participant.ReadOnly && !op.Stored:
+	case !op.stores():
 		t.ready.ctx, err = t.p.prepare(t.ready.ctx, op, c)
 		if err == nil {
 			var answer participant.Answer

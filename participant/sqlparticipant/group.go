@@ -239,7 +239,7 @@ func (p *Participant) prepareAll(ctx context.Context) error {
 	p.prepared = make(map[string]*sql.Stmt)
 	for _, text := range []string{
 		p.sql.claim, p.sql.find, p.sql.settle, p.sql.undone, p.sql.emit, p.sql.hear, p.sql.tell, p.sql.tokens, p.sql.wait, p.sql.waiting, p.sql.waited, p.sql.heard,
-		savepointShared, rollbackShared, releaseShared, savepointCall, rollbackCall, savepointAction, rollbackAction,
+		savepointShared, rollbackShared, releaseShared, savepointCall, rollbackCall, savepointAction, rollbackAction, savepointGuard, releaseGuard, countChanges,
 	} {
 		s, err := p.db.PrepareContext(ctx, text) //nolint:sqlclosecheck // it lives as long as the database
 		if err != nil {
@@ -250,7 +250,7 @@ func (p *Participant) prepareAll(ctx context.Context) error {
 	return nil
 }
 
-// The savepoints: of work that shares a transaction, of a call in it, and of the call's handler.
+// The savepoints: of work that shares a transaction, of a call in it, of the call's handler, and the one whose presence shows that the transaction is still there.
 const (
 	savepointShared = `SAVEPOINT skald_shared`
 	rollbackShared  = `ROLLBACK TO SAVEPOINT skald_shared`
@@ -259,6 +259,8 @@ const (
 	rollbackCall    = `ROLLBACK TO SAVEPOINT skald_call`
 	savepointAction = `SAVEPOINT skald_action`
 	rollbackAction  = `ROLLBACK TO SAVEPOINT skald_action`
+	savepointGuard  = `SAVEPOINT skald_guard`
+	releaseGuard    = `RELEASE SAVEPOINT skald_guard`
 )
 
 // Settle implements participant.Desk: the next commit writes it.

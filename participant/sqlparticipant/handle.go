@@ -19,6 +19,7 @@ import (
 // wrote before is gone, and what it writes from then on would be committed at once, each statement by itself. So after every error it is looked whether the
 // transaction is still there, and if it is not, nothing is written any more and the call fails, whatever the handler makes of it.
 type guarded struct {
+	p    *Participant
 	tx   *sql.Tx
 	lost *bool // the transaction is gone; nil where that cannot be
 }
@@ -27,10 +28,10 @@ type guarded struct {
 var errLost = errors.New("the database rolled the transaction back on an error before; everything of this call is undone, and it comes again")
 
 // guard lets run work in a transaction and watches over it. It fails if run does or if the transaction is gone, also after an error that run passed over, or met where nobody looked.
-func guard(tx *sql.Tx, d Dialect, run func(participant.Tx) error) error {
-	g := guarded{tx: tx}
-	if d == SQLite {
-		if _, err := tx.ExecContext(context.Background(), `SAVEPOINT skald_guard`); err != nil {
+func (p *Participant) guard(tx *sql.Tx, run func(participant.Tx) error) error {
+	g := guarded{p: p, tx: tx}
+	if p.dialect == SQLite {
+		if _, err := p.exec(context.Background(), tx, savepointGuard); err != nil {
 			return err
 		}
 		g.lost = new(bool)
@@ -49,11 +50,11 @@ func (g guarded) check(err error) error {
 	case *g.lost:
 		return errors.Join(err, errLost)
 	}
-	if _, gone := g.tx.ExecContext(context.Background(), `RELEASE SAVEPOINT skald_guard`); gone != nil {
+	if _, gone := g.p.exec(context.Background(), g.tx, releaseGuard); gone != nil {
 		*g.lost = true
 		return errors.Join(err, errLost)
 	}
-	if _, gone := g.tx.ExecContext(context.Background(), `SAVEPOINT skald_guard`); gone != nil {
+	if _, gone := g.p.exec(context.Background(), g.tx, savepointGuard); gone != nil {
 		*g.lost = true
 		return errors.Join(err, errLost)
 	}
@@ -109,10 +110,19 @@ func (p panicked) Error() string { return fmt.Sprintf("the handler panicked: %v"
 func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.Context, participant.Tx) ([]byte, error)) ([]byte, error) {
 	ctx = context.WithValue(ctx, barrierKey{}, b)
 	var result []byte
-	err := guard(b.tx, p.dialect, func(tx participant.Tx) (err error) {
+	call := func(tx participant.Tx) (err error) {
 		result, err = p.recovered(ctx, b.op, b.call, func() ([]byte, error) { return run(ctx, tx) })
 		return err
-	})
+	}
+	var err error
+	switch {
+	case b.op.stores():
+		err = p.guard(b.tx, call)
+	case p.dialect == SQLite:
+		err = call(reading{b.tx})
+	default:
+		err = call(b.tx)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -108,7 +108,7 @@ func (p *Participant) serves() string {
 // try makes the call in a transaction, and again in another one as long as somebody else gets in its way.
 func (p *Participant) try(ctx context.Context, op *operation, c participant.Call) (answer participant.Answer, err error) {
 	run := p.write
-	if op.Kind == participant.ReadOnly && !op.Stored {
+	if !op.stores() {
 		run = p.read
 	}
 	wait := tryAfter

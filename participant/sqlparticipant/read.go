@@ -3,45 +3,70 @@ package sqlparticipant
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
+	"errors"
 	"fmt"
 
 	"github.com/skaldhq/skald/participant"
 )
 
-// read makes a call that stores nothing, in a transaction that cannot write and is always rolled back.
-func (p *Participant) read(ctx context.Context, op *operation, c participant.Call) (participant.Answer, error) {
-	conn, err := p.db.Conn(ctx)
-	if err != nil {
-		return participant.Answer{}, fmt.Errorf("connecting: %w", err)
-	}
-	defer func() { _ = conn.Close() }() // back to the pool
-	if p.dialect == SQLite {
-		// SQLite knows no read-only transactions, but connections that do not write for a while.
-		if _, err := conn.ExecContext(ctx, `PRAGMA query_only = ON`); err != nil {
-			return participant.Answer{}, err
-		}
-		defer writable(ctx, conn)
-	}
-	tx, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+// read makes a call that stores nothing, in a transaction that is always rolled back. PostgreSQL lets it write nothing. SQLite knows no read-only transactions, and a connection that is told not to
+// write prepares all its statements anew each time: there the handler gets no means to write, and it is looked whether it found some.
+func (p *Participant) read(ctx context.Context, op *operation, c participant.Call) (answer participant.Answer, err error) {
+	tx, err := p.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return participant.Answer{}, fmt.Errorf("beginning a transaction: %w", err)
 	}
 	defer rollback(tx)
-	b := &barrier{p: p, tx: tx, op: op, call: c, now: p.now()}
-	result, err := b.do(ctx)
-	if refusal, ok := refusalOf(err); ok {
-		return refused(refusal), nil
-	}
+	before, err := p.changes(ctx, tx)
 	if err != nil {
 		return participant.Answer{}, err
+	}
+	b := &barrier{p: p, tx: tx, op: op, call: c, now: p.now()}
+	result, err := b.do(ctx)
+	refusal, isRefusal := refusalOf(err)
+	if err != nil && !isRefusal {
+		return participant.Answer{}, err
+	}
+	after, err := p.changes(ctx, tx)
+	switch {
+	case err != nil:
+		return participant.Answer{}, err
+	case after != before:
+		return participant.Answer{}, errWrites
+	case isRefusal:
+		return refused(refusal), nil
 	}
 	return done(result), nil
 }
 
-// writable lets a connection write again, whatever became of the call. If that fails the pool must not have it back.
-func writable(ctx context.Context, conn *sql.Conn) {
-	if _, err := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA query_only = OFF`); err != nil {
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+// errWrites says that a handler of kind ReadOnly writes.
+var errWrites = errors.New("a handler of kind ReadOnly cannot write; what it wrote was rolled back: set Stored, or make the operation of another kind")
+
+// changes counts the rows that a connection has changed so far, where only that tells whether a transaction writes.
+func (p *Participant) changes(ctx context.Context, tx *sql.Tx) (n int64, err error) {
+	if p.dialect != SQLite {
+		return 0, nil
 	}
+	rows, err := p.query(ctx, tx, countChanges)
+	if err != nil {
+		return 0, fmt.Errorf("counting changes: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	if rows.Next() {
+		err = rows.Scan(&n)
+	}
+	return n, errors.Join(err, rows.Err())
+}
+
+const countChanges = `SELECT total_changes()`
+
+// stores says whether a call leaves anything in the database, if only its answer.
+func (o *operation) stores() bool { return o.Kind != participant.ReadOnly || o.Stored }
+
+// reading hands a transaction to a handler without the means to write.
+type reading struct{ *sql.Tx }
+
+// ExecContext implements participant.Tx.
+func (reading) ExecContext(context.Context, string, ...any) (sql.Result, error) {
+	return nil, errWrites
 }

@@ -46,7 +46,7 @@ func (p *Participant) Write(ctx context.Context, change func(tx participant.Tx) 
 	wait := tryAfter
 	for try := 1; ; try++ {
 		err := p.transact(ctx, func(tx *sql.Tx) (bool, error) {
-			return true, guard(tx, p.dialect, change)
+			return true, p.guard(tx, change)
 		})
 		if err == nil || !passing(err) || try == tries || ctx.Err() != nil {
 			return err

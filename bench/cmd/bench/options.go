@@ -34,13 +34,14 @@ func parse(args []string) *options {
 	flags.IntVar(&o.other.History, "history", 100_000, "ended sagas in the store whose throughput is compared with that of an empty one; 0: not")
 	flags.IntVar(&o.other.Open, "open", 100_000, "open sagas in the store with which the coordinator is started; 0: not")
 	flags.IntVar(&o.other.Sleeping, "sleeping", 20_000, "sagas that sleep in a retry when they are weighed; 0: not")
-	flags.StringVar(&o.other.Profiles, "profiles", "", "`folder` for profiles of the processor's time, one for each part of orchestration; none")
+	flags.StringVar(&o.other.Profiles, "profiles", "", "`folder` for profiles of the processor's time, one for each part; none")
 	_ = flags.Parse(args) // it exits by itself
 	if o.only != "" && o.only != onlyChoreography && o.only != onlyOrchestration {
 		flags.Usage()
 		os.Exit(2)
 	}
 	o.other.Dir, o.other.Rounds, o.other.Slice = o.one.Dir, o.one.Rounds, o.one.Slice
+	o.one.Profiles = o.other.Profiles
 	return o
 }
 
