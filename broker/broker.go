@@ -102,3 +102,11 @@ type Gauge interface {
 	// Backlog returns about what it is now: what was published in the last moments may not be counted yet.
 	Backlog(ctx context.Context, topic, subscription string) (Backlog, error)
 }
+
+// Overhearer is a Broker that tells what was decided through it before it hands it out. It is optional.
+type Overhearer interface {
+	// Overhear calls heard with every message that this Broker value decided on a kept topic, as soon as it is durable and before Decide returns, until stop is called; after stop has returned it is not called any more.
+	// It is a hint that saves whoever lives in the same process the way through the broker, and nothing else: it may be left out, and every subscription is handed the message all the same. heard may be called
+	// concurrently, returns at once, does not call stop, and does not change the message.
+	Overhear(topic string, heard func(Message)) (stop func())
+}

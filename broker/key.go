@@ -82,6 +82,21 @@ func (f Filter) Overlaps(other Filter) bool {
 	}
 }
 
+// Widened is what selects everything that any of two lists of filters does, for drivers (Subscription.Widens). No key matches two of the result: where filters overlap without being the same it is everything.
+func Widened(old, more []Filter) []Filter {
+	all := slices.Clone(old)
+	for _, f := range more {
+		switch {
+		case slices.Contains(old, f):
+		case slices.ContainsFunc(old, f.Overlaps):
+			return []Filter{rest}
+		default:
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
 func checkPath(path string, wildcard func(i, n int, element string) bool) error {
 	if len(path) > maxKey {
 		return fmt.Errorf("it has %d bytes: use no more than %d", len(path), maxKey)

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/skaldhq/skald/broker"
@@ -20,6 +21,19 @@ func TestFiltersSelectKeys(t *testing.T) {
 	} {
 		if got := c.filter.Match(c.key); got != c.want {
 			t.Errorf("%s selects %s: %t", c.filter, c.key, got)
+		}
+	}
+}
+
+func TestWidenedFiltersSelectWhatEitherDoes(t *testing.T) {
+	for _, x := range []struct{ old, more, want []broker.Filter }{
+		{[]broker.Filter{"a/*"}, []broker.Filter{"b/*", "a/*"}, []broker.Filter{"a/*", "b/*"}},
+		{[]broker.Filter{"**"}, []broker.Filter{"a"}, []broker.Filter{"**"}},
+		{[]broker.Filter{"a"}, []broker.Filter{"**"}, []broker.Filter{"**"}},
+		{[]broker.Filter{"a/*/c"}, []broker.Filter{"a/b/*"}, []broker.Filter{"**"}},
+	} {
+		if diff := cmp.Diff(x.want, broker.Widened(x.old, x.more)); diff != "" {
+			t.Errorf("%v and %v: %s", x.old, x.more, diff)
 		}
 	}
 }

@@ -44,6 +44,9 @@ type Subscription struct {
 	Name string
 	// Filters select messages by their keys: those that match any of them. No key may match two. Default: all.
 	Filters []Filter
+	// Widens adds the filters to those that the subscription has already, instead of replacing them, so that processes of several versions can share it: it never selects less than one of them asked for. A subscription that
+	// selects everything stays so. Two that are declared at the same moment may overlook each other: declare again from time to time.
+	Widens bool
 	// Sessions hands out the messages of one key in their order and one at a time, over all receivers: the next one only after the one before was
 	// completed or set aside; an abandoned one keeps its place. Different keys do not wait for each other: a key whose message is not settled holds up
 	// nobody else. Only a topic with one subscription that is not kept can have sessions. It cannot be changed.

@@ -20,6 +20,7 @@ type Broker interface {
 	broker.Broker
 	broker.DeadLetters
 	broker.Gauge
+	broker.Overhearer
 }
 
 // Driver is what the suite needs of a driver.
@@ -64,6 +65,7 @@ func Run(t *testing.T, d Driver) {
 		{"Publish", testPublish},
 		{"Pressure", testPressure},
 		{"Decide", testDecide},
+		{"Overhear", testOverhear},
 		{"Read", testRead},
 		{"Purge", testPurge},
 		{"Sessions", testSessions},

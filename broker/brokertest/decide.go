@@ -196,6 +196,32 @@ func testRead(t *testing.T, d Driver) {
 	})
 }
 
+func testOverhear(t *testing.T, d Driver) {
+	d.run(t, "WhatIsDecidedHereIsOverheardAndHandedOut", func(t *testing.T) {
+		b := open(t, d, tokens(broker.Subscription{Name: "all"}), broker.Topic{Name: "others", Kept: true})
+		var mu sync.Mutex
+		var overheard []broker.Message
+		stop := b.Overhear("tokens", func(m broker.Message) {
+			mu.Lock()
+			defer mu.Unlock()
+			overheard = append(overheard, m)
+		})
+		decide(t, b, "others", message("elsewhere", "d/1/z"))
+		decide(t, b, "tokens", full())
+		decide(t, b, "tokens", message("lost", full().Key))
+		stop()
+		decide(t, b, "tokens", message("later", "d/1/b"))
+		mu.Lock()
+		defer mu.Unlock()
+		if diff := cmp.Diff([]broker.Message{full()}, overheard); diff != "" {
+			t.Errorf("-decided +overheard:\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{full().ID, "later"}, ids(receive(t, receiver(t, b, "tokens", "all"), 2))); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func testPurge(t *testing.T, d Driver) {
 	d.run(t, "APurgedSagaIsGoneAndItsKeysAreFree", func(t *testing.T) {
 		b := open(t, d, tokens(broker.Subscription{Name: "all"}))

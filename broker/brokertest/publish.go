@@ -30,6 +30,22 @@ func testDeclare(t *testing.T, d Driver) {
 		isErr(t, "without sessions", b.Declare(limited(t), queue("s")), broker.ErrConflict)
 		isErr(t, "second beside sessions", b.Declare(limited(t), broker.Topic{Name: "s", Subscriptions: []broker.Subscription{{Name: "other"}}}), broker.ErrConflict)
 	})
+	d.run(t, "ASubscriptionThatWidensSelectsWhatAnyDeclarationAskedFor", func(t *testing.T) {
+		with := func(filters ...broker.Filter) broker.Topic {
+			return queue("q", func(s *broker.Subscription) { s.Filters, s.Widens = filters, true })
+		}
+		b := open(t, d, with("a/*"))
+		declare(t, another(t, d, b), with("b/*", "a/*"))
+		declare(t, b, with("a/*")) // by an older process that starts again
+		for _, key := range []broker.Key{"a/1", "b/1", "c/1", "a/2"} {
+			publish(t, b, "q", message(string(key), key))
+		}
+		r := receiver(t, b, "q", "q")
+		if diff := cmp.Diff([]string{"a/1", "b/1", "a/2"}, ids(receive(t, r, 3))); diff != "" {
+			t.Error(diff)
+		}
+		nothing(t, r)
+	})
 	d.run(t, "FaultsOfADeclarationAreRefused", func(t *testing.T) {
 		b := open(t, d)
 		for _, bad := range []broker.Topic{

@@ -33,7 +33,8 @@ var errFault = errors.New("membroker: the connection was lost (injected)")
 
 // Broker is a broker in memory. It implements broker.Broker, broker.DeadLetters and broker.Gauge.
 type Broker struct {
-	cfg Config
+	overhearing broker.Overhearing
+	cfg         Config
 
 	mu       sync.Mutex
 	topics   map[string]*topic
@@ -246,7 +247,16 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 	if b.happens(LostPublishReply) {
 		return broker.Decision{}, errFault
 	}
-	return broker.Decision{Won: s.message.ID == m.ID, Message: s.message.Clone()}, nil
+	d := broker.Decision{Won: s.message.ID == m.ID, Message: s.message.Clone()}
+	if d.Won {
+		b.overhearing.Tell(name, s.message.Clone())
+	}
+	return d, nil
+}
+
+// Overhear implements broker.Overhearer.
+func (b *Broker) Overhear(topic string, heard func(broker.Message)) (stop func()) {
+	return b.overhearing.Overhear(topic, heard)
 }
 
 // Read implements broker.Broker.

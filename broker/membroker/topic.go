@@ -68,6 +68,9 @@ func (t *topic) declare(d broker.Topic) error {
 	t.Topic = d
 	for _, s := range d.Subscriptions {
 		if old := t.sub(s.Name); old != nil {
+			if s.Widens {
+				s.Filters = broker.Widened(old.Filters, s.Filters)
+			}
 			old.Subscription = s
 			continue
 		}

@@ -90,8 +90,12 @@ func (b *Broker) declare(ctx context.Context, t broker.Topic) error {
 		return err
 	}
 	for _, s := range t.Subscriptions {
+		old, ok := existing[s.Name]
+		if ok && s.Widens {
+			s.Filters = broker.Widened(b.names.selected(t.Name, old), s.Filters)
+		}
 		cfg := b.consumer(t, s)
-		if old, ok := existing[s.Name]; ok && same(old, cfg) {
+		if ok && same(old, cfg) {
 			continue
 		}
 		if _, err := stream.CreateOrUpdateConsumer(ctx, cfg); err != nil {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/skaldhq/skald/broker"
 )
 
@@ -50,6 +52,7 @@ var (
 	encodeKey    = strings.NewReplacer("/", ".", ".", ",")
 	decodeKey    = strings.NewReplacer(".", "/", ",", ".")
 	encodeFilter = strings.NewReplacer("**", ">", "/", ".", ".", ",")
+	decodeFilter = strings.NewReplacer(">", "**", ".", "/", ",", ".")
 )
 
 func (n names) message(topic string, k broker.Key) string {
@@ -60,8 +63,7 @@ func (n names) replay(topic, subscription string, k broker.Key) string {
 	return n.replays(topic, subscription) + encodeKey.Replace(string(k))
 }
 
-// filters are the subjects that a subscription consumes; none means all of the topic's. A consumer without a filter is by far the fastest where keys have many messages: with
-// one, the server looks at every key for every message. It then also gets the replays for other subscriptions, which are passed over.
+// filters are the subjects that a subscription consumes; none means all of the topic's: it then also gets the replays for other subscriptions, which are passed over.
 func (n names) filters(topic string, s broker.Subscription) []string {
 	if slices.Equal(s.Filters, []broker.Filter{"**"}) {
 		return nil
@@ -74,6 +76,24 @@ func (n names) filters(topic string, s broker.Subscription) []string {
 		subjects = append(subjects, n.replays(topic, s.Name)+">")
 	}
 	return subjects
+}
+
+// selected are the filters of a subscription that exists.
+func (n names) selected(topic string, cfg jetstream.ConsumerConfig) []broker.Filter {
+	subjects := cfg.FilterSubjects
+	if cfg.FilterSubject != "" {
+		subjects = []string{cfg.FilterSubject}
+	}
+	var all []broker.Filter
+	for _, subject := range subjects {
+		if f, ok := strings.CutPrefix(subject, n.messages(topic)); ok { // else it is that of replays
+			all = append(all, broker.Filter(decodeFilter.Replace(f)))
+		}
+	}
+	if len(all) == 0 {
+		return []broker.Filter{"**"}
+	}
+	return all
 }
 
 // foreign says whether a subject is that of a replay for another subscription.

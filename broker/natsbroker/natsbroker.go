@@ -84,6 +84,9 @@ type Broker struct {
 	stop    context.CancelFunc
 	calls   sync.WaitGroup // calls under way, and the broker's own goroutines
 
+	completions completions
+	overhearing broker.Overhearing
+
 	mu        sync.Mutex
 	closed    bool
 	topics    map[string]topic // that were looked up
@@ -95,6 +98,7 @@ var (
 	_ broker.Broker      = (*Broker)(nil)
 	_ broker.DeadLetters = (*Broker)(nil)
 	_ broker.Gauge       = (*Broker)(nil)
+	_ broker.Overhearer  = (*Broker)(nil)
 )
 
 // Open connects and makes the streams that every broker needs. The context bounds the opening only. Afterwards the broker connects again by itself whenever the connection
@@ -234,6 +238,7 @@ func (b *Broker) Close() error {
 		faults = errors.Join(faults, r.Close())
 	}
 	b.calls.Wait()
+	b.sendCompletions()
 	if err := b.conn.FlushTimeout(time.Second); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		b.log.Info("closing: what was said last may not have been heard", "error", err)
 	}

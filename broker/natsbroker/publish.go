@@ -143,7 +143,15 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 		decision, err = b.decide(ctx, t, m, msg)
 		return err
 	})
+	if err == nil && decision.Won {
+		b.overhearing.Tell(name, decision.Message)
+	}
 	return decision, b.outcome("deciding "+string(m.Key)+" on "+name, unknown, err)
+}
+
+// Overhear implements broker.Overhearer.
+func (b *Broker) Overhear(topic string, heard func(broker.Message)) (stop func()) {
+	return b.overhearing.Overhear(topic, heard)
 }
 
 func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nats.Msg) (broker.Decision, error) {

@@ -33,8 +33,9 @@ func (a arrival) first(name string) string {
 // puller asks a consumer for exactly as many messages as are wanted. The client's own iterators ask for more in advance, and so hold messages that another process could handle.
 type puller struct {
 	conn    *nats.Conn
-	subject string        // of the consumer's next messages
-	wake    chan struct{} // has an element when there may be something new
+	subject string             // of the consumer's next messages
+	wake    chan struct{}      // has an element when there may be something new
+	pass    func(arrival) bool // says whether it has dealt with a message where it comes in, so that nobody need be woken; nil: none
 
 	mu      sync.Mutex
 	wanted  bool
@@ -48,7 +49,8 @@ type puller struct {
 type request struct {
 	inbox string
 	sub   *nats.Subscription
-	left  int
+	size  int // how many were asked for
+	left  int // how many of them have not come
 	heard time.Time
 }
 
@@ -68,15 +70,22 @@ func (p *puller) take(r *request, msg *nats.Msg) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(msg.Header["Status"]) == 0 && msg.Reply != "" {
-		p.signal()
 		if !p.wanted { // it was on its way when the request was withdrawn
 			_ = msg.Respond([]byte(ackNak)) // else its lock expires
+			p.signal()
 			return
 		}
-		p.queue = append(p.queue, arrival{msg, time.Now()})
-		r.heard = time.Now()
+		a := arrival{msg, time.Now()}
+		r.heard = a.at
 		if r.left--; r.left == 0 {
 			p.finish(r)
+		}
+		if r.left == r.size/2 { // it is time to ask for more
+			p.signal()
+		}
+		if p.pass == nil || !p.pass(a) {
+			p.queue = append(p.queue, a)
+			p.signal()
 		}
 		return
 	}
@@ -141,7 +150,7 @@ func (p *puller) want(n int) (again time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	r.left, r.heard = n-asked, now
+	r.size, r.left, r.heard = n-asked, n-asked, now
 	p.open = append(p.open, r)
 	if err := p.conn.PublishRequest(p.subject, r.inbox, body); err != nil {
 		p.finish(r)

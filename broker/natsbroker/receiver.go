@@ -111,19 +111,24 @@ func (b *Broker) consumerOf(ctx context.Context, name, subscription string) (top
 
 // receiver implements broker.Receiver for a subscription without sessions.
 type receiver struct {
-	b       *Broker
-	s       subscription
-	puller  *puller
-	ignores func(broker.Key, func(string) string) bool // nil: none
-	done    chan struct{}                              // closed when the receiver is
-	once    sync.Once
+	b      *Broker
+	s      subscription
+	puller *puller
+	done   chan struct{} // closed when the receiver is
+	once   sync.Once
 }
 
 var _ broker.Ignorer = (*receiver)(nil)
 
 // Ignore implements broker.Ignorer.
 func (r *receiver) Ignore(nothing func(k broker.Key, header func(name string) string) bool) {
-	r.ignores = nothing
+	r.puller.pass = func(a arrival) bool {
+		if !nothing(r.b.names.key(r.s.topic.name, a.Subject), a.first) {
+			return false
+		}
+		r.b.complete(&r.s, a.Msg)
+		return true
+	}
 }
 
 // Receive implements broker.Receiver.
@@ -134,10 +139,6 @@ func (r *receiver) Receive(ctx context.Context, max int) ([]*broker.Delivery, er
 		}
 		var deliveries []*broker.Delivery
 		for _, a := range r.puller.pop(max) {
-			if r.ignores != nil && r.ignores(r.b.names.key(r.s.topic.name, a.Subject), a.first) {
-				_ = a.Respond([]byte(ackDone)) // if it is lost, the message comes once more
-				continue
-			}
 			if d := r.b.handOut(ctx, r.s, a); d != nil {
 				deliveries = append(deliveries, d)
 			}
@@ -205,7 +206,7 @@ func (b *Broker) forget(r interface{ Close() error }) {
 // handOut makes a delivery of what a consumer sent, or sets it aside and returns nil. What cannot be set aside now comes again.
 func (b *Broker) handOut(ctx context.Context, s subscription, a arrival) *broker.Delivery {
 	if b.names.foreign(s.topic.name, s.name, a.Subject) {
-		_ = a.Respond([]byte(ackDone)) // if it is lost, the message comes once more
+		b.complete(&s, a.Msg)
 		return nil
 	}
 	d, h, err := b.delivery(s, a)

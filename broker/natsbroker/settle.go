@@ -115,9 +115,7 @@ func (h *holder) Completed() {
 	}
 	defer leave()
 	defer h.release()
-	if err := h.msg.Respond([]byte(ackDone)); err != nil {
-		h.b.log.Debug("a settlement was not sent; the message comes again", "message", h.m.ID, "error", err)
-	}
+	h.b.complete(&h.s, h.msg)
 }
 
 // Abandon implements broker.Settlement.

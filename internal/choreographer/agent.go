@@ -70,12 +70,13 @@ type Agent struct {
 	scores scores
 	roles  map[*machine.Machine]*role
 	turns  turns.Turns[journal.SagaID] // between processes the desk makes them wait
+	tells  turns.Turns[broker.Key]     // tokens that are being told
 	wake   chan struct{}               // something became due
 
 	actions lane
 
 	starts *memory[journal.SagaID, participant.Token] // start tokens that were heard
-	won    *memory[broker.Key, participant.TokenKind] // tokens that were told here and decided
+	won    *memory[broker.Key, glance]                // tokens that were told here and decided
 	others *memory[journal.SagaID, struct{}]          // sagas of definitions that this process does not know
 }
 
@@ -87,7 +88,7 @@ func NewAgent(c AgentConfig) (*Agent, error) {
 	c.defaults()
 	a := &Agent{AgentConfig: c, roles: make(map[*machine.Machine]*role), wake: make(chan struct{}, 1)}
 	a.actions = newLane(c.Parallel)
-	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[broker.Key, participant.TokenKind](remembered)
+	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[broker.Key, glance](remembered)
 	a.others = newMemory[journal.SagaID, struct{}](remembered)
 	takesPart := slices.ContainsFunc(c.Plans, func(p *plan.Plan) bool { return stepsOf(p, c.Name) != 0 })
 	var faults []plan.Fault
@@ -137,12 +138,10 @@ const lock = 5 * time.Second
 // compensations from being handed out.
 const maxInFlight = 100_000
 
-// subscribe declares the topic with one subscription.
-//
-// It takes everything: a filter for the definitions that one process knows would be narrowed by an older process of the same service that starts later.
-func subscribe(ctx context.Context, b broker.Broker, topic, name string) error {
+// subscribe declares the topic with one subscription, to the filters of this process and of all others that share it, or to everything if there is none. Processes of several versions of a service do, so a subscription is never narrowed.
+func subscribe(ctx context.Context, b broker.Broker, topic, name string, filters ...broker.Filter) error {
 	err := b.Declare(ctx, broker.Topic{Name: topic, Kept: true, Subscriptions: []broker.Subscription{
-		{Name: name, MaxDeliveries: patient, MaxInFlight: maxInFlight, Lock: lock},
+		{Name: name, Filters: filters, Widens: true, MaxDeliveries: patient, MaxInFlight: maxInFlight, Lock: lock},
 	}})
 	if err != nil {
 		return fmt.Errorf("declaring subscription %s of %s: %w", name, topic, err)
@@ -158,7 +157,9 @@ func (a *Agent) Declare(ctx context.Context) error {
 	if err := a.Broker.Declare(ctx, broker.Topic{Name: a.Notes}, acts); err != nil {
 		return fmt.Errorf("declaring topics %s and %s: %w", a.Notes, a.Acts, err)
 	}
-	return subscribe(ctx, a.Broker, a.Topic, a.subscription())
+	return subscribe(ctx, a.Broker, a.Topic, a.subscription(), a.scores.filters(func(m *machine.Machine, step string, d participant.Direction) bool {
+		return a.roles[m].concernedBy(step, d)
+	})...)
 }
 
 // Run hears tokens and works until the context ends, and returns what kept it from working, or nil. Work that is under way is waited for.
@@ -171,17 +172,23 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	loops.Go(func() { a.relay(ctx) })
+	loops.Go(func() { declareAgain(ctx, a.Declare, a.Logger) })
 	loops.Go(func() { a.alarm(ctx) })
 	acts := make(chan error, 1)
 	loops.Go(func() {
 		acts <- broker.Consume(ctx, a.Broker, broker.ConsumerConfig{Topic: a.Acts, Subscription: a.subscription(), Backoff: backoff, Log: a.Logger}, a.deliverAct)
 		cancel()
 	})
-	err := broker.Consume(ctx, a.Broker, broker.ConsumerConfig{
-		Topic: a.Topic, Subscription: a.subscription(), Parallel: 2 * a.Parallel, Unconfirmed: true, Ignore: a.ignores, Backoff: backoff, Log: a.Logger,
-	}, a.deliver)
+	err := a.ear().listen(ctx)
 	cancel()
 	return errors.Join(err, <-acts)
+}
+
+func (a *Agent) ear() *ear {
+	return &ear{
+		broker: a.Broker, topic: a.Topic, subscription: a.subscription(), name: a.Name, parallel: 2 * a.Parallel, ignores: a.ignores, deliver: a.deliver, now: a.Now, log: a.Logger,
+		heard: newMemory[broker.Key, glance](remembered),
+	}
 }
 
 // backoff is the pause after a delivery that failed: a database or a broker is away. It is short, since sagas wait.

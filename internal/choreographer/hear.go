@@ -18,8 +18,8 @@ func (a *Agent) ignores(k broker.Key, header func(name string) string) bool {
 	if !ok {
 		return false
 	}
-	if kind, mine := a.won.get(k); mine {
-		return kind == participant.TokenDone || kind == participant.TokenUndone
+	if g, mine := a.won.get(k); mine && g.fresh(a.Now()) {
+		return g.kind == participant.TokenDone || g.kind == participant.TokenUndone
 	}
 	versions := a.scores[p.definition]
 	if versions == nil {
@@ -41,7 +41,12 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 	if a.scores.of(&t) == nil {
 		return unregistered(&t, d, a.Now())
 	}
-	if _, mine := a.won.get(d.Message.Key); !mine { // what follows from its own was done when it was told, a moment ago
+	told, err := a.tells.Enter(ctx, d.Message.Key) // it may be handed out before whoever tells it hears that it has won
+	if err != nil {
+		return err
+	}
+	told()
+	if g, mine := a.won.get(d.Message.Key); !mine || !g.fresh(a.Now()) { // what follows from its own was done when it was told, a moment ago
 		if err := a.take(ctx, t, d); err != nil {
 			return err
 		}
@@ -51,7 +56,7 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 
 // take hears a token that was handed out, in the lane it belongs in.
 func (a *Agent) take(ctx context.Context, t participant.Token, d *broker.Delivery) error {
-	if t.Kind == participant.TokenDone {
+	if t.Kind == participant.TokenDone && !a.onlyKept(&t) {
 		leave, err := a.actions.enter(ctx)
 		if err != nil {
 			return err
@@ -109,6 +114,12 @@ func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
 		hear = []participant.Token{start, t}
 	}
 	return a.work(ctx, t.Saga, hear)
+}
+
+// onlyKept says whether nothing follows from a token but that it is remembered.
+func (a *Agent) onlyKept(t *participant.Token) bool {
+	r := a.roles[a.scores.of(t)]
+	return t.Step == participant.StepStart && r != nil && !r.first
 }
 
 // start is a saga's start token.

@@ -154,7 +154,9 @@ func (i *Initiator) subscription() string { return subscriptionName("initiator",
 
 // Declare makes the initiator's subscription. It is needed before the first start; Run does it, too.
 func (i *Initiator) Declare(ctx context.Context) error {
-	return subscribe(ctx, i.Broker, i.Topic, i.subscription())
+	return subscribe(ctx, i.Broker, i.Topic, i.subscription(), i.scores.filters(func(m *machine.Machine, step string, d participant.Direction) bool {
+		return slices.ContainsFunc(kindsOf(d), func(k participant.TokenKind) bool { return concernsEnd(m, step, k) })
+	})...)
 }
 
 // Run brings sagas to their end until the context ends, and returns what kept it from that, or nil.
@@ -167,9 +169,12 @@ func (i *Initiator) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	loops.Go(func() { i.lookAgain(ctx) })
-	return broker.Consume(ctx, i.Broker, broker.ConsumerConfig{
-		Topic: i.Topic, Subscription: i.subscription(), Parallel: i.Parallel, Unconfirmed: true, Ignore: i.ignores, Backoff: backoff, Log: i.Logger,
-	}, i.deliver)
+	loops.Go(func() { declareAgain(ctx, i.Declare, i.Logger) })
+	e := &ear{
+		broker: i.Broker, topic: i.Topic, subscription: i.subscription(), name: i.Name, parallel: i.Parallel, ignores: i.ignores, deliver: i.deliver, now: i.Now, log: i.Logger,
+		heard: newMemory[broker.Key, glance](remembered),
+	}
+	return e.listen(ctx)
 }
 
 // ignores says whether there is nothing to do about the token under a key: whatever it says, no end depends on it. A version that this process does not know may be known to another.

@@ -2,6 +2,7 @@ package choreographer
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -111,3 +112,18 @@ func (a *Agent) alarm(ctx context.Context) {
 }
 
 const dueBatch = 1000
+
+// declareAgain declares a subscription from time to time: another process that declared it at the same moment may have overlooked this one's filters.
+func declareAgain(ctx context.Context, declare func(context.Context) error, log *slog.Logger) {
+	for {
+		sleep(ctx, declareEvery, nil)
+		if ctx.Err() != nil {
+			return
+		}
+		if err := declare(ctx); err != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "subscription not declared again; trying again in a while", "error", err)
+		}
+	}
+}
+
+const declareEvery = 30 * time.Second

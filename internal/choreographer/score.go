@@ -2,8 +2,11 @@ package choreographer
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
@@ -40,6 +43,33 @@ func newScores(plans []*plan.Plan) (scores, []plan.Fault) {
 const reserved = "skald."
 
 func (s scores) of(t *participant.Token) *machine.Machine { return s[t.Definition][t.Version] }
+
+// filters select the tokens that may concern somebody, by their keys: all starts, and of each definition the steps and directions that concerned names. Names of steps and definitions never have wildcards.
+func (s scores) filters(concerned func(m *machine.Machine, step string, d participant.Direction) bool) []broker.Filter {
+	all := map[broker.Filter]bool{broker.Filter(starts) + "/*": true}
+	for definition, versions := range s {
+		for _, m := range versions {
+			steps := []string{participant.StepEnd}
+			for i := range m.Plan.Steps {
+				steps = append(steps, m.Plan.Steps[i].Name)
+			}
+			for _, step := range steps {
+				for _, d := range []participant.Direction{participant.Forward, participant.Backward} {
+					if concerned(m, step, d) {
+						all[broker.Filter(broker.NewKey(definition, "*", step, string(d)))] = true
+					}
+				}
+			}
+		}
+	}
+	if len(all) > filtersMost {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// filtersMost bounds how many filters a subscription gets. One that would need more gets everything.
+const filtersMost = 200
 
 // heard is what somebody knows of one saga, joined from its tokens.
 type heard struct {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/choreographer"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/participant"
@@ -59,6 +60,7 @@ func TestTheEndIsToldInThePlaceOfASilentInitiator(t *testing.T) {
 // A participant that let a token pass, because a process without the definition took it, is asked to look again.
 func TestWhatAProcessWithoutTheDefinitionTookIsMadeGood(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
+		s.broker = struct{ broker.Broker }{s.broker} // nobody overhears what is told
 		s.track(memstore.NewDisk())
 		s.down("reserve")
 		other := order(s.t, func(d *plan.Draft) { d.Name = "other" })

@@ -111,17 +111,29 @@ func (a *Agent) tellAgain(ctx context.Context, l *participant.Ledger) (decided [
 // tellAll publishes tokens and returns what was decided, and which of that are the tokens themselves. What cannot be told now is in the desk, and the relay tells it.
 func (a *Agent) tellAll(ctx context.Context, tokens []participant.Token) (decided, won []participant.Token) {
 	for i := range tokens {
-		d, err := a.tell(ctx, &tokens[i])
+		d, err := a.tellOne(ctx, &tokens[i])
 		if err != nil {
 			a.Logger.WarnContext(ctx, "token not told yet; the relay goes on", "token", tokens[i].ID, "error", err)
 			continue
 		}
 		if decided = append(decided, d); d.ID == tokens[i].ID {
-			a.won.put(keyOf(&d), d.Kind)
 			won = append(won, d)
 		}
 	}
 	return decided, won
+}
+
+// tellOne publishes a token and remembers it if it has won.
+func (a *Agent) tellOne(ctx context.Context, t *participant.Token) (decided participant.Token, err error) {
+	leave, err := a.tells.Enter(ctx, keyOf(t))
+	if err != nil {
+		return decided, err
+	}
+	defer leave()
+	if decided, err = a.tell(ctx, t); err == nil && decided.ID == t.ID {
+		a.won.put(keyOf(t), glance{t.Kind, a.Now()})
+	}
+	return decided, err
 }
 
 // next finds the saga's next piece of work in its ledger.

@@ -1,0 +1,91 @@
+package choreographer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/internal/turns"
+)
+
+// ear is how an agent or an initiator hears tokens. Those that are decided through a broker that lets it overhear them it takes in at once, without waiting until they are handed out; when they
+// are, there is nothing left to do. That only saves time: a token may be heard any number of times, in any order, and whatever is overheard in vain is handed out all the same.
+type ear struct {
+	broker       broker.Broker
+	topic        string
+	subscription string
+	parallel     int
+	name         string // whose tokens it need not overhear: its own
+	ignores      func(k broker.Key, header func(name string) string) bool
+	deliver      func(ctx context.Context, d *broker.Delivery) error
+	now          func() time.Time
+	log          *slog.Logger
+
+	heard *memory[broker.Key, glance] // tokens from which nothing follows any more that is not done
+	turns turns.Turns[broker.Key]     // so that what is overheard is not worked on once more when it is handed out meanwhile
+}
+
+// listen hears tokens until the context ends, and returns what kept it from that, or nil. It waits for what it began.
+func (e *ear) listen(ctx context.Context) error {
+	if from, ok := e.broker.(broker.Overhearer); ok {
+		var working sync.WaitGroup
+		defer working.Wait()
+		places := make(chan struct{}, e.parallel)
+		stop := from.Overhear(e.topic, func(m broker.Message) {
+			if m.Source == e.name || e.ignored(m.Key, func(name string) string { return m.Headers[name] }) {
+				return
+			}
+			select {
+			case places <- struct{}{}:
+			default: // it is handed out
+				return
+			}
+			working.Go(func() {
+				defer func() { <-places }()
+				e.overheard(ctx, m)
+			})
+		})
+		defer stop()
+	}
+	return broker.Consume(ctx, e.broker, broker.ConsumerConfig{
+		Topic: e.topic, Subscription: e.subscription, Parallel: e.parallel, Unconfirmed: true, Ignore: e.ignored, Backoff: backoff, Log: e.log,
+	}, e.take)
+}
+
+// overheard takes a token in before it is handed out.
+func (e *ear) overheard(ctx context.Context, m broker.Message) {
+	err := e.take(ctx, &broker.Delivery{Message: m, Topic: e.topic, Subscription: e.subscription, Count: 1, Published: e.now()})
+	if err != nil && ctx.Err() == nil && !errors.As(err, new(*broker.Retry)) {
+		e.log.DebugContext(ctx, "overheard in vain; it is handed out", "token", m.ID, "error", err)
+	}
+}
+
+// take takes a token in, once for all that this process remembers.
+func (e *ear) take(ctx context.Context, d *broker.Delivery) error {
+	leave, err := e.turns.Enter(ctx, d.Message.Key)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if d.Count == 1 && e.knows(d.Message.Key) {
+		return nil
+	}
+	if err := e.deliver(ctx, d); err != nil {
+		return err
+	}
+	e.heard.put(d.Message.Key, glance{kindOf(&d.Message), e.now()})
+	return nil
+}
+
+// ignored says whether there is nothing to do about the token under a key.
+func (e *ear) ignored(k broker.Key, header func(name string) string) bool {
+	return e.knows(k) || e.ignores(k, header)
+}
+
+func (e *ear) knows(k broker.Key) bool {
+	g, ok := e.heard.get(k)
+	return ok && g.fresh(e.now())
+}
