@@ -50,6 +50,11 @@ race: ## run the tests under the race detector (needs gcc)
 	@scratch=$$(scripts/scratch.sh) && trap 'rm -rf "$$scratch"' EXIT && export GOTMPDIR="$${TMPDIR:-/tmp}" TMPDIR="$$scratch" && \
 		CGO_ENABLED=1 go test -race -short -json -count=1 -timeout=10m $(TESTFLAGS) $(RACE_PACKAGES) | .tools/testreport
 
+.PHONY: fuzz
+fuzz: ## let every fuzz target run for FUZZTIME seconds (30); FUZZONLY names some
+	@scripts/setup.sh go
+	@scripts/fuzz.sh '$(or $(FUZZTIME),30)' '$(FUZZONLY)'
+
 .PHONY: bench
 bench: ## print figures: sagas beside the floor, medians of interleaved rounds; BENCHFLAGS are passed on (-only, -rounds, -slice, -dir, -history, -open, -sleeping, -profiles)
 	@scripts/setup.sh go

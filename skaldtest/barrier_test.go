@@ -94,7 +94,7 @@ func TestRealBarrierKeepsEverySeed(t *testing.T) {
 	plans := upTo(3)
 	var x pool
 	defer x.close()
-	runs := *seeds / 5
+	runs := *barrierSeeds
 	for k := range runs {
 		p := plans[int(mixed(uint64(k), 3)%uint64(len(plans)))]
 		s := setup{plan: p, seed: *firstSeed + uint64(k), sagas: 4, pool: &x, inputs: [][]byte{[]byte(`1`)}, participants: map[string]func() Participant{"x": b.participant(p)}}

@@ -9,8 +9,8 @@ import (
 )
 
 var (
-	deep  = flag.Int("steps", 3, "crash every definition of up to this many steps at every place; 4 takes some minutes")
-	pairs = flag.Int("pairs", 2, "two faults at all pairs of places, in every definition of up to this many steps; 3 takes some minutes")
+	deep  = flag.Int("steps", 4, "crash every definition of up to this many steps at every place")
+	pairs = flag.Int("pairs", 3, "two faults at all pairs of places, in every definition of up to this many steps")
 )
 
 // refusals are the behaviours under which a definition is explored: nothing is refused, or one step is.
@@ -27,11 +27,9 @@ type tally struct{ definitions, sites, runs atomic.Int64 }
 
 // single runs one saga of a plan with every fault of a list at every place in turn, for every behaviour, and returns the first run that
 // goes wrong. It counts runs.
-func single(p *plan.Plan, what []fault, n *tally) (s setup, o outcome, bad bool) {
-	var x pool
-	defer x.close()
+func single(p *plan.Plan, x *pool, what []fault, n *tally) (s setup, o outcome, bad bool) {
 	for _, step := range refusals(p) {
-		s = setup{plan: p, pool: &x, sagas: 1, ordered: true, refusing: step, script: faults{}}
+		s = setup{plan: p, pool: x, sagas: 1, ordered: true, refusing: step, script: faults{}}
 		if o = explore(s); o.violation != "" {
 			return s, o, true
 		}
@@ -52,11 +50,9 @@ func single(p *plan.Plan, what []fault, n *tally) (s setup, o outcome, bad bool)
 }
 
 // double is single with a second fault at every place that comes after the first.
-func double(p *plan.Plan, first, second fault, n *tally) (s setup, o outcome, bad bool) {
-	var x pool
-	defer x.close()
+func double(p *plan.Plan, x *pool, first, second fault, n *tally) (s setup, o outcome, bad bool) {
 	for _, step := range refusals(p) {
-		s = setup{plan: p, pool: &x, sagas: 1, ordered: true, refusing: step, script: faults{}}
+		s = setup{plan: p, pool: x, sagas: 1, ordered: true, refusing: step, script: faults{}}
 		sites := explore(s).sites
 		for k := range sites {
 			s.script = faults{k: first}
@@ -78,12 +74,12 @@ func double(p *plan.Plan, first, second fault, n *tally) (s setup, o outcome, ba
 }
 
 // all runs f for every plan, on all processors, and fails with the first run that goes wrong.
-func all(t *testing.T, plans []*plan.Plan, f func(p *plan.Plan, n *tally) (setup, outcome, bool)) *tally {
+func all(t *testing.T, plans []*plan.Plan, f func(p *plan.Plan, x *pool, n *tally) (setup, outcome, bool)) *tally {
 	t.Helper()
 	n := &tally{}
-	each(len(plans), func(k int) bool {
+	each(len(plans), func(k int, x *pool) bool {
 		n.definitions.Add(1)
-		s, o, bad := f(plans[k], n)
+		s, o, bad := f(plans[k], x, n)
 		if bad {
 			s, o = shrink(s, o)
 			t.Errorf("%s\n%s\nrun %s", o.violation, plans[k].Flow(), s)
@@ -102,19 +98,21 @@ func upTo(steps int) []*plan.Plan {
 }
 
 func TestOrderSurvivesEveryFaultAtEveryPlace(t *testing.T) {
-	n := all(t, []*plan.Plan{orderPlan(t)}, func(p *plan.Plan, n *tally) (setup, outcome, bool) { return single(p, allFaults(), n) })
+	n := all(t, []*plan.Plan{orderPlan(t)}, func(p *plan.Plan, x *pool, n *tally) (setup, outcome, bool) { return single(p, x, allFaults(), n) })
 	t.Logf("%d places, %d runs", n.sites.Load(), n.runs.Load())
 }
 
 func TestEveryDefinitionSurvivesACrashAtEveryPlace(t *testing.T) {
-	n := all(t, upTo(*deep), func(p *plan.Plan, n *tally) (setup, outcome, bool) { return single(p, []fault{crash, pause}, n) })
+	n := all(t, upTo(*deep), func(p *plan.Plan, x *pool, n *tally) (setup, outcome, bool) {
+		return single(p, x, []fault{crash, pause}, n)
+	})
 	t.Logf("%d definitions of up to %d steps, %d places, %d runs with a fault", n.definitions.Load(), *deep, n.sites.Load(), n.runs.Load())
 }
 
 func TestEveryDefinitionSurvivesTwoFaults(t *testing.T) {
-	n := all(t, upTo(*pairs), func(p *plan.Plan, n *tally) (s setup, o outcome, bad bool) {
+	n := all(t, upTo(*pairs), func(p *plan.Plan, x *pool, n *tally) (s setup, o outcome, bad bool) {
 		for _, pair := range [][2]fault{{crash, crash}, {lose, crash}, {crash, loseAnswer}, {delay, pause}} {
-			if s, o, bad = double(p, pair[0], pair[1], n); bad {
+			if s, o, bad = double(p, x, pair[0], pair[1], n); bad {
 				return s, o, bad
 			}
 		}

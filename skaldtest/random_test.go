@@ -13,23 +13,26 @@ import (
 )
 
 var (
-	seeds     = flag.Int("seeds", 500, "explore this many seeds")
-	firstSeed = flag.Uint64("first-seed", 1, "explore seeds from this one on")
+	seeds        = flag.Int("seeds", 20_000, "explore this many seeds; a million takes some hours")
+	barrierSeeds = flag.Int("barrier-seeds", 500, "explore this many seeds with the real barrier")
+	firstSeed    = flag.Uint64("first-seed", 1, "explore seeds from this one on")
 )
 
-// each runs f for n numbers on all processors, and stops early when f says so.
-func each(n int, f func(k int) bool) {
+// each runs f for n numbers on all processors, each with a pool of coroutines of its own, and stops early when f says so.
+func each(n int, f func(k int, x *pool) bool) {
 	var next atomic.Int64
 	var done atomic.Bool
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
+			var x pool
+			defer x.close()
 			for !done.Load() {
 				k := int(next.Add(1)) - 1
 				if k >= n {
 					return
 				}
-				if !f(k) {
+				if !f(k, &x) {
 					done.Store(true)
 				}
 			}
@@ -43,11 +46,9 @@ func TestEverySeedEndsRight(t *testing.T) {
 	var mu sync.Mutex
 	seen, happened := map[string]int{}, map[fault]int{}
 	sagas, injected, steps, ran := 0, 0, 0, 0
-	each(*seeds, func(k int) bool {
+	each(*seeds, func(k int, x *pool) bool {
 		s := someSetup(*firstSeed + uint64(k))
-		var x pool
-		defer x.close()
-		s.pool = &x
+		s.pool = x
 		o := explore(s)
 		for len(o.happened) < 5 && o.violation == "" && s.chance.one > 1 { // a seed whose faults are rare: let them be more frequent
 			s.chance.one /= 2
