@@ -2,6 +2,7 @@ package skaldtest
 
 import (
 	"flag"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -25,7 +26,7 @@ func refusals(p *plan.Plan) []string {
 // tally counts what an exhaustive exploration did.
 type tally struct{ definitions, sites, runs atomic.Int64 }
 
-// single runs one saga of a plan with every fault of a list at every place in turn, for every behaviour, and returns the first run that
+// single runs one saga of a plan with every fault of a list at every place in turn where it can happen, for every behaviour, and returns the first run that
 // goes wrong. It counts runs.
 func single(p *plan.Plan, x *pool, what []fault, n *tally) (s setup, o outcome, bad bool) {
 	for _, step := range refusals(p) {
@@ -34,9 +35,12 @@ func single(p *plan.Plan, x *pool, what []fault, n *tally) (s setup, o outcome, 
 			return s, o, true
 		}
 		sites := o.sites
-		n.sites.Add(int64(sites))
-		for k := range sites {
+		n.sites.Add(int64(len(sites)))
+		for k, at := range sites {
 			for _, f := range what {
+				if !slices.Contains(possible(at), f) {
+					continue
+				}
 				s.script = faults{k: f}
 				o = explore(s)
 				n.runs.Add(1)
@@ -49,18 +53,23 @@ func single(p *plan.Plan, x *pool, what []fault, n *tally) (s setup, o outcome, 
 	return s, o, false
 }
 
-// double is single with a second fault at every place that comes after the first.
+// double is single with a second fault at every place that comes after the first. Up to the second, a run with both is the one with the first alone.
 func double(p *plan.Plan, x *pool, first, second fault, n *tally) (s setup, o outcome, bad bool) {
 	for _, step := range refusals(p) {
 		s = setup{plan: p, pool: x, sagas: 1, ordered: true, refusing: step, script: faults{}}
-		sites := explore(s).sites
-		for k := range sites {
+		for k, at := range explore(s).sites {
+			if !slices.Contains(possible(at), first) {
+				continue
+			}
 			s.script = faults{k: first}
 			once := explore(s)
 			if len(once.happened) == 0 {
 				continue // it cannot happen there
 			}
-			for j := k + 1; j < once.sites; j++ {
+			for j := k + 1; j < len(once.sites); j++ {
+				if !slices.Contains(possible(once.sites[j]), second) {
+					continue
+				}
 				s.script = faults{k: first, j: second}
 				o = explore(s)
 				n.runs.Add(1)

@@ -154,9 +154,8 @@ func (x *exploration) crashes() func(func(setup) bool) {
 			if !yield(s) {
 				return
 			}
-			for k := range explore(s).sites {
-				s.script = faults{k: crash}
-				if !yield(s) {
+			for k, at := range explore(s).sites {
+				if s.script = (faults{k: crash}); slices.Contains(possible(at), crash) && !yield(s) {
 					return
 				}
 			}

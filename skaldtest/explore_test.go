@@ -28,7 +28,7 @@ func TestOrderWithoutFaultsCompletes(t *testing.T) {
 		t.Errorf("%s\n%s", o.violation, strings.Join(o.log, "\n"))
 	}
 	if testing.Verbose() {
-		t.Logf("%d sites\n%s", o.sites, strings.Join(o.log, "\n"))
+		t.Logf("%d sites\n%s", len(o.sites), strings.Join(o.log, "\n"))
 	}
 }
 

@@ -166,6 +166,9 @@ func mixed(a, b uint64) uint64 {
 func (w *world) site(at site, p *process) (fault, uint64) {
 	k := w.sites
 	w.sites++
+	if w.script != nil {
+		w.visited = append(w.visited, at)
+	}
 	draw := mixed(w.seed, uint64(k))
 	f := w.decide(at, k, draw)
 	if f == none {

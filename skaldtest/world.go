@@ -38,7 +38,7 @@ type setup struct {
 type outcome struct {
 	violation string
 	happened  faults
-	sites     int
+	sites     []site // that it came to, in order; of a script only
 	steps     int
 	hash      uint64
 	seen      map[string]int // how often each fault of docs/faults.md happened
@@ -58,6 +58,7 @@ type world struct {
 	current *task
 	steps   int
 	sites   int
+	visited []site // of a script only
 
 	disk      *disk
 	processes []*process
@@ -110,7 +111,7 @@ func explore(s setup) outcome {
 	for _, p := range slices.Sorted(mapKeys(w.participants)) {
 		w.participants[p].close()
 	}
-	return outcome{w.violation, w.happened, w.sites, w.steps, w.hash, w.seen, w.log}
+	return outcome{w.violation, w.happened, w.visited, w.steps, w.hash, w.seen, w.log}
 }
 
 func mapKeys[V any](m map[string]V) func(func(string) bool) {
