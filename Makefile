@@ -14,8 +14,8 @@ MODE   ?= orchestrated
 # The drone system's Package service: go, node, or auto for node where it is installed.
 PACKAGE ?= auto
 
-# The packages of all three modules (go.work makes them one workspace). The first takes long and loads the machine: it runs beside the small ones, not beside another like it.
-PACKAGES := ./examples/commande/faults ./... ./examples/... ./bench/...
+# The packages of all three modules (go.work makes them one workspace), those that take longest first: go test begins them in this order.
+PACKAGES := ./examples/commande/e2e ./examples/commande/faults ./skaldtest ./examples/drone/e2e ./internal/... ./... ./examples/... ./bench/...
 
 .PHONY: help
 help: ## list these targets
@@ -30,8 +30,8 @@ run: ## start both example systems with everything they need, on LISTEN, with th
 	@go build -o .tools/all ./examples/cmd/all
 	@LISTEN='$(LISTEN)' DATA='$(DATA)' MODE='$(MODE)' PACKAGE='$(PACKAGE)' exec .tools/all
 
-# Many tests wait, for disks, processes and browsers, so one package more than there are processors runs at a time.
-TEST_PACKAGES_AT_ONCE ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+# Many tests wait, for disks, processes and browsers, and some only compute and give way to those (scripts/run-test.sh): so two packages more than there are processors run at a time.
+TEST_PACKAGES_AT_ONCE ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 2 )))
 
 # -count=1: Go's test cache does not see that a browser or a server was installed since, so it would repeat old skips.
 .PHONY: test
@@ -39,7 +39,7 @@ test: ## run all tests, after installing what they need; TESTFLAGS are passed on
 	@scripts/setup.sh tests
 	@go build -o .tools/testreport ./internal/testreport
 	@scratch=$$(scripts/scratch.sh) && trap 'rm -rf "$$scratch"' EXIT && export GOTMPDIR="$${TMPDIR:-/tmp}" TMPDIR="$$scratch" && \
-		go test -json -count=1 -p=$(TEST_PACKAGES_AT_ONCE) -timeout=10m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
+		go test -json -count=1 -p=$(TEST_PACKAGES_AT_ONCE) -exec='$(CURDIR)/scripts/run-test.sh' -timeout=14m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
 
 # The race detector is the one thing that needs C. It looks at the library. Left out are what it has nothing to look at in (the crash explorer runs one goroutine at a time, the machine has none, and the house's own
 # tools), natsbroker, which mostly waits for synced disks, and the examples, which would take minutes more: make race RACE_PACKAGES=./examples/part

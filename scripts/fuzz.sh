@@ -36,7 +36,7 @@ fuzz() {
 export -f fuzz program_of
 
 list=$(targets) || { echo "no fuzz target is called like $only" >&2; exit 1; }
-renice --priority 19 --pid $$ >/dev/null
+renice --priority 10 --pid $$ >/dev/null
 # The test programs tell the fuzzer where in our own code they have been.
 cut -d' ' -f1 <<<"$list" | sort -u | while read -r folder; do
 	go test -c -gcflags='github.com/skaldhq/skald/...=-d=libfuzzer' -o "$(program_of "$folder")" "$folder"
