@@ -78,6 +78,7 @@ var rooms = []room{
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},
 	{path: "internal/testreport"},
+	{path: "internal/soak"},
 }
 
 // pure is what a package without clock, chance, I/O and goroutines may take from the standard library.
