@@ -34,7 +34,7 @@ type StartRequest struct {
 	ID         SagaID // empty: one is made
 	Definition string
 	Version    string // empty: the latest registered
-	Input      []byte // JSON, at most 1 MiB
+	Input      []byte // JSON, at most 1 MiB and 64 levels deep
 	Key        string // business key
 	Trace      string // W3C traceparent
 	Mode       Mode   // who drives it; empty: as the engine is configured. ErrMode if the engine does not run it

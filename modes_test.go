@@ -385,6 +385,22 @@ func TestBothModesKeepTheSameTexts(t *testing.T) {
 	}
 }
 
+// An input that is too large or too deep is refused before anything is kept, whatever the mode.
+func TestF25_BothModesRefuseWhatIsTooLargeOrTooDeep(t *testing.T) {
+	x := openBox(t)
+	e := openBoth(t, openStore(t), membroker.New(membroker.Config{}), x, nil)
+	for _, mode := range bothModes {
+		for what, input := range map[string]string{"large": `"` + strings.Repeat("x", 1<<20) + `"`, "deep": strings.Repeat(`[`, 65) + strings.Repeat(`]`, 65)} {
+			if _, err := e.Start(t.Context(), skald.StartRequest{Definition: x.saga.Name(), Input: []byte(input), Mode: mode}); !errors.Is(err, skald.ErrTooLarge) {
+				t.Errorf("%s: an input that is too %s gives %v", mode, what, err)
+			}
+		}
+	}
+	if page, err := e.List(t.Context(), skald.Filter{}); err != nil || len(page.Sagas) != 0 {
+		t.Errorf("%d sagas are kept (%v)", len(page.Sagas), err)
+	}
+}
+
 func TestBothModesArePruned(t *testing.T) {
 	x, st := openBox(t), openStore(t)
 	b := membroker.New(membroker.Config{})

@@ -4,7 +4,7 @@
 // the way forward (Define, Step, Build), and the way back follows from it. An Engine runs sagas from a store of journals; what it acknowledged survives a
 // crash at any instant. Participants carry operations out with exactly one effect through package participant/sqlparticipant.
 //
-// Payloads are JSON. A definition may have up to 64 steps, a payload up to 1 MiB, a saga up to 10,000 events.
+// Payloads are JSON. A definition may have up to 64 steps, a payload up to 1 MiB and 64 levels, a saga up to 10,000 events.
 // What is promised, and what is not, is in docs/guarantees.md.
 package skald
 
@@ -33,7 +33,7 @@ var (
 	ErrDefinition = orchestrator.ErrDefinition
 	// ErrInput says that an input is not JSON.
 	ErrInput = orchestrator.ErrInput
-	// ErrTooLarge says that an input has more than 1 MiB.
+	// ErrTooLarge says that an input has more than 1 MiB, or is nested deeper than 64 levels.
 	ErrTooLarge = orchestrator.ErrTooLarge
 	// ErrText says that a business key, a traceparent or a name is longer than 256 bytes or no text.
 	ErrText = orchestrator.ErrText

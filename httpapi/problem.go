@@ -174,7 +174,7 @@ func refusal(err error) *Problem {
 		{skald.ErrPassed, http.StatusConflict, problemPassed, "The saga has passed its point of no return", "Only its pivot's own refusal can turn it back now: wait for its outcome."},
 		{skald.ErrVerb, http.StatusConflict, problemVerb, "The verb does not fit", "Look at the saga's incidents and steps, and choose another verb."},
 		{skald.ErrInput, http.StatusUnprocessableEntity, problemInput, "The input is not JSON", "Send the saga's input as JSON in UTF-8."},
-		{skald.ErrTooLarge, http.StatusRequestEntityTooLarge, problemTooLarge, "The input is too large", "1 MiB is allowed: pass a reference to where the data is."},
+		{skald.ErrTooLarge, http.StatusRequestEntityTooLarge, problemTooLarge, "The input is too large", "1 MiB and 64 levels are allowed: pass a reference to where the data is."},
 		{skald.ErrMode, http.StatusUnprocessableEntity, problemMode, "The engine does not run sagas in this mode", "Leave mode out, or use the engine's."},
 		{skald.ErrText, http.StatusUnprocessableEntity, problemContent, "A text cannot be kept", "A business key, a traceparent or a name has at most 256 bytes of text."},
 		{journal.ErrID, http.StatusUnprocessableEntity, problemContent, "The saga's id cannot be used", "An id has 1 to 128 letters, digits, dots, underscores, colons and hyphens: a UUID is a good one."},

@@ -14,6 +14,8 @@ import (
 const (
 	// MaxPayload is the largest input or result, in bytes.
 	MaxPayload = 1 << 20
+	// MaxDepth is how deep objects and lists may lie in each other in an input or a result.
+	MaxDepth = 64
 	// MaxEvents is the largest number of events of one saga.
 	MaxEvents = 10_000
 	// MaxDetail is the length in bytes to which Detail is cut.

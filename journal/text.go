@@ -25,6 +25,27 @@ func CheckText(what, text string) error {
 	return nil
 }
 
+// TooDeep says whether objects and lists lie deeper in each other than MaxDepth: those who read such JSON later may run out of room for it. What it says of text that is no JSON means nothing.
+func TooDeep(data []byte) bool {
+	depth, text := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case text && c == '\\':
+			i++ // whatever is escaped
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{' || c == '[':
+			if depth++; depth > MaxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
 // CheckReason says whether a reason in words can be kept whole.
 func CheckReason(reason string) error {
 	if len(reason) > MaxDetail {

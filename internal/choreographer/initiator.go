@@ -28,7 +28,7 @@ var (
 	ErrDefinition = errors.New("no such definition is registered")
 	// ErrInput says that an input is not JSON.
 	ErrInput = errors.New("the input is not JSON")
-	// ErrTooLarge says that an input is larger than a journal takes.
+	// ErrTooLarge says that an input is larger, or nested deeper, than a journal takes.
 	ErrTooLarge = errors.New("the input is too large")
 	// ErrUnknown says that no saga with this id was started.
 	ErrUnknown = errors.New("no saga with this id was started")
@@ -138,6 +138,8 @@ func (i *Initiator) accept(q *Request) (*machine.Machine, error) {
 		return nil, ErrInput
 	case len(q.Input) > journal.MaxPayload:
 		return nil, fmt.Errorf("%w: %d bytes, %d are allowed; keep large data elsewhere and pass a reference", ErrTooLarge, len(q.Input), journal.MaxPayload)
+	case journal.TooDeep(q.Input):
+		return nil, fmt.Errorf("%w: it is nested deeper than the %d levels that are allowed", ErrTooLarge, journal.MaxDepth)
 	}
 	if q.ID == "" {
 		id, err := uuid.NewV7()

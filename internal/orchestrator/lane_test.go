@@ -129,23 +129,24 @@ func TestCallsEndWithTheSagasDeadline(t *testing.T) {
 	})
 }
 
-func TestResultThatIsTooLargeIsUnknown(t *testing.T) {
+func TestF25_ResultThatIsTooLargeOrTooDeepIsUnknown(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := begin(t)
 		defer s.end()
 		large := []byte(`"` + strings.Repeat("x", journal.MaxPayload) + `"`)
-		s.shop.script("create", says(participant.Answer{Class: participant.Done, Result: large}))
+		deep := []byte(strings.Repeat("[", journal.MaxDepth+1) + strings.Repeat("]", journal.MaxDepth+1))
+		s.shop.script("create", says(participant.Answer{Class: participant.Done, Result: large}), says(participant.Answer{Class: participant.Done, Result: deep}))
 		s.start("one")
 		if got := s.outcome("one"); got != store.Completed {
 			t.Fatalf("outcome %s", got)
 		}
-		if n := len(s.shop.called()); n != 7 {
+		if n := len(s.shop.called()); n != 8 {
 			t.Errorf("%d calls", n)
 		}
 	})
 }
 
-func TestWhatCannotBeKeptIsRefusedEarly(t *testing.T) {
+func TestF25_WhatCannotBeKeptIsRefusedEarly(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := begin(t)
 		defer s.end()
@@ -154,6 +155,7 @@ func TestWhatCannotBeKeptIsRefusedEarly(t *testing.T) {
 		long := strings.Repeat("x", 2000)
 		for name, q := range map[string]orchestrator.Request{
 			"not JSON": {Input: []byte(`{`)}, "too large": {Input: []byte(`"` + strings.Repeat("x", journal.MaxPayload) + `"`)},
+			"too deep": {Input: []byte(strings.Repeat("[", journal.MaxDepth+1) + strings.Repeat("]", journal.MaxDepth+1))},
 			"long key": {Input: []byte(`1`), Key: long}, "no text": {Input: []byte(`1`), Key: "a\xff"},
 			"trace with a line end": {Input: []byte(`1`), Trace: "00\r\nX: y"}, "id": {Input: []byte(`1`), ID: "a/b"},
 		} {
@@ -161,6 +163,13 @@ func TestWhatCannotBeKeptIsRefusedEarly(t *testing.T) {
 			if _, _, err := s.Start(t.Context(), q); err == nil {
 				t.Errorf("%s was accepted", name)
 			}
+			if page, err := s.List(t.Context(), store.Filter{}); err != nil || len(page.Sagas) != 1 {
+				t.Errorf("%s: %d sagas are kept (%v)", name, len(page.Sagas), err)
+			}
+		}
+		deepest := []byte(strings.Repeat("[", journal.MaxDepth) + `"[[]\\"` + strings.Repeat("]", journal.MaxDepth))
+		if _, _, err := s.Start(t.Context(), orchestrator.Request{Definition: "order", ID: "deep", Input: deepest}); err != nil {
+			t.Errorf("as deep as is allowed: %v", err)
 		}
 		for name, x := range map[string]orchestrator.Resolution{
 			"long reason": {Reason: long}, "long name": {By: long}, "large payload": {Payload: make([]byte, journal.MaxPayload+1)},

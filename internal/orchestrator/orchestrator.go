@@ -24,7 +24,7 @@ var (
 	ErrDefinition = errors.New("no such definition is registered")
 	// ErrInput says that an input is not JSON.
 	ErrInput = errors.New("the input is not JSON")
-	// ErrTooLarge says that an input is larger than a journal takes.
+	// ErrTooLarge says that an input is larger, or nested deeper, than a journal takes.
 	ErrTooLarge = errors.New("the input is too large")
 	// ErrText says that a business key, a traceparent or a name cannot be kept.
 	ErrText = journal.ErrText

@@ -199,6 +199,9 @@ func (o *Orchestrator) Resolve(ctx context.Context, id journal.SagaID, x Resolut
 	if len(x.Payload) > journal.MaxPayload {
 		return fmt.Errorf("%w: %d bytes, %d are allowed", ErrTooLarge, len(x.Payload), journal.MaxPayload)
 	}
+	if journal.TooDeep(x.Payload) {
+		return fmt.Errorf("%w: it is nested deeper than the %d levels that are allowed", ErrTooLarge, journal.MaxDepth)
+	}
 	return o.act(ctx, id, func(r *run) (journal.Event, bool, error) {
 		e := journal.Event{Kind: journal.IncidentResolved, Step: x.Step, Verb: x.Verb, By: x.By, Detail: x.Reason, Payload: x.Payload}
 		return e, false, r.m.Resolvable(&r.s, x.Verb, x.Step, x.Payload)

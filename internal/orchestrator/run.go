@@ -311,6 +311,8 @@ func checked(a participant.Answer) participant.Answer {
 		unusable = fmt.Sprintf("the result has %d bytes; %d are allowed", len(a.Result), journal.MaxPayload)
 	case a.Class == participant.Done && len(a.Result) > 0 && !json.Valid(a.Result):
 		unusable = "the result is not JSON"
+	case a.Class == participant.Done && journal.TooDeep(a.Result):
+		unusable = fmt.Sprintf("the result is nested deeper than the %d levels that are allowed", journal.MaxDepth)
 	case a.Class == participant.Refused && a.Reason == "":
 		unusable = "refused without a reason code"
 	}

@@ -117,6 +117,8 @@ func (o *Orchestrator) accept(q *Request) (*machine.Machine, error) {
 		return nil, fmt.Errorf("%w: %d bytes, %d are allowed; keep large data elsewhere and pass a reference", ErrTooLarge, len(q.Input), journal.MaxPayload)
 	case !json.Valid(q.Input):
 		return nil, ErrInput
+	case journal.TooDeep(q.Input):
+		return nil, fmt.Errorf("%w: it is nested deeper than the %d levels that are allowed", ErrTooLarge, journal.MaxDepth)
 	}
 	if err := errors.Join(journal.CheckText("business key", q.Key), journal.CheckText("traceparent", q.Trace)); err != nil {
 		return nil, err

@@ -128,4 +128,3 @@ func (s *service) effects(t *testing.T, table string) map[journal.SagaID]int {
 	}
 	return all
 }
-
