@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -51,7 +52,12 @@ type visits struct {
 
 func openVisits(t *testing.T, mode skald.Mode, b broker.Broker, paper, here bool) visits {
 	t.Helper()
-	service, err := theatre(t.TempDir(), paper)
+	db, err := sqlparticipant.OpenSQLite(filepath.Join(t.TempDir(), "theatre.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	service, err := theatre(db, paper)
 	if err != nil {
 		t.Fatal(err)
 	}

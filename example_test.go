@@ -44,11 +44,7 @@ func visit() (*skald.Saga[SeatRequest], error) {
 }
 
 // theatre is one service with its own database: both operations, with exactly one effect each.
-func theatre(folder string, paper bool) (*sqlparticipant.Participant, error) {
-	db, err := sqlparticipant.OpenSQLite(filepath.Join(folder, "theatre.db"))
-	if err != nil {
-		return nil, err
-	}
+func theatre(db *sql.DB, paper bool) (*sqlparticipant.Participant, error) {
 	if _, err := db.Exec(`CREATE TABLE seats (number INTEGER PRIMARY KEY, saga TEXT); INSERT INTO seats (number) VALUES (7)`); err != nil {
 		return nil, err
 	}
@@ -98,7 +94,12 @@ func goToTheTheatre(ctx context.Context, paper bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	service, err := theatre(folder, paper)
+	db, err := sqlparticipant.OpenSQLite(filepath.Join(folder, "theatre.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	service, err := theatre(db, paper)
 	if err != nil {
 		return err
 	}

@@ -157,4 +157,3 @@ func FuzzReadAll(f *testing.F) {
 		}
 	})
 }
-

@@ -3,6 +3,8 @@ package sqlparticipant_test
 import (
 	"os"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // TestMain lets the test binary also be the service that crash tests kill.
@@ -11,5 +13,5 @@ func TestMain(m *testing.M) {
 		victim(address, os.Getenv(crashDialect), os.Getenv(crashPoint))
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m) // no test leaves a goroutine behind
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/store"
 	"github.com/skaldhq/skald/store/storetest"
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, writeUntilKilled(path))
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m) // no test leaves a goroutine behind
 }
 
 // writeUntilKilled commits without end and says on standard output what was acknowledged: "id seq" of each append, a line for each commit.
