@@ -35,15 +35,15 @@ type Program struct {
 	Ready string
 }
 
-// Build builds packages, by import path or relative to the test's folder, and returns their executables by the same words. They are deleted when the test ends.
+// Build builds packages, by import path or relative to the test's folder, whose last elements differ, and returns their executables by the same words. They are deleted when the test ends.
 func Build(t testing.TB, packages ...string) map[string]string {
 	t.Helper()
-	folder, built := t.TempDir(), make(map[string]string, len(packages))
-	for i, p := range packages {
-		built[p] = filepath.Join(folder, fmt.Sprintf("%d-%s", i, filepath.Base(p)))
-		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", built[p], p).CombinedOutput(); err != nil {
-			t.Fatalf("building %s: %v\n%s", p, err, out)
-		}
+	folder, built := t.TempDir()+string(filepath.Separator), make(map[string]string, len(packages))
+	for _, p := range packages {
+		built[p] = filepath.Join(folder, filepath.Base(p))
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", append([]string{"build", "-o", folder}, packages...)...).CombinedOutput(); err != nil {
+		t.Fatalf("building %v: %v\n%s", packages, err, out)
 	}
 	return built
 }
