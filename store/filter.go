@@ -36,6 +36,7 @@ func (f *Filter) Matches(s *Summary) bool {
 		f.Step != "" && f.Step != s.Step,
 		f.Reason != "" && f.Reason != s.Reason,
 		f.Unended && s.State.Ended(),
+		!f.Due.IsZero() && (s.State.Ended() || s.Wake.After(f.Due)),
 		f.Incident && s.Incident == "",
 		len(f.States) > 0 && !slices.Contains(f.States, s.State),
 		!f.Before.IsZero() && !s.Started.Before(f.Before),
@@ -76,7 +77,7 @@ func (f *Filter) Position() (position int64, ok bool, err error) {
 // fingerprint tells filters apart by everything that decides which sagas come in which order. The limit may change from page to page.
 func (f *Filter) fingerprint() uint64 {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%q %q %q %q %q %t %t %q %q %d %d %t", f.ID, f.Definition, f.Version, f.Key, f.States, f.Unended,
-		f.Incident, f.Step, f.Reason, f.Before.UnixMicro(), f.After.UnixMicro(), f.Oldest)
+	fmt.Fprintf(h, "%q %q %q %q %q %t %t %q %q %d %d %t %d", f.ID, f.Definition, f.Version, f.Key, f.States, f.Unended,
+		f.Incident, f.Step, f.Reason, f.Before.UnixMicro(), f.After.UnixMicro(), f.Oldest, f.Due.UnixMicro())
 	return h.Sum64()
 }

@@ -40,7 +40,7 @@ func (r *Rejections) Errors() []error { return r.errs }
 
 // Stored is the summary as stores keep it: times in UTC and microseconds.
 func (s Summary) Stored() Summary {
-	s.Started, s.Updated, s.Ended = stored(s.Started), stored(s.Updated), stored(s.Ended)
+	s.Started, s.Updated, s.Ended, s.Wake = stored(s.Started), stored(s.Updated), stored(s.Ended), stored(s.Wake)
 	return s
 }
 

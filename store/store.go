@@ -62,6 +62,7 @@ type Summary struct {
 	Started    time.Time
 	Updated    time.Time
 	Ended      time.Time // zero while it runs
+	Wake       time.Time // when it has something to do by itself again; zero: now, when somebody else acts, or never. Says what a new coordinator does first, and no more
 	Seq        uint64    // the journal's last sequence number
 	Chain      journal.Chain
 }
@@ -80,9 +81,10 @@ type Filter struct {
 	Definition string
 	Version    string
 	Key        string
-	States     []State // any of them
-	Unended    bool    // only sagas without an outcome
-	Incident   bool    // only sagas with an open incident
+	States     []State   // any of them
+	Unended    bool      // only sagas without an outcome
+	Incident   bool      // only sagas with an open incident
+	Due        time.Time // only sagas without an outcome whose Wake is not later
 	Step       string
 	Reason     string
 	Before     time.Time // started before

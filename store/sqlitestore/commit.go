@@ -161,9 +161,9 @@ func (w *writer) adopt(b *batch) {
 const (
 	insertRun    = "INSERT INTO runs (n, definition, version, mode) VALUES (?, ?, ?, ?)"
 	insertRecord = "INSERT INTO records (n, prev, data) VALUES (?, ?, ?)"
-	insertSaga   = `INSERT INTO sagas (n, id, run, started, key, state, updated, ended, seq, chain, last, step, reason, incident)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	updateSaga = "UPDATE sagas SET state = ?, updated = ?, ended = ?, seq = ?, chain = ?, last = ?, step = ?, reason = ?, incident = ? WHERE n = ?"
+	insertSaga   = `INSERT INTO sagas (n, id, run, started, key, state, updated, ended, wake, seq, chain, last, step, reason, incident)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	updateSaga = "UPDATE sagas SET state = ?, updated = ?, ended = ?, wake = ?, seq = ?, chain = ?, last = ?, step = ?, reason = ?, incident = ? WHERE n = ?"
 	updateSkew = "UPDATE counters SET value = ? WHERE name = 'skew'"
 )
 
@@ -193,12 +193,13 @@ func (w *writer) write(b *batch) error {
 
 func (w *writer) writeSaga(s *staged) error {
 	now := s.summary
-	state, updated, ended, seq, chain := stateNumber(now.State), micros(now.Updated), micros(now.Ended), int64(now.Seq), int64(now.Chain)
+	state, updated, ended, wake := stateNumber(now.State), micros(now.Updated), micros(now.Ended), micros(now.Wake)
+	seq, chain := int64(now.Seq), int64(now.Chain)
 	if !s.fresh {
-		return w.exec(updateSaga, state, updated, ended, seq, chain, s.last, now.Step, now.Reason, now.Incident, s.n)
+		return w.exec(updateSaga, state, updated, ended, wake, seq, chain, s.last, now.Step, now.Reason, now.Incident, s.n)
 	}
 	first := s.first
-	return w.exec(insertSaga, s.n, string(first.ID), s.run, micros(first.Started), first.Key, state, updated, ended, seq, chain, s.last,
+	return w.exec(insertSaga, s.n, string(first.ID), s.run, micros(first.Started), first.Key, state, updated, ended, wake, seq, chain, s.last,
 		now.Step, now.Reason, now.Incident)
 }
 

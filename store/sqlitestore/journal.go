@@ -116,6 +116,6 @@ func summaryIn(row []driver.Value) store.Summary {
 		ID: journal.SagaID(text(row[1])), Definition: text(row[2]), Version: text(row[3]), Mode: journal.Mode(text(row[4])), Key: text(row[5]),
 		State: stateNamed(number(row[6])), Step: text(row[7]), Reason: text(row[8]), Incident: text(row[9]),
 		Started: instant(number(row[10])), Updated: instant(number(row[11])), Ended: instant(number(row[12])),
-		Seq: uint64(number(row[13])), Chain: journal.Chain(number(row[14])),
+		Wake: instant(number(row[13])), Seq: uint64(number(row[14])), Chain: journal.Chain(number(row[15])),
 	}
 }

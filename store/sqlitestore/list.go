@@ -12,7 +12,7 @@ import (
 )
 
 // columns of a summary, in the order in which scanSummary reads them.
-const columns = "s.n, s.id, r.definition, r.version, r.mode, s.key, s.state, s.step, s.reason, s.incident, s.started, s.updated, s.ended, s.seq, s.chain"
+const columns = "s.n, s.id, r.definition, r.version, r.mode, s.key, s.state, s.step, s.reason, s.incident, s.started, s.updated, s.ended, s.wake, s.seq, s.chain"
 
 // List implements store.Store.
 func (s *Store) List(ctx context.Context, f store.Filter) (store.Page, error) {
@@ -134,7 +134,7 @@ func indexFor(f *store.Filter) string {
 		return "sagas_key"
 	case f.Incident:
 		return "sagas_incident"
-	case f.Unended || every(store.Running, store.Compensating):
+	case f.Unended || !f.Due.IsZero() || every(store.Running, store.Compensating):
 		return "sagas_unended"
 	case f.Reason != "":
 		return "sagas_reason"
@@ -177,6 +177,9 @@ func conditions(f *store.Filter) (w where) {
 		if f.Unended {
 			w.and("s.ended = 0")
 		}
+	}
+	if !f.Due.IsZero() {
+		w.and("s.ended = 0 AND s.wake <= ?", f.Due.UnixMicro())
 	}
 	if !f.Before.IsZero() {
 		t := microsUp(f.Before)
@@ -222,11 +225,11 @@ func (s *Store) runsOf(ctx context.Context, f *store.Filter) ([]string, error) {
 
 // scanSummary reads one row of columns.
 func scanSummary(rows *sql.Rows, to *store.Summary) (n int64, err error) {
-	var state, started, updated, ended int64
+	var state, started, updated, ended, wake int64
 	err = rows.Scan(&n, &to.ID, &to.Definition, &to.Version, &to.Mode, &to.Key, &state, &to.Step, &to.Reason, &to.Incident,
-		&started, &updated, &ended, &to.Seq, &to.Chain)
+		&started, &updated, &ended, &wake, &to.Seq, &to.Chain)
 	to.State = stateNamed(state)
-	to.Started, to.Updated, to.Ended = instant(started), instant(updated), instant(ended)
+	to.Started, to.Updated, to.Ended, to.Wake = instant(started), instant(updated), instant(ended), instant(wake)
 	return n, err
 }
 

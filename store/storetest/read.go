@@ -21,7 +21,7 @@ func testJournal(t *testing.T, d Driver) {
 		saga := NewSaga("all").With(func(m *store.Summary) {
 			m.Definition, m.Version, m.Mode, m.Key = "commande", "4f2a", journal.Choreographed, "order 1 – clé 'é' \x00 %_"
 			m.State, m.Step, m.Reason, m.Incident = store.Compensated, "paiement", "PaymentFail.Declined", "compensation_stuck"
-			m.Updated, m.Ended = Epoch0().Add(time.Second), Epoch0().Add(2*time.Second)
+			m.Updated, m.Ended, m.Wake = Epoch0().Add(time.Second), Epoch0().Add(2*time.Second), Epoch0().Add(3*time.Second)
 		})
 		commit(t, s, acquire(t, s), saga.Append(4, 100))
 		holds(t, s, saga)
@@ -79,6 +79,9 @@ func population(t *testing.T, s store.Store, epoch uint64) []store.Summary {
 			if m.State.Ended() {
 				m.Ended = m.Started.Add(time.Minute)
 			}
+			if sleeps := random.IntN(3); sleeps > 0 {
+				m.Wake = m.Started.Add(time.Duration(sleeps) * time.Minute)
+			}
 			if m.State == store.Compensating || m.State == store.Compensated {
 				m.Reason = pick("declined", "out_of_stock")
 			}
@@ -107,6 +110,9 @@ func filters() map[string]store.Filter {
 		"turned":           {States: []store.State{store.Compensating, store.Compensated}},
 		"ended":            {States: []store.State{store.Completed, store.Compensated}},
 		"unended":          {Unended: true},
+		"due":              {Due: at(200)},
+		"dueExactly":       {Due: at(60)},
+		"dueOf":            {Due: at(200), Definition: "order", Incident: true},
 		"unendedStates":    {States: []store.State{store.Running, store.Compensating}},
 		"unendedCompleted": {Unended: true, States: []store.State{store.Completed}},
 		"incident":         {Incident: true},
@@ -170,6 +176,7 @@ func selected(f store.Filter, s store.Summary) bool {
 	ok := (f.ID == "" || s.ID == f.ID) && (f.Definition == "" || s.Definition == f.Definition) && (f.Version == "" || s.Version == f.Version)
 	ok = ok && (f.Key == "" || s.Key == f.Key) && (f.Step == "" || s.Step == f.Step) && (f.Reason == "" || s.Reason == f.Reason)
 	ok = ok && (len(f.States) == 0 || slices.Contains(f.States, s.State)) && (!f.Unended || s.Ended.IsZero()) && (!f.Incident || s.Incident != "")
+	ok = ok && (f.Due.IsZero() || s.Ended.IsZero() && (s.Wake.IsZero() || !s.Wake.After(f.Due)))
 	ok = ok && (f.Before.IsZero() || s.Started.Before(f.Before)) && (f.After.IsZero() || !s.Started.Before(f.After))
 	return ok && f.Matches(&s) == ok
 }
