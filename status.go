@@ -86,6 +86,7 @@ func statusOf(s store.Summary, v *journal.View, p *plan.Plan, level func(operati
 		}
 		return st
 	}
+	st.Steps = make([]StepStatus, 0, len(p.Steps))
 	for i := range p.Steps {
 		x := StepStatus{
 			StepView: journal.StepView{Name: p.Steps[i].Name, State: journal.StepStateWaiting},

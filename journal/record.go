@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,10 +37,14 @@ func FirstChain(id SagaID) Chain {
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) } // the standard library makes it once
 
+// next is the value after a record. The previous value is summed by hand, because a slice of its four bytes would be allocated for each record.
 func (c Chain) next(body []byte) Chain {
-	var prev [4]byte
-	binary.LittleEndian.PutUint32(prev[:], uint32(c))
-	return Chain(crc32.Update(crc32.Checksum(prev[:], castagnoli()), castagnoli(), body))
+	table := castagnoli()
+	sum := ^uint32(0)
+	for i := range 4 {
+		sum = table[byte(sum)^byte(c>>(8*i))] ^ sum>>8
+	}
+	return Chain(crc32.Update(^sum, table, body))
 }
 
 // The numbers of a record's fields. They are durable: fields are added, never renumbered.
@@ -68,11 +73,16 @@ const (
 //
 // It does not enforce MaxPayload and MaxEvents: whoever takes a payload in does. What it writes, Decode reads, whatever its size.
 func Append(dst []byte, chain Chain, e *Event) ([]byte, Chain) {
-	var scratch [128]byte
-	body := appendBody(scratch[:0], e)
-	next := chain.next(body)
-	dst = binary.AppendUvarint(dst, uint64(len(body)))
-	dst = append(dst, body...)
+	head := len(dst)
+	dst = appendBody(append(dst, 0), e) // the length of most bodies takes one byte
+	n := len(dst) - head - 1
+	if n >= 1<<7 {
+		var length [binary.MaxVarintLen64]byte
+		dst = slices.Replace(dst, head, head+1, binary.AppendUvarint(length[:0], uint64(n))...)
+	} else {
+		dst[head] = byte(n)
+	}
+	next := chain.next(dst[len(dst)-n:])
 	return binary.LittleEndian.AppendUint32(dst, uint32(next)), next
 }
 
@@ -136,6 +146,7 @@ func appendString[T ~string | ~[]byte](b []byte, field int, s T) []byte {
 // yield in order and returns the last chain value and sequence number. It stops at the first record that is damaged or out of order, with an error that
 // wraps ErrCorrupt, and at the first error of yield. The events' payloads point into data.
 func Decode(data []byte, chain Chain, seq uint64, yield func(Event) error) (Chain, uint64, error) {
+	step := "" // of the record before, which mostly is of the same one
 	for len(data) > 0 {
 		n, w := binary.Uvarint(data)
 		if w <= 0 || len(data)-w < 4 || n > uint64(len(data)-w-4) {
@@ -148,13 +159,13 @@ func Decode(data []byte, chain Chain, seq uint64, yield func(Event) error) (Chai
 			return chain, seq, fmt.Errorf("%w: record %d does not match its checksum", ErrCorrupt, seq+1)
 		}
 		var e Event
-		if err := decodeBody(body, &e); err != nil {
+		if err := decodeBody(body, &e, step); err != nil {
 			return chain, seq, fmt.Errorf("%w: record %d: %w", ErrCorrupt, seq+1, err)
 		}
 		if e.Seq != seq+1 {
 			return chain, seq, fmt.Errorf("%w: record %d stands where %d belongs", ErrCorrupt, e.Seq, seq+1)
 		}
-		chain, seq = Chain(sum), e.Seq
+		chain, seq, step = Chain(sum), e.Seq, e.Step
 		if err := yield(e); err != nil {
 			return chain, seq, err
 		}
@@ -164,7 +175,8 @@ func Decode(data []byte, chain Chain, seq uint64, yield func(Event) error) (Chai
 
 var errField = errors.New("a field cannot be read")
 
-func decodeBody(b []byte, e *Event) error {
+// decodeBody reads one record. A step that is named like the one given shares its memory.
+func decodeBody(b []byte, e *Event, step string) error {
 	for len(b) > 0 {
 		tag, w := binary.Uvarint(b)
 		if w <= 0 {
@@ -185,7 +197,11 @@ func decodeBody(b []byte, e *Event) error {
 			if v > uint64(len(b)) {
 				return errField
 			}
-			e.setBytes(tag>>3, b[:v:v])
+			if tag>>3 == fieldStep && string(b[:v]) == step {
+				e.Step = step
+			} else {
+				e.setBytes(tag>>3, b[:v:v])
+			}
 			b = b[v:]
 		default:
 			return errField
@@ -238,7 +254,9 @@ func (e *Event) setBytes(field uint64, v []byte) {
 	case fieldVersion:
 		e.Version = string(v)
 	case fieldMode:
-		e.Mode = Mode(v)
+		if e.Mode = Orchestrated; string(v) != string(Orchestrated) { // the common one is not allocated
+			e.Mode = Mode(v)
+		}
 	case fieldKey:
 		e.Key = string(v)
 	case fieldVerb:

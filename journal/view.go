@@ -113,6 +113,9 @@ func (v *View) step(name string) *StepView {
 	if s := v.Step(name); s != nil {
 		return s
 	}
+	if v.Steps == nil {
+		v.Steps = make([]StepView, 0, 8)
+	}
 	v.Steps = append(v.Steps, StepView{Name: name, State: StepStateWaiting})
 	return &v.Steps[len(v.Steps)-1]
 }

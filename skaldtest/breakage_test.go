@@ -63,12 +63,12 @@ func breakages() []breakage {
 	if broken("start not waited for by its first call") {
 		s.Floor = 0
 	}`, byModels},
-		{"start acknowledged before it is durable", orchestrator + "start.go", "		r.advance([]machine.Command{started(m, q, o.epoch, o.now())}, r.began)", `		told := r.began
+		{"start acknowledged before it is durable", orchestrator + "start.go", "		o.begin(r.advance(append(o.commands(), started(m, q, o.epoch, o.now())), r.began))", `		told := r.began
 		if broken("start acknowledged before it is durable") {
 			told = func(error) {}
 			o.spawn(func() { r.began(nil) })
 		}
-		r.advance([]machine.Command{started(m, q, o.epoch, o.now())}, told)`, byModels},
+		o.begin(r.advance(append(o.commands(), started(m, q, o.epoch, o.now())), told))`, byModels},
 		{"fence not checked", "store/memstore/memstore.go", "	if epoch != d.epoch {", `	if epoch != d.epoch && !broken("fence not checked") {`, byModels},
 		{"back-off uncapped", "internal/machine/answer.go", "	return min(max(pause, asked), plan.MaxBackoff)", `	if broken("back-off uncapped") {
 		return max(pause, asked)

@@ -18,13 +18,20 @@ type committer struct {
 
 	mu       sync.Mutex
 	queue    []*pending // in the order in which they began to wait
+	spare    []*pending // to be used again
 	urgent   int        // of those, how many something waits for
 	since    time.Time  // when the first of them became urgent
-	busy     bool       // a goroutine is committing
+	busy     bool       // the committing goroutine is at work, or has been told to be
 	draining bool
 	at       time.Time   // when the timer fires
 	timer    func() bool // stops it; nil without one
 	idle     sync.Cond   // signalled when busy ends
+
+	work  chan struct{} // has room for one: tells the committing goroutine that something is due
+	quit  chan struct{} // closed to end it
+	ended chan struct{} // closed when it has
+
+	appends []store.Append // of the commit under way; used by the committing goroutine only
 }
 
 // pending is one saga's next append and who is told of it.
@@ -37,7 +44,7 @@ type pending struct {
 }
 
 func newCommitter(o *Orchestrator) *committer {
-	c := &committer{o: o}
+	c := &committer{o: o, work: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{})}
 	c.idle.L = &c.mu
 	return c
 }
@@ -49,11 +56,10 @@ func (c *committer) add(r *run, records []byte, urgent bool, told func(error)) {
 	defer c.mu.Unlock()
 	p := r.queued
 	if p == nil {
-		p = &pending{run: r, append: store.Append{New: r.fresh, From: r.committed + 1}, since: c.o.Clock.Now()}
-		r.queued, r.fresh = p, false
-		c.queue = append(c.queue, p)
+		p = c.begin(r, records)
+	} else { // of a journal that is kept in memory the room behind holds these very records already
+		p.append.Records = append(p.append.Records, records...)
 	}
-	p.append.Records = append(p.append.Records, records...)
 	p.append.Summary = r.summary
 	if told != nil {
 		p.told = append(p.told, told)
@@ -63,6 +69,19 @@ func (c *committer) add(r *run, records []byte, urgent bool, told func(error)) {
 		c.hasten(p)
 	}
 	c.wake()
+}
+
+// begin queues a saga's next append. The lock is held.
+func (c *committer) begin(r *run, records []byte) *pending {
+	p := &pending{}
+	if last := len(c.spare) - 1; last >= 0 {
+		p, c.spare = c.spare[last], c.spare[:last]
+	}
+	p.run, p.since = r, c.o.Clock.Now()
+	p.append = store.Append{New: r.fresh, From: r.committed + 1, Records: records}
+	r.queued, r.fresh = p, false
+	c.queue = append(c.queue, p)
+	return p
 }
 
 // hurry commits what a saga has queued: something waits for it now. What it does not have queued is committed already, or is being committed.
@@ -111,7 +130,7 @@ func (c *committer) due() time.Time {
 	return c.since.Add(c.o.Gather)
 }
 
-// wake starts what is needed to get the queue committed. The lock is held.
+// wake sees to it that the queue is committed when it is due. The lock is held.
 func (c *committer) wake() {
 	if c.busy || len(c.queue) == 0 {
 		return
@@ -122,7 +141,7 @@ func (c *committer) wake() {
 	case wait <= 0:
 		c.disarm()
 		c.busy = true
-		c.o.Threads.Go(c.run)
+		c.work <- struct{}{}
 	case c.timer == nil || due.Before(c.at):
 		c.disarm()
 		c.at, c.timer = due, c.o.Clock.AfterFunc(wait, c.fired)
@@ -144,21 +163,28 @@ func (c *committer) fired() {
 	c.wake()
 }
 
-// run commits until nothing is due.
+// run commits what is due until it is told to end. It is one goroutine for all commits: what a store needs of stack is not grown anew for each.
 func (c *committer) run() {
-	for {
-		c.mu.Lock()
-		if len(c.queue) == 0 || c.due().After(c.o.Clock.Now()) {
-			c.busy = false
-			c.wake()
-			c.idle.Broadcast()
-			c.mu.Unlock()
-			return
+	defer close(c.ended)
+	for !closed(c.quit) {
+		c.o.Threads.Await(c.work, c.quit, nil, nil)
+		for batch := c.next(); len(batch) > 0; batch = c.next() {
+			c.commit(batch)
 		}
-		batch := c.take()
-		c.mu.Unlock()
-		c.commit(batch)
 	}
+}
+
+// next is what is to be committed now. If that is nothing the committing goroutine has no work until it is told.
+func (c *committer) next() []*pending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) > 0 && !c.due().After(c.o.Clock.Now()) {
+		return c.take()
+	}
+	c.busy = false
+	c.wake()
+	c.idle.Broadcast()
+	return nil
 }
 
 // take removes from the queue what is to be committed now: what is urgent and what has lingered, or everything if nothing is urgent. The lock is held.
@@ -185,21 +211,22 @@ func (c *committer) take() []*pending {
 }
 
 func (c *committer) commit(batch []*pending) {
-	appends := make([]store.Append, 0, len(batch))
+	c.appends = c.appends[:0]
 	kept := batch[:0]
 	for _, p := range batch {
 		if p.run != nil && p.run.rejected != nil { // its start was rejected by an earlier commit
 			p.tell(p.run.rejected)
 			continue
 		}
-		appends, kept = append(appends, p.append), append(kept, p)
+		c.appends, kept = append(c.appends, p.append), append(kept, p)
 	}
 	if len(kept) == 0 {
 		return
 	}
 	began := c.o.Clock.Now()
-	rejected, err := c.write(appends)
+	rejected, err := c.write(c.appends)
 	c.o.Observer.Committed(len(kept), c.o.Clock.Now().Sub(began))
+	clear(c.appends)
 	for i, p := range kept {
 		switch {
 		case err != nil:
@@ -214,7 +241,22 @@ func (c *committer) commit(batch []*pending) {
 			c.o.watchers.notify(p.append.Summary.ID)
 		}
 	}
+	c.reuse(kept)
 }
+
+// reuse takes appends back that are written and told of.
+func (c *committer) reuse(batch []*pending) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range batch {
+		clear(p.told)
+		*p = pending{told: p.told[:0]}
+	}
+	c.spare = append(c.spare, batch[:min(len(batch), maxSpare-len(c.spare))]...)
+}
+
+// maxSpare bounds the appends that are kept to be used again.
+const maxSpare = 256
 
 // reject takes in that one append was not written. For a start that is an answer; anything else means that somebody else wrote
 // to the saga, and this coordinator no longer knows what is true.
@@ -258,17 +300,17 @@ func (c *committer) write(appends []store.Append) ([]error, error) {
 	}
 }
 
-// drain commits everything that is queued and waits for it.
+// drain commits everything that is queued, waits for it and ends the committing goroutine.
 func (c *committer) drain() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.draining = true
 	for c.busy || len(c.queue) > 0 {
 		c.wake()
-		if c.busy {
-			c.idle.Wait()
-		}
+		c.idle.Wait()
 	}
+	c.mu.Unlock()
+	close(c.quit)
+	<-c.ended
 }
 
 // backlog counts the sagas whose records wait for a commit.

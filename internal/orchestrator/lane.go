@@ -17,14 +17,15 @@ type lane struct {
 	mu    sync.Mutex
 	width int
 	free  int
-	queue []call
+	queue []*call
 }
 
 // call is a call that is to be made.
 type call struct {
-	// prepare says the call when it is its turn, with the time that it has from then on; false if it is needed no more.
-	prepare func() (participant.Call, bool)
-	answer  func(reply)
+	participant.Call // its deadline is set when it is its turn
+	run              *run
+	lane             *lane
+	step             int
 }
 
 // reply is what came of a call. A call that was not made has no answer.
@@ -56,43 +57,62 @@ func (l *lanes) of(phase participant.Phase) *lane {
 	return &l.actions
 }
 
-// submit makes the call as soon as there is room. The answer comes on another goroutine.
-func (l *lane) submit(c call) {
+// admit takes a place for the call, or queues it. Who gets true makes it, with Orchestrator.make.
+func (l *lane) admit(c *call) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.free == 0 {
 		l.queue = append(l.queue, c)
-		return
+		return false
 	}
 	l.free--
-	if !l.o.spawn(func() { l.serve(c) }) {
+	return true
+}
+
+// leave gives a place back: to the call that has waited longest, which is returned, or for a later one.
+func (l *lane) leave() *call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) == 0 || l.o.stopping() {
 		l.free++
+		return nil
+	}
+	c := l.queue[0]
+	l.queue[0] = nil
+	if l.queue = l.queue[1:]; len(l.queue) == 0 {
+		l.queue = nil
+	}
+	return c
+}
+
+// make makes a call that has its place, and those that follow from it one after the other: the saga's next step, and what waited for the place. A goroutine with a stack
+// that has grown to what a call needs is worth keeping.
+func (o *Orchestrator) make(c *call) {
+	for c != nil {
+		next := c.run.answered(c.step, c.Phase == participant.Compensation, c.lane.invoke(c))
+		c = c.lane.leave()
+		switch {
+		case next == nil:
+		case o.stopping():
+			next.lane.leave()
+		case c == nil:
+			c = next
+		default:
+			o.begin(next)
+		}
 	}
 }
 
-// serve makes calls until none waits.
-func (l *lane) serve(c call) {
-	for {
-		c.answer(l.invoke(c))
-		l.mu.Lock()
-		if len(l.queue) == 0 || l.o.stopping() {
-			l.free++
-			l.mu.Unlock()
-			return
-		}
-		c = l.queue[0]
-		l.queue[0] = call{}
-		if l.queue = l.queue[1:]; len(l.queue) == 0 {
-			l.queue = nil
-		}
-		l.mu.Unlock()
+// begin makes a call on a goroutine of its own, unless it is nil. A coordinator that stops makes none; the call is made after the restart.
+func (o *Orchestrator) begin(c *call) {
+	if c != nil && !o.spawn(func() { o.make(c) }) {
+		c.lane.leave()
 	}
 }
 
 // invoke makes a call, unless it is needed no more or the participant is left alone.
-func (l *lane) invoke(c call) reply {
-	pc, needed := c.prepare()
-	if !needed {
+func (l *lane) invoke(c *call) reply {
+	if !c.run.prepare(c) {
 		return reply{notAsked: true}
 	}
 	wait, probe := l.breaker.admit()
@@ -102,9 +122,9 @@ func (l *lane) invoke(c call) reply {
 			RetryAfter: wait,
 		}}
 	}
-	ctx, cancel := context.WithDeadline(l.o.ctx, pc.Deadline)
+	ctx, cancel := context.WithDeadline(l.o.ctx, c.Deadline)
 	defer cancel()
-	a := l.to.Invoke(ctx, pc)
+	a := l.to.Invoke(ctx, c.Call)
 	l.breaker.report(a.Class != participant.Unknown || a.Working, probe)
 	return reply{Answer: a}
 }

@@ -50,6 +50,7 @@ type Orchestrator struct {
 	committer *committer
 	watchers  watchers
 	runs      runs
+	spare     sync.Pool // of lists of commands, see commands
 
 	ctx      context.Context // of calls; ends with a hard stop
 	hardStop context.CancelFunc
@@ -67,7 +68,8 @@ type Orchestrator struct {
 	last     atomic.Int64 // the latest time handed out
 }
 
-// Open acquires the store and goes on with every unended saga in it. It returns as soon as it can take starts; older sagas are picked up behind it.
+// Open acquires the store and goes on with every unended saga in it. It returns as soon as it can take starts; older sagas are picked up behind it, those that have
+// something to do first.
 func Open(ctx context.Context, c Config) (*Orchestrator, error) {
 	c.defaults()
 	if faults := c.validate(); len(faults) > 0 {
@@ -91,6 +93,7 @@ func Open(ctx context.Context, c Config) (*Orchestrator, error) {
 	if o.epoch, err = c.Store.Acquire(ctx); err != nil {
 		return nil, fmt.Errorf("acquire the store: %w", err)
 	}
+	o.Threads.Go(o.committer.run) // Stop waits for it last
 	o.spawn(o.recoverAll)
 	if c.Retention > 0 {
 		o.spawn(o.pruneAll)

@@ -231,10 +231,10 @@ func (o *Orchestrator) act(ctx context.Context, id journal.SagaID, decide func(*
 		r.mu.Unlock()
 		return o.durable(ctx, known)
 	}
-	r.advance([]machine.Command{{Do: machine.Record, Event: e}}, func(err error) {
+	o.begin(r.advance(append(o.commands(), machine.Command{Do: machine.Record, Event: e}), func(err error) {
 		outcome = err
 		close(told)
-	})
+	}))
 	r.mu.Unlock()
 	if o.Threads.Await(told, ctx.Done(), nil, nil); !closed(told) {
 		return ctx.Err()

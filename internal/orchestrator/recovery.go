@@ -15,52 +15,93 @@ import (
 // ReasonDefinition is the incident of a saga whose definition no program has registered.
 const ReasonDefinition = "skald.definition_missing"
 
-// recoverPage is how many sagas are picked up at a time.
-const recoverPage = 500
+const (
+	recoverPage = 500             // sagas are picked up so many at a time
+	dueAgain    = 5 * time.Second // while sleeping sagas are picked up, others become due: it is looked for them so often
+)
 
-// recoverAll goes on with every unended saga of the store, oldest first. What cannot be read now is tried again.
+// recovery goes on with the unended sagas of the store.
+type recovery struct {
+	o      *Orchestrator
+	failed map[journal.SagaID]bool // those that could not be gone on with
+	again  []store.Summary         // of those, the ones that could not be read, which may pass
+}
+
+// recoverAll goes on with every unended saga of the store: first with those that have something to do, then with those that sleep, oldest first. What cannot be
+// read now is tried again.
 func (o *Orchestrator) recoverAll() {
-	f := store.Filter{Unended: true, Oldest: true, Limit: recoverPage}
-	var again []store.Summary
-	for !o.stopping() {
-		page, err := o.Store.List(o.ctx, f)
-		if err != nil {
-			if !o.stopping() {
-				o.fail(fmt.Errorf("list the sagas to go on with: %w", err))
-			}
-			return
-		}
-		again = append(again, o.recoverEach(page.Sagas)...)
-		if page.Next == "" {
-			break
-		}
-		f.Cursor = page.Next
+	x := &recovery{o: o, failed: map[journal.SagaID]bool{}}
+	if !x.all() {
+		return
 	}
-	for pause := time.Second; len(again) > 0 && !o.stopping(); pause = min(2*pause, 30*time.Second) {
+	for pause := time.Second; len(x.again) > 0 && !o.stopping(); pause = min(2*pause, 30*time.Second) {
 		o.pause(pause)
-		again = o.recoverEach(again)
+		again := x.again
+		x.again, x.failed = nil, map[journal.SagaID]bool{}
+		x.each(again)
 	}
 }
 
-// recoverEach goes on with sagas and returns those that could not be read, which may pass.
-func (o *Orchestrator) recoverEach(sagas []store.Summary) (again []store.Summary) {
-	for i := range sagas {
-		if o.stopping() {
-			return nil
+// all is false if it did not come to the end.
+func (x *recovery) all() bool {
+	f := store.Filter{Unended: true, Oldest: true, Limit: recoverPage}
+	var looked time.Time
+	for {
+		if now := x.o.now(); now.Sub(looked) > dueAgain {
+			looked = now
+			due := store.Filter{Due: now, Oldest: true, Limit: recoverPage}
+			for more := true; more; {
+				var ok bool
+				if more, ok = x.page(&due); !ok {
+					return false
+				}
+			}
 		}
+		if more, ok := x.page(&f); !more || !ok {
+			return ok
+		}
+	}
+}
+
+// page goes on with a page of sagas, and moves the filter to the next one if there are more.
+func (x *recovery) page(f *store.Filter) (more, ok bool) {
+	page, err := x.o.Store.List(x.o.ctx, *f)
+	if err != nil && !x.o.stopping() {
+		x.o.fail(fmt.Errorf("list the sagas to go on with: %w", err))
+	}
+	if err != nil {
+		return false, false
+	}
+	x.each(page.Sagas)
+	f.Cursor = page.Next
+	return page.Next != "", !x.o.stopping()
+}
+
+// each goes on with sagas.
+func (x *recovery) each(sagas []store.Summary) {
+	for i := range sagas {
 		s := &sagas[i]
-		err := o.recover(o.ctx, s)
+		if x.o.stopping() {
+			return
+		}
+		if x.failed[s.ID] {
+			continue
+		}
+		err := x.o.recover(x.o.ctx, s)
+		if err == nil || x.o.stopping() {
+			continue
+		}
+		x.failed[s.ID] = true
 		switch {
-		case err == nil || o.stopping() || errors.Is(err, ErrDefinition) || errors.Is(err, store.ErrNotFound):
+		case errors.Is(err, ErrDefinition) || errors.Is(err, store.ErrNotFound):
 			continue
 		case errors.Is(err, journal.ErrCorrupt):
-			o.damaged.add(s.ID)
+			x.o.damaged.add(s.ID)
 		default:
-			again = append(again, *s)
+			x.again = append(x.again, *s)
 		}
-		o.Logger.Error("a saga is not gone on with", "saga", s.ID, "error", err)
+		x.o.Logger.Error("a saga is not gone on with", "saga", s.ID, "error", err)
 	}
-	return again
 }
 
 // recover goes on with one saga, unless it is under way already or has ended. Its id is taken before its journal is read, so that nobody else picks it
@@ -87,12 +128,12 @@ func (o *Orchestrator) recover(ctx context.Context, s *store.Summary) error {
 		o.runs.remove(s.ID)
 		return err
 	}
-	var cmds []machine.Command
+	cmds := o.commands()
 	if r.s.Stuck == ReasonDefinition {
 		cmds = append(cmds, machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.IncidentClosed}})
 	}
 	cmds = append(cmds, machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.SagaRecovered, Epoch: o.epoch}})
-	r.advance(cmds, nil)
+	o.begin(r.advance(cmds, nil))
 	return nil
 }
 

@@ -29,15 +29,15 @@ type run struct {
 	trace   string
 	done    chan struct{} // closed when the outcome is durable
 
-	waiting   []machine.Command // not before more is durable
-	askers    []asker           // who wants to know that more is durable
-	active    bool              // counted as active
-	fresh     bool              // the store does not know the saga yet
-	committed uint64            // last sequence number given to the committer
-	begun     chan struct{}     // closed when the start is decided
-	startErr  error             // set before begun is closed
-	starting  bool              // the start is not decided yet
-	unseen    []journal.Event   // what the observer sees once it is
+	waiting   []effect        // not before more is durable
+	askers    []asker         // who wants to know that more is durable
+	active    bool            // counted as active
+	fresh     bool            // the store does not know the saga yet
+	committed uint64          // last sequence number given to the committer
+	begun     chan struct{}   // closed when the start is decided
+	startErr  error           // set before begun is closed
+	starting  bool            // the start is not decided yet
+	unseen    []journal.Event // what the observer sees once it is
 
 	kept  []byte // the whole journal, while whole is set: so that nobody who waits for the outcome has to read the store
 	whole bool
@@ -57,44 +57,84 @@ type asker struct {
 func (r *run) now() time.Time { return r.o.now().Add(r.ahead) }
 
 // advance applies the commands that ask for records, and what follows from them, as one append, and carries out the others as soon as they may
-// be. told, if not nil, is called when the records, of which there must be some, are durable. The lock is held.
-func (r *run) advance(cmds []machine.Command, told func(error)) {
-	var records []byte
-	var effects []machine.Command
+// be. told, if not nil, is called when the records, of which there must be some, are durable. The call that it returns, if any, is the caller's to make
+// or to begin. It takes cmds over. The lock is held.
+func (r *run) advance(cmds []machine.Command, told func(error)) (next *call) {
 	now := r.now()
+	journaled := r.kept
+	before := len(journaled)
 	for i := 0; i < len(cmds); i++ {
 		if cmds[i].Do != machine.Record {
-			effects = append(effects, cmds[i])
 			continue
 		}
-		e := cmds[i].Event
+		e := &cmds[i].Event
 		e.Seq, e.Time = r.s.Seq+1, now
 		var err error
-		if cmds, err = r.m.Apply(&r.s, &e, cmds); err != nil {
+		if cmds, err = r.m.Apply(&r.s, e, cmds); err != nil {
 			panic("orchestrator: the machine refuses its own event: " + err.Error())
 		}
-		records, r.summary.Chain = journal.Append(records, r.summary.Chain, &e)
-		r.summarize(&e)
-		r.show(&e)
+		journaled, r.summary.Chain = journal.Append(journaled, r.summary.Chain, e)
+		r.summarize(e)
+		r.show(e)
 	}
-	r.keep(records)
-	held := len(r.waiting)
-	for _, c := range effects {
-		if c.Wait <= r.durable {
-			r.carryOut(c)
-		} else {
-			r.waiting = append(r.waiting, c)
+	r.keep(journaled)
+	wake := r.m.Wake(&r.s)
+	if r.summary.Wake = wake; r.s.Flying != 0 {
+		r.summary.Wake = time.Time{} // whoever goes on with it makes its calls again at once
+	}
+	urgent := false
+	for i := range cmds {
+		switch c := &cmds[i]; {
+		case c.Do == machine.Record:
+		case c.Wait > r.durable:
+			r.waiting, urgent = append(r.waiting, effect{c.Do, c.Step, c.Attempt, c.Wait}), true
+		default:
+			next = r.o.oneOf(next, r.carryOut(effect{c.Do, c.Step, c.Attempt, c.Wait}))
 		}
 	}
-	urgent := len(r.waiting) > held
 	switch {
-	case len(records) > 0:
-		r.o.committer.add(r, records, urgent, told)
+	case len(journaled) > before:
+		r.o.committer.add(r, journaled[before:], urgent, told)
 	case urgent:
 		r.o.committer.hurry(r)
 	}
-	r.arm(now)
+	r.arm(now, wake)
 	r.count(r.s.Flying != 0 && !r.s.Phase.Ended())
+	r.o.spend(cmds)
+	return next
+}
+
+// effect is a command that is carried out once what it waits for is durable.
+type effect struct {
+	do      machine.Do
+	step    int
+	attempt uint32
+	wait    uint64
+}
+
+// oneOf keeps one of two calls for the caller and begins the other.
+func (o *Orchestrator) oneOf(a, b *call) *call {
+	if a != nil && b != nil {
+		o.begin(b)
+		return a
+	}
+	if a == nil {
+		return b
+	}
+	return a
+}
+
+// commands is an empty list with room for what mostly follows from one event. spend takes it back.
+func (o *Orchestrator) commands() []machine.Command {
+	if p, ok := o.spare.Get().(*[]machine.Command); ok {
+		return (*p)[:0]
+	}
+	return make([]machine.Command, 0, 8)
+}
+
+func (o *Orchestrator) spend(cmds []machine.Command) {
+	clear(cmds) // payloads are not to be held on to
+	o.spare.Put(&cmds)
 }
 
 // maxKept bounds the journal that a saga at work keeps in memory.
@@ -102,12 +142,12 @@ const maxKept = 16 << 10
 
 // keep holds the journal of a saga in memory from its start on. One that sleeps, that was recovered or whose journal is large keeps none: it is read from the store
 // when somebody asks. The lock is held.
-func (r *run) keep(records []byte) {
+func (r *run) keep(journal []byte) {
 	if !r.whole {
 		return
 	}
-	r.kept = append(r.kept, records...)
-	if len(r.kept) > maxKept || r.s.Flying == 0 && !r.s.Phase.Ended() {
+	r.kept = journal
+	if len(journal) > maxKept || r.s.Flying == 0 && !r.s.Phase.Ended() {
 		r.kept, r.whole = nil, false
 	}
 }
@@ -186,15 +226,12 @@ func (r *run) committedTo(seq uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.durable = max(r.durable, seq)
-	waiting := r.waiting
-	r.waiting = nil
-	for _, c := range waiting {
-		if c.Wait <= r.durable {
-			r.carryOut(c)
-		} else {
-			r.waiting = append(r.waiting, c)
+	r.waiting = slices.DeleteFunc(r.waiting, func(e effect) bool {
+		if e.wait <= r.durable {
+			r.o.begin(r.carryOut(e))
 		}
-	}
+		return e.wait <= r.durable
+	})
 	r.askers = slices.DeleteFunc(r.askers, func(a asker) bool {
 		if a.seq <= r.durable {
 			close(a.known)
@@ -215,51 +252,56 @@ func (r *run) settled() <-chan struct{} {
 	return a.known
 }
 
-// carryOut does what a command asks. The lock is held.
-func (r *run) carryOut(c machine.Command) {
-	switch c.Do {
+// carryOut does what a command asks, and returns the call that it asks for once that has its place. The lock is held.
+func (r *run) carryOut(e effect) *call {
+	switch e.do {
 	case machine.Call, machine.Compensate:
-		r.call(c)
+		return r.call(e)
 	case machine.Announce:
 		r.o.forget(r)
 		close(r.done)
 	case machine.Record:
 	}
+	return nil
 }
 
-// call makes the step's call when it is its turn, or answers in the participant's place when its input cannot be made.
-func (r *run) call(c machine.Command) {
-	step := &r.m.Plan.Steps[c.Step]
-	comp := c.Do == machine.Compensate
-	answer := func(a reply) { r.answered(c.Step, comp, a) }
-	input, err := r.input(c.Step)
+// call puts the step's call into its lane, or answers in the participant's place when its input cannot be made.
+func (r *run) call(e effect) *call {
+	step := &r.m.Plan.Steps[e.step]
+	comp := e.do == machine.Compensate
+	input, err := r.input(e.step)
 	if err != nil && !comp {
-		r.o.spawn(func() { answer(reply{unmapped: true, Answer: participant.Answer{Detail: err.Error()}}) })
-		return
+		r.o.spawn(func() {
+			r.o.begin(r.answered(e.step, comp, reply{unmapped: true, Answer: participant.Answer{Detail: err.Error()}}))
+		})
+		return nil
 	}
-	pc := participant.Call{
+	c := &call{run: r, step: e.step, Call: participant.Call{
 		Saga: r.summary.ID, Step: step.Name, Phase: participant.Action, Operation: step.Action,
-		Attempt: c.Attempt, Epoch: r.o.epoch, Input: input, Trace: r.trace,
-	}
+		Attempt: e.attempt, Epoch: r.o.epoch, Input: input, Trace: r.trace,
+	}}
+	owner := plan.Owner(step.Action)
 	if comp {
-		pc.Phase, pc.Operation, pc.Result = participant.Compensation, step.Compensation, r.s.Results[c.Step]
-		if r.o.Participants[plan.Owner(step.Action)].Level == participant.L2 && r.s.Steps[c.Step].Input == nil {
-			pc.Input = nil // it has the input that it acted on; one that is sent is an operator's
+		c.Phase, c.Operation, c.Result = participant.Compensation, step.Compensation, r.s.Results[e.step]
+		if r.o.Participants[owner].Level == participant.L2 && r.s.Steps[e.step].Input == nil {
+			c.Input = nil // it has the input that it acted on; one that is sent is an operator's
 		}
+		owner = plan.Owner(c.Operation)
 	}
-	prepare := func() (participant.Call, bool) { return r.prepare(pc, c.Step) }
-	r.o.lanes[plan.Owner(pc.Operation)].of(pc.Phase).submit(call{prepare, answer})
+	if c.lane = r.o.lanes[owner].of(c.Phase); !c.lane.admit(c) {
+		return nil
+	}
+	return c
 }
 
 // prepare gives a call its time when it is its turn. An action is needed no more when its saga turned back meanwhile, or its time is over.
-func (r *run) prepare(c participant.Call, step int) (participant.Call, bool) {
+func (r *run) prepare(c *call) (needed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	deadline := r.m.CallDeadline(&r.s, step, now)
+	deadline := r.m.CallDeadline(&r.s, c.step, now)
 	c.Deadline = deadline.Add(-r.ahead)
-	needed := c.Phase == participant.Compensation || !r.s.Turning() && deadline.After(now)
-	return c, needed
+	return c.Phase == participant.Compensation || !r.s.Turning() && deadline.After(now)
 }
 
 // input makes a step's input. Of a compensation it is the action's, as far as it can still be made.
@@ -290,17 +332,17 @@ func (r *run) input(i int) (input []byte, err error) {
 	return input, nil
 }
 
-// answered takes in what came of a call.
-func (r *run) answered(step int, comp bool, a reply) {
+// answered takes in what came of a call, and returns the next one, which the caller is to make or to begin.
+func (r *run) answered(step int, comp bool, a reply) *call {
 	a.Answer = checked(a.Answer)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.o.failed() != nil || a.Class == participant.Unknown && r.o.ctx.Err() != nil {
-		return // a hard stop ended the call: it is made again after the restart
+		return nil // a hard stop ended the call: it is made again after the restart
 	}
-	r.advance(r.m.Answered(&r.s, machine.Answer{
+	return r.advance(r.m.Answered(&r.s, machine.Answer{
 		Step: step, Compensation: comp, Answer: a.Answer, NotAsked: a.notAsked, Unmapped: a.unmapped, Now: r.now(), Jitter: r.o.Jitter(),
-	}, nil), nil)
+	}, r.o.commands()), nil)
 }
 
 // checked turns an answer that cannot be used into an unknown result.
@@ -322,24 +364,17 @@ func checked(a participant.Answer) participant.Answer {
 	return a
 }
 
-// arm sets the timer to when the machine has something due. The lock is held.
-func (r *run) arm(now time.Time) {
-	wake := r.m.Wake(&r.s)
-	at := int64(0)
-	if !wake.IsZero() {
-		at = wake.UnixMicro()
-	}
-	if at == r.at {
+// arm sets the timer to when the machine has something due (wake), unless it fires before that: then it is set anew. Every step moves the time at which its saga would be late,
+// and hardly one is. The lock is held.
+func (r *run) arm(now, wake time.Time) {
+	if wake.IsZero() || r.at != 0 && r.at <= wake.UnixMicro() || r.o.stopping() {
 		return
 	}
 	if r.stop != nil {
 		r.stop()
-		r.stop = nil
 	}
-	r.at = at
-	if at != 0 && !r.o.stopping() {
-		r.stop = r.o.Clock.AfterFunc(max(wake.Sub(now), 0), r.due)
-	}
+	r.at = wake.UnixMicro()
+	r.stop = r.o.Clock.AfterFunc(max(wake.Sub(now), 0), r.due)
 }
 
 // due does what has become due.
@@ -351,5 +386,5 @@ func (r *run) due() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.at, r.stop = 0, nil
-	r.advance(r.m.Due(&r.s, r.now(), nil), nil)
+	r.o.begin(r.advance(r.m.Due(&r.s, r.now(), r.o.commands()), nil))
 }

@@ -47,7 +47,8 @@ func (o *Orchestrator) Start(ctx context.Context, q Request) (id journal.SagaID,
 		r.mu.Unlock()
 		r, existed = old, true
 	} else {
-		r.advance([]machine.Command{started(m, q, o.epoch, o.now())}, r.began)
+		r.kept, r.unseen = make([]byte, 0, 1<<10), make([]journal.Event, 0, 2) // as much as most have
+		o.begin(r.advance(append(o.commands(), started(m, q, o.epoch, o.now())), r.began))
 		r.mu.Unlock()
 	}
 	if o.Threads.Await(r.begun, ctx.Done(), nil, nil); !closed(r.begun) {
