@@ -16,7 +16,7 @@ import (
 	"github.com/skaldhq/skald/store/sqlitestore"
 )
 
-// dueOf is how many open sagas come to one whose retry is due at once; the others sleep for an hour.
+// dueOf is how many open sagas come to one whose retry is due at once; the others sleep for a day.
 const dueOf = 100
 
 // fill puts sagas into a store through its contract, much faster than by running them. Each has the journal of one that was really run, in as many appends.
@@ -36,7 +36,7 @@ func (p *part) fill(ctx context.Context) (err error) {
 	}
 	var batch []store.Append
 	for i := range p.N {
-		due := time.Hour
+		due := day
 		if i%dueOf == 0 {
 			due = 0
 		}
@@ -116,6 +116,8 @@ func again(events []journal.Event, s store.Summary, start time.Time, due time.Du
 			a.Summary.State, a.Summary.Ended = store.Running, time.Time{}
 		} else if ended {
 			a.Summary.State, a.Summary.Ended = final.State, e.Time
+		} else {
+			a.Summary.Wake = start.Add(due)
 		}
 	}
 	return all

@@ -59,16 +59,20 @@ func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
 // parts are what every round measures, in this order, so that what is compared stands close to each other.
 func parts() (all []part) {
 	for _, lanes := range []int{1, 64} {
-		load := func(subject, path string, strict bool) {
-			all = append(all, part{Do: doLoad, Subject: subject, Path: path, Strict: strict, Lanes: lanes})
+		skald := func(through, path string, strict bool) {
+			all = append(all, part{Do: doLoad, Subject: subjectSkald, Through: through, Path: path, Strict: strict, Lanes: lanes})
 		}
-		load(subjectFloor, pathHappy, false)
-		load(subjectLibrary, pathHappy, false)
-		load(subjectLibrary, pathRefused, false)
-		load(subjectHand, pathHappy, false)
-		load(subjectLibrary, pathHappy, true)
-		load(subjectLibrary, pathRefused, true)
-		load(subjectLibrary, pathPivot, false)
+		all = append(all, part{Do: doLoad, Subject: subjectFloor, Path: pathHappy, Lanes: lanes})
+		skald(throughLibrary, pathHappy, false)
+		skald(throughLibrary, pathRefused, false)
+		skald(throughAPI, pathHappy, false)
+		skald(throughAPI, pathRefused, false)
+		all = append(all, part{Do: doLoad, Subject: subjectHand, Path: pathHappy, Lanes: lanes})
+		skald(throughLibrary, pathHappy, true)
+		skald(throughLibrary, pathRefused, true)
+		skald(throughAPI, pathHappy, true)
+		skald(throughAPI, pathRefused, true)
+		skald(throughLibrary, pathPivot, false)
 	}
 	return all
 }
@@ -129,7 +133,7 @@ func (b *bed) past(ctx context.Context) error {
 	if b.history == "" {
 		return nil
 	}
-	p := part{Do: doLoad, Subject: subjectLibrary, Path: pathHappy, Lanes: 64}
+	p := part{Do: doLoad, Subject: subjectSkald, Through: throughLibrary, Path: pathHappy, Lanes: 64}
 	empty, err := b.run(ctx, p)
 	if err != nil {
 		return err

@@ -1,6 +1,11 @@
 package orchestration
 
-import "github.com/skaldhq/skald"
+import (
+	"time"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/store"
+)
 
 // order is a saga's input, and that of each of its calls. It also tells the participants what to answer.
 type order struct {
@@ -8,6 +13,14 @@ type order struct {
 	Amount int    `json:"amount"`
 	Refuse bool   `json:"refuse,omitempty"` // the payment
 	Sleep  bool   `json:"sleep,omitempty"`  // the payment: ask again in five minutes
+}
+
+// outcome is how a saga with this order ends.
+func (o order) outcome() store.State {
+	if o.Refuse {
+		return store.Compensated
+	}
+	return store.Completed
 }
 
 type made struct {
@@ -30,6 +43,12 @@ var (
 
 const declined = "Declined"
 
+// day is longer than anything here takes: no saga is late because there are many of them.
+const day = 24 * time.Hour
+
+// definition is the order's durable name.
+const definition = "order"
+
 // call is one of the six, for those who make them without Skald.
 type call struct{ step, action, undo string }
 
@@ -51,11 +70,11 @@ func owners() []string {
 
 // place is the order: create, check, reserve, pay, receipt, confirm, one after the other. With a pivot the receipt cannot be undone.
 func place(strict, pivot bool) (*skald.Saga[order], error) {
-	var options []skald.DefinitionOption
+	options := []skald.DefinitionOption{skald.IncidentAfter(day)}
 	if strict {
 		options = append(options, skald.Strict())
 	}
-	s := skald.Define[order]("order", options...)
+	s := skald.Define[order](definition, options...)
 	all := skald.From(func(o order) order { return o })
 	skald.Step(s, create, all)
 	skald.Step(s, check, all)

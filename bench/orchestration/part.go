@@ -23,9 +23,15 @@ const (
 
 // What is measured.
 const (
-	subjectFloor   = "calls"
-	subjectHand    = "hand.sqlite"
-	subjectLibrary = "skald.sqlite"
+	subjectFloor = "calls"
+	subjectHand  = "hand.sqlite"
+	subjectSkald = "skald.sqlite"
+)
+
+// The ways to a Skald that runs the sagas.
+const (
+	throughLibrary = "library" // in the program that starts the sagas
+	throughAPI     = "api"     // over HTTP, from a process of its own
 )
 
 // The ways through the order.
@@ -39,6 +45,7 @@ const (
 type part struct {
 	Do       string        `json:"do"`
 	Subject  string        `json:"subject"`
+	Through  string        `json:"through"` // of Skald
 	Strict   bool          `json:"strict"`
 	Path     string        `json:"path"`
 	Lanes    int           `json:"lanes"`
@@ -61,10 +68,10 @@ func (p *part) name() string {
 		return p.Do
 	case p.Subject == subjectFloor && p.Path == pathHappy:
 		return fmt.Sprintf("%s.c%d", p.Subject, p.Lanes)
-	case p.Subject != subjectLibrary:
+	case p.Subject != subjectSkald:
 		return fmt.Sprintf("%s.%s.c%d", p.Subject, p.Path, p.Lanes)
 	}
-	return fmt.Sprintf("%s.%s.library.%s.c%d", p.Subject, p.policy(), p.Path, p.Lanes)
+	return fmt.Sprintf("%s.%s.%s.%s.c%d", p.Subject, p.policy(), p.Through, p.Path, p.Lanes)
 }
 
 func (p *part) policy() string {
@@ -107,16 +114,18 @@ func (p *part) measure(ctx context.Context) (figures, error) {
 }
 
 func (p *part) open(ctx context.Context) (subject, error) {
-	switch p.Subject {
-	case subjectFloor:
+	switch {
+	case p.Subject == subjectFloor:
 		client, err := wire(p.Address)
 		return &floor{client}, err
-	case subjectHand:
+	case p.Subject == subjectHand:
 		return openHand(ctx, p)
-	case subjectLibrary:
+	case p.Subject == subjectSkald && p.Through == throughLibrary:
 		return openLibrary(ctx, p)
+	case p.Subject == subjectSkald && p.Through == throughAPI:
+		return openAPI(ctx, p)
 	}
-	return nil, fmt.Errorf("there is no subject called %q", p.Subject)
+	return nil, fmt.Errorf("there is no subject called %q through %q", p.Subject, p.Through)
 }
 
 // load runs sagas for a time, after a short while in which connections, files and caches grow.
@@ -126,15 +135,18 @@ func (p *part) load(ctx context.Context) (f figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.stop(context.WithoutCancel(ctx))) }()
-	one := func(ctx context.Context) error {
-		return s.one(ctx, order{SKU: "CAF-001", Amount: 1, Refuse: p.Path == pathRefused})
+	put := func(ctx context.Context, d time.Duration) ([]time.Duration, error) {
+		return load.Run(ctx, p.Lanes, d, func(ctx context.Context) error { return s.one(ctx, p.order()) })
 	}
-	if _, err := load.Run(ctx, p.Lanes, p.Slice/3, one); err != nil {
+	if far, ok := s.(distant); ok {
+		put = far.put
+	}
+	if _, err := put(ctx, p.Slice/3); err != nil {
 		return nil, err
 	}
 	n, carried := s.commits()
 	began, cpu, written := time.Now(), load.CPU(), load.Written()
-	took, err := load.Run(ctx, p.Lanes, p.Slice, one)
+	took, err := put(ctx, p.Slice)
 	if err != nil {
 		return nil, err
 	}
@@ -146,5 +158,8 @@ func (p *part) load(ctx context.Context) (f figures, err error) {
 		"bytes": float64(wrote) / sagas, "waits": float64(carried2-carried) / sagas, "commits": float64(n2-n) / sagas, "rss": float64(load.RSS()) / (1 << 20),
 	}, nil
 }
+
+// order is what is ordered on the part's path.
+func (p *part) order() order { return order{SKU: "CAF-001", Amount: 1, Refuse: p.Path == pathRefused} }
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1e3 }

@@ -17,6 +17,7 @@ import (
 const (
 	roleParticipants = "orchestration-participants"
 	rolePart         = "orchestration-part"
+	roleLoad         = "orchestration-load"
 )
 
 // Role does the work of a process that Measure has started, and says whether this is one: args are the program's, without its name. A program that calls Measure calls
@@ -30,45 +31,56 @@ func Role(ctx context.Context, args []string, in io.Reader, out io.Writer) (mine
 		return true, serveParticipants(ctx, in, out)
 	case rolePart:
 		return true, runPart(ctx, in, out)
+	case roleLoad:
+		return true, runLoad(ctx, in, out)
 	}
 	return false, nil
 }
 
-// participants is the process of the participants.
-type participants struct {
-	address string
-	cmd     *exec.Cmd
-	in      io.Closer
+// helper is a process of this program that works until its input ends.
+type helper struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
 }
 
-func startParticipants(ctx context.Context) (*participants, error) {
+func startHelper(ctx context.Context, role string) (*helper, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p := &participants{cmd: exec.CommandContext(ctx, self, roleParticipants)}
-	p.cmd.Stderr = os.Stderr
-	in, err := p.cmd.StdinPipe()
+	h := &helper{cmd: exec.CommandContext(ctx, self, role)}
+	h.cmd.Stderr = os.Stderr
+	if h.in, err = h.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := h.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	p.in = in
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the participants say no address: %w", err), p.stop())
-	}
-	p.address = strings.TrimSpace(line)
-	return p, nil
+	h.out = bufio.NewReader(out)
+	return h, h.cmd.Start()
 }
 
-func (p *participants) stop() error { return errors.Join(p.in.Close(), p.cmd.Wait()) }
+func (h *helper) stop() error { return errors.Join(h.in.Close(), h.cmd.Wait()) }
+
+// participants is the process of the participants.
+type participants struct {
+	*helper
+	address string
+}
+
+func startParticipants(ctx context.Context) (*participants, error) {
+	h, err := startHelper(ctx, roleParticipants)
+	if err != nil {
+		return nil, err
+	}
+	line, err := h.out.ReadString('\n')
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the participants say no address: %w", err), h.stop())
+	}
+	return &participants{h, strings.TrimSpace(line)}, nil
+}
 
 // run does a part in a process of its own and returns its figures.
 func (p *part) run(ctx context.Context) (figures, error) {

@@ -27,6 +27,11 @@ type subject interface {
 	stop(ctx context.Context) error
 }
 
+// distant is a subject that another process puts the load on. It returns how long each saga took there.
+type distant interface {
+	put(ctx context.Context, d time.Duration) ([]time.Duration, error)
+}
+
 // wire is the client that all subjects call with.
 func wire(address string) (*httpparticipant.Client, error) {
 	return httpparticipant.New(httpparticipant.Config{BaseURL: address})
@@ -138,12 +143,8 @@ func (l *library) one(ctx context.Context, o order) error {
 		return err
 	}
 	status, err := run.Wait(ctx)
-	want := store.Completed
-	if o.Refuse {
-		want = store.Compensated
-	}
-	if err == nil && status.State != want {
-		err = fmt.Errorf("saga %s is %s, want %s", run.ID, status.State, want)
+	if err == nil && status.State != o.outcome() {
+		err = fmt.Errorf("saga %s is %s, want %s", run.ID, status.State, o.outcome())
 	}
 	return err
 }
