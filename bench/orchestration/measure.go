@@ -59,15 +59,20 @@ func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
 // parts are what every round measures, in this order, so that what is compared stands close to each other.
 func parts() (all []part) {
 	for _, lanes := range []int{1, 64} {
-		skald := func(through, path string, strict bool) {
-			all = append(all, part{Do: doLoad, Subject: subjectSkald, Through: through, Path: path, Strict: strict, Lanes: lanes})
+		add := func(p part) {
+			p.Do, p.Lanes = doLoad, lanes
+			all = append(all, p)
 		}
-		all = append(all, part{Do: doLoad, Subject: subjectFloor, Path: pathHappy, Lanes: lanes})
+		skald := func(through, path string, strict bool) {
+			add(part{Subject: subjectSkald, Through: through, Path: path, Strict: strict})
+		}
+		add(part{Subject: subjectFloor, Path: pathHappy})
 		skald(throughLibrary, pathHappy, false)
 		skald(throughLibrary, pathRefused, false)
 		skald(throughAPI, pathHappy, false)
 		skald(throughAPI, pathRefused, false)
-		all = append(all, part{Do: doLoad, Subject: subjectHand, Path: pathHappy, Lanes: lanes})
+		add(part{Subject: subjectHand, Path: pathHappy})
+		add(part{Subject: subjectHand, Path: pathRefused})
 		skald(throughLibrary, pathHappy, true)
 		skald(throughLibrary, pathRefused, true)
 		skald(throughAPI, pathHappy, true)
