@@ -57,7 +57,7 @@ func (l *lanes) of(phase participant.Phase) *lane {
 	return &l.actions
 }
 
-// admit takes a place for the call, or queues it. Who gets true makes it, with Orchestrator.make.
+// admit takes a place for the call, or queues it. Who gets true serves it.
 func (l *lane) admit(c *call) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,9 +85,9 @@ func (l *lane) leave() *call {
 	return c
 }
 
-// make makes a call that has its place, and those that follow from it one after the other: the saga's next step, and what waited for the place. A goroutine with a stack
+// serve makes a call that has its place, and those that follow from it one after the other: the saga's next step, or what waited for the place. A goroutine with a stack
 // that has grown to what a call needs is worth keeping.
-func (o *Orchestrator) make(c *call) {
+func (o *Orchestrator) serve(c *call) {
 	for c != nil {
 		next := c.run.answered(c.step, c.Phase == participant.Compensation, c.lane.invoke(c))
 		c = c.lane.leave()
@@ -103,9 +103,9 @@ func (o *Orchestrator) make(c *call) {
 	}
 }
 
-// begin makes a call on a goroutine of its own, unless it is nil. A coordinator that stops makes none; the call is made after the restart.
+// begin serves a call on a goroutine of its own, unless it is nil. A coordinator that stops makes none; the call is made after the restart.
 func (o *Orchestrator) begin(c *call) {
-	if c != nil && !o.spawn(func() { o.make(c) }) {
+	if c != nil && !o.spawn(func() { o.serve(c) }) {
 		c.lane.leave()
 	}
 }

@@ -57,7 +57,7 @@ type asker struct {
 func (r *run) now() time.Time { return r.o.now().Add(r.ahead) }
 
 // advance applies the commands that ask for records, and what follows from them, as one append, and carries out the others as soon as they may
-// be. told, if not nil, is called when the records, of which there must be some, are durable. The call that it returns, if any, is the caller's to make
+// be. told, if not nil, is called when the records, of which there must be some, are durable. The call that it returns, if any, is the caller's to serve
 // or to begin. It takes cmds over. The lock is held.
 func (r *run) advance(cmds []machine.Command, told func(error)) (next *call) {
 	now := r.now()
@@ -332,7 +332,7 @@ func (r *run) input(i int) (input []byte, err error) {
 	return input, nil
 }
 
-// answered takes in what came of a call, and returns the next one, which the caller is to make or to begin.
+// answered takes in what came of a call, and returns the next one, which the caller is to serve or to begin.
 func (r *run) answered(step int, comp bool, a reply) *call {
 	a.Answer = checked(a.Answer)
 	r.mu.Lock()
