@@ -17,7 +17,7 @@ const ReasonDefinition = "skald.definition_missing"
 
 const (
 	recoverPage = 500             // sagas are picked up so many at a time
-	dueAgain    = 5 * time.Second // while sleeping sagas are picked up, others become due: it is looked for them so often
+	dueAgain    = 5 * time.Second // while sleeping sagas are picked up, others become due: it is looked for them no more often
 )
 
 // recovery goes on with the unended sagas of the store.
@@ -45,18 +45,25 @@ func (o *Orchestrator) recoverAll() {
 // all is false if it did not come to the end.
 func (x *recovery) all() bool {
 	f := store.Filter{Unended: true, Oldest: true, Limit: recoverPage}
-	var looked time.Time
+	var next time.Time
 	for {
-		if now := x.o.now(); now.Sub(looked) > dueAgain {
-			looked = now
-			due := store.Filter{Due: now, Oldest: true, Limit: recoverPage}
-			for more := true; more; {
-				var ok bool
-				if more, ok = x.page(&due); !ok {
-					return false
-				}
+		if began := x.o.now(); !began.Before(next) {
+			if !x.due(began) {
+				return false
 			}
+			ended := x.o.now()
+			next = ended.Add(max(dueAgain, 4*ended.Sub(began))) // most of the time is for the others
 		}
+		if more, ok := x.page(&f); !more || !ok {
+			return ok
+		}
+	}
+}
+
+// due goes on with what has something to do by now. It is false if it did not come to the end.
+func (x *recovery) due(now time.Time) bool {
+	f := store.Filter{Due: now, Oldest: true, Limit: recoverPage}
+	for {
 		if more, ok := x.page(&f); !more || !ok {
 			return ok
 		}
