@@ -18,7 +18,6 @@ type committer struct {
 
 	mu       sync.Mutex
 	queue    []*pending // in the order in which they began to wait
-	spare    []*pending // to be used again
 	urgent   int        // of those, how many something waits for
 	since    time.Time  // when the first of them became urgent
 	busy     bool       // the committing goroutine is at work, or has been told to be
@@ -26,6 +25,7 @@ type committer struct {
 	at       time.Time   // when the timer fires
 	timer    func() bool // stops it; nil without one
 	idle     sync.Cond   // signalled when busy ends
+	spare    []*pending  // appends to be used again
 
 	work  chan struct{} // has room for one: tells the committing goroutine that something is due
 	quit  chan struct{} // closed to end it

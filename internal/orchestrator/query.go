@@ -17,7 +17,7 @@ type Saga struct {
 	View    journal.View
 }
 
-// Get reads a saga. It shows what is durable: records that nothing waits for may be missing for a few milliseconds.
+// Get reads a saga. It shows what is durable: records that nothing waits for may be missing for a tenth of a second.
 func (o *Orchestrator) Get(ctx context.Context, id journal.SagaID) (Saga, error) {
 	s, v, err := o.find(ctx, id)
 	return Saga{s, v}, err
