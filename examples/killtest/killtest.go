@@ -48,15 +48,19 @@ func Build(t testing.TB, packages ...string) map[string]string {
 	return built
 }
 
-// Address returns a loopback address that is free now, for a program that has to have the same one at each start.
+// Address returns a loopback address that nobody listens on, for a program that keeps it when it is killed and started again. Its port is none that operating systems give to whoever asks for any port or
+// calls somebody: one of those could be taken while the program is down.
 func Address(t testing.TB) string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)) //nolint:gosec // chance spreads tests that run side by side
+		if l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free between 10000 and 30000")
+	return ""
 }
 
 // Fleet is programs that run as processes. Its methods may be called concurrently.

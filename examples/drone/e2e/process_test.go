@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -176,15 +175,4 @@ func (p *program) kill() {
 	}
 	_ = p.cmd.Process.Kill() // it may have ended by itself, which whoever needs it notices
 	_ = p.cmd.Wait()         // that it was killed is no news
-}
-
-// address is a loopback address that was free a moment ago, for a program that is to come back to it.
-func address(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

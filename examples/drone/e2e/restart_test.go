@@ -19,6 +19,7 @@ import (
 	"github.com/skaldhq/skald/examples/drone/service/parcel"
 	"github.com/skaldhq/skald/examples/drone/service/remediation"
 	"github.com/skaldhq/skald/examples/drone/system"
+	"github.com/skaldhq/skald/examples/killtest"
 )
 
 var (
@@ -48,7 +49,7 @@ func TestEverythingGoesOnAfterARestartInMidFlight(t *testing.T) {
 
 func TestKilledAfterTheAnswerTheDeliveryIsMade(t *testing.T) {
 	t.Parallel()
-	p := launch(t, "all", []string{"-listen", address(t), "-data", filepath.Join(t.TempDir(), "data"), "-factor", fmt.Sprint(fast)}, nil)
+	p := launch(t, "all", []string{"-listen", killtest.Address(t), "-data", filepath.Join(t.TempDir(), "data"), "-factor", fmt.Sprint(fast)}, nil)
 	w := &world{t: t, client: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}, url: func(string) string { return p.url }}
 	var ids []string
 	for range 2 {
@@ -79,7 +80,7 @@ func town(t *testing.T) (*world, []*program) {
 	data, at := t.TempDir(), map[string]string{}
 	roles := []string{"broker", parcel.Name, drone.Name, delivery.Name, remediation.Name, ingestion.Name}
 	for _, role := range roles {
-		at[role] = address(t)
+		at[role] = killtest.Address(t)
 	}
 	all := make([]*program, 0, len(roles))
 	urls := map[string]string{}

@@ -14,6 +14,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/drone/contract/parcel"
 	"github.com/skaldhq/skald/examples/drone/node"
+	"github.com/skaldhq/skald/examples/killtest"
 )
 
 // How much is killed, under which load.
@@ -43,7 +44,7 @@ func TestEverySagaEndsWithOneEffectWhateverIsKilled(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	chance := rand.New(rand.NewPCG(seed, 0))
-	data, port, address := t.TempDir(), freePort(t), freePort(t)
+	data, port, address := t.TempDir(), killtest.Address(t), killtest.Address(t)
 	server := startRole(t, "broker", func() []string { return []string{filepath.Join(data, "broker"), port} })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
