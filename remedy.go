@@ -74,6 +74,14 @@ func Remediate(ctx context.Context, c RemediationConfig) (*Remediation, error) {
 	return x, nil
 }
 
+// Register adds definitions whose remedies are applied from then on.
+func (r *Remediation) Register(sagas ...Registered) error {
+	if faults := r.remediator.Register(plansOf(sagas)); len(faults) > 0 {
+		return &Faults{Definition: "remediation " + r.name, List: faults}
+	}
+	return nil
+}
+
 // Letters returns dead letters, a page at a time, in the order in which they were last set aside or settled.
 func (r *Remediation) Letters(ctx context.Context, f broker.LetterFilter) (broker.LetterPage, error) {
 	return r.letters.Letters(ctx, f)

@@ -68,7 +68,7 @@ func (c *AgentConfig) defaults() {
 type Agent struct {
 	AgentConfig
 	scores scores
-	roles  map[*machine.Machine]*role
+	roles  sync.Map                    // by *machine.Machine: *role
 	turns  turns.Turns[journal.SagaID] // between processes the desk makes them wait
 	wake   chan struct{}               // something became due
 
@@ -85,29 +85,44 @@ const remembered = 1 << 13
 // NewAgent makes an agent. The error lists everything that is wrong with the configuration.
 func NewAgent(c AgentConfig) (*Agent, error) {
 	c.defaults()
-	a := &Agent{AgentConfig: c, roles: make(map[*machine.Machine]*role), wake: make(chan struct{}, 1)}
+	a := &Agent{AgentConfig: c, wake: make(chan struct{}, 1)}
 	a.actions = newLane(c.Parallel)
 	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[broker.Key, participant.TokenKind](remembered)
 	a.others = newMemory[journal.SagaID, struct{}](remembered)
 	takesPart := slices.ContainsFunc(c.Plans, func(p *plan.Plan) bool { return stepsOf(p, c.Name) != 0 })
-	var faults []plan.Fault
-	a.scores, faults = newScores(c.Plans)
+	faults := a.Register(c.Plans)
 	if c.Broker == nil || c.Desk == nil {
 		faults = append(faults, plan.Fault{Problem: "participant " + c.Name + " has no broker or no desk", Mend: "give a broker, and a participant such as one of sqlparticipant, whose database is the desk"})
 	}
-	faults = append(faults, unkept(c.Broker, c.Plans)...)
 	if !takesPart {
 		faults = append(faults, plan.Fault{Problem: "no definition has a step of participant " + c.Name, Mend: "give the definitions that its operations stand in"})
 	}
 	if len(faults) > 0 {
 		return nil, &plan.Faults{Definition: "participant " + c.Name, List: faults}
 	}
-	for _, versions := range a.scores {
+	return a, nil
+}
+
+// Register adds definitions that the participant may have steps in. It returns the faults of those that cannot be choreographed, and adds none then. Tokens of a saga that came before
+// its definition are not heard again: register with those who take part before anybody starts one.
+func (a *Agent) Register(plans []*plan.Plan) []plan.Fault {
+	if faults := append(a.scores.add(plans), unkept(a.Broker, plans)...); len(faults) > 0 {
+		return faults
+	}
+	for _, versions := range a.scores.all() {
 		for _, m := range versions {
-			a.roles[m] = roleIn(m, c.Name)
+			a.roles.LoadOrStore(m, roleIn(m, a.Name))
 		}
 	}
-	return a, nil
+	a.others.clear() // some of them may be of a definition that is known now
+	return nil
+}
+
+// role is the participant's in a definition; nil if the definition is not known.
+func (a *Agent) role(m *machine.Machine) *role {
+	r, _ := a.roles.Load(m)
+	known, _ := r.(*role)
+	return known
 }
 
 // subscription is the name of the agent's subscription: the same in every process of the service.

@@ -51,7 +51,7 @@ type InitiatorConfig struct {
 type Initiator struct {
 	InitiatorConfig
 	scores scores
-	latest map[string]*machine.Machine
+	latest sync.Map // by name: *machine.Machine
 	recent recent
 }
 
@@ -69,19 +69,30 @@ func NewInitiator(c InitiatorConfig) (*Initiator, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	i := &Initiator{InitiatorConfig: c, latest: make(map[string]*machine.Machine)}
-	var faults []plan.Fault
-	i.scores, faults = newScores(c.Plans)
+	i := &Initiator{InitiatorConfig: c}
+	faults := i.Register(c.Plans)
 	if c.Broker == nil {
 		faults = append(faults, plan.Fault{Problem: "the initiator has no broker", Mend: "give one, such as natsbroker"})
 	}
 	if len(faults) > 0 {
 		return nil, &plan.Faults{Definition: "initiator " + c.Name, List: faults}
 	}
-	for _, p := range c.Plans {
-		i.latest[p.Name] = i.scores[p.Name][p.Version]
-	}
 	return i, nil
+}
+
+// Register adds definitions. Of one name, the last that is new is what Start takes from then on when no version is asked for. It returns the faults of those that cannot be
+// choreographed, and adds none then.
+func (i *Initiator) Register(plans []*plan.Plan) []plan.Fault {
+	known := i.scores.all()
+	if faults := i.scores.add(plans); len(faults) > 0 {
+		return faults
+	}
+	for _, p := range plans {
+		if known[p.Name][p.Version] == nil {
+			i.latest.Store(p.Name, i.scores.versions(p.Name)[p.Version])
+		}
+	}
+	return nil
 }
 
 // Request asks for a saga.
@@ -127,9 +138,10 @@ func (i *Initiator) Start(ctx context.Context, q Request) (start participant.Tok
 
 // accept checks a request against everything that can be known before anything is kept.
 func (i *Initiator) accept(q *Request) (*machine.Machine, error) {
-	m := i.latest[q.Definition]
+	found, _ := i.latest.Load(q.Definition)
+	m, _ := found.(*machine.Machine)
 	if q.Version != "" {
-		m = i.scores[q.Definition][q.Version]
+		m = i.scores.versions(q.Definition)[q.Version]
 	}
 	switch {
 	case m == nil:
@@ -178,7 +190,7 @@ func (i *Initiator) ignores(k broker.Key, header func(name string) string) bool 
 	if !ok {
 		return false
 	}
-	versions := i.scores[p.definition]
+	versions := i.scores.versions(p.definition)
 	if versions == nil {
 		return true
 	}
@@ -191,7 +203,7 @@ func (i *Initiator) deliver(ctx context.Context, d *broker.Delivery) error {
 	if err != nil {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
-	if i.scores[t.Definition] == nil {
+	if i.scores.versions(t.Definition) == nil {
 		return nil
 	}
 	if i.scores.of(&t) == nil {

@@ -18,9 +18,9 @@ const ReasonDefinition = "skald.definition_missing"
 // recoverPage is how many sagas are picked up at a time.
 const recoverPage = 500
 
-// recoverAll goes on with every unended saga of the store, oldest first. What cannot be read now is tried again.
-func (o *Orchestrator) recoverAll() {
-	f := store.Filter{Unended: true, Oldest: true, Limit: recoverPage}
+// recoverAll goes on with every unended saga of the store that a filter selects, oldest first. What cannot be read now is tried again.
+func (o *Orchestrator) recoverAll(f store.Filter) {
+	f.Unended, f.Oldest, f.Limit = true, true, recoverPage
 	var again []store.Summary
 	for !o.stopping() {
 		page, err := o.Store.List(o.ctx, f)
@@ -69,17 +69,21 @@ func (o *Orchestrator) recover(ctx context.Context, s *store.Summary) error {
 	if s.Mode != journal.Orchestrated {
 		return nil
 	}
-	m, ok := o.machines[versioned(s.Definition, s.Version)]
-	if !ok {
-		o.orphan(s)
-		return fmt.Errorf("%w: %s; register it, also beside a newer one", ErrDefinition, versioned(s.Definition, s.Version))
+	m, err := o.machineOf(s)
+	if err != nil {
+		return err
+	}
+	if there := o.orphans.there(s.ID); there != nil {
+		if o.Threads.Await(there, o.halt, nil, nil); o.stopping() {
+			return ErrStopped
+		}
 	}
 	r := &run{o: o, m: m, done: make(chan struct{}), begun: make(chan struct{}), summary: store.Summary{ID: s.ID}}
 	if o.runs.add(r) != nil {
 		return nil
 	}
 	defer close(r.begun)
-	err := r.replay(ctx, s.ID)
+	err = r.replay(ctx, s.ID)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil || r.s.Phase.Ended() {
@@ -94,6 +98,18 @@ func (o *Orchestrator) recover(ctx context.Context, s *store.Summary) error {
 	cmds = append(cmds, machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.SagaRecovered, Epoch: o.epoch}})
 	r.advance(cmds, nil)
 	return nil
+}
+
+// machineOf finds the definition of a saga, or opens the incident that says that it is missing.
+func (o *Orchestrator) machineOf(s *store.Summary) (*machine.Machine, error) {
+	o.looking.RLock()
+	defer o.looking.RUnlock()
+	m, ok := o.book.Load().machines[versioned(s.Definition, s.Version)]
+	if !ok {
+		o.orphan(s)
+		return nil, fmt.Errorf("%w: %s; register it, also beside a newer one", ErrDefinition, versioned(s.Definition, s.Version))
+	}
+	return m, nil
 }
 
 // replay reads the saga's journal into the run.
@@ -120,6 +136,10 @@ func (o *Orchestrator) orphan(s *store.Summary) {
 	if s.Incident == ReasonDefinition {
 		return
 	}
+	told, first := o.orphans.add(s.ID)
+	if !first {
+		return
+	}
 	e := journal.Event{
 		Seq: s.Seq + 1, Time: o.now(), Kind: journal.IncidentOpened, Reason: ReasonDefinition,
 		Detail: fmt.Sprintf("no program has registered definition %s version %s; register it again, also beside a newer one", s.Definition, s.Version),
@@ -130,6 +150,6 @@ func (o *Orchestrator) orphan(s *store.Summary) {
 	a := store.Append{From: e.Seq, Summary: *s}
 	a.Records, a.Summary.Chain = journal.Append(nil, s.Chain, &e)
 	a.Summary.Seq, a.Summary.Updated, a.Summary.Incident = e.Seq, e.Time, ReasonDefinition
-	o.committer.queueOrphan(a)
+	o.committer.queueOrphan(a, told)
 	o.Observer.Recorded(&a.Summary, &e)
 }

@@ -243,12 +243,12 @@ func (r *run) call(c machine.Command) {
 	}
 	if comp {
 		pc.Phase, pc.Operation, pc.Result = participant.Compensation, step.Compensation, r.s.Results[c.Step]
-		if r.o.Participants[plan.Owner(step.Action)].Level == participant.L2 && r.s.Steps[c.Step].Input == nil {
+		if r.o.book.Load().levels[plan.Owner(step.Action)] == participant.L2 && r.s.Steps[c.Step].Input == nil {
 			pc.Input = nil // it has the input that it acted on; one that is sent is an operator's
 		}
 	}
 	prepare := func() (participant.Call, bool) { return r.prepare(pc, c.Step) }
-	r.o.lanes[plan.Owner(pc.Operation)].of(pc.Phase).submit(call{prepare, answer})
+	r.o.book.Load().lanes[plan.Owner(pc.Operation)].of(pc.Phase).submit(call{prepare, answer})
 }
 
 // prepare gives a call its time when it is its turn. An action is needed no more when its saga turned back meanwhile, or its time is over.
