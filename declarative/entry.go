@@ -30,10 +30,10 @@ type entry struct {
 // newEntry makes an entry. A name that is entered already keeps its caller, which engines have.
 func (r *Registry) newEntry(old *entry, name string, at participant.Address) (*entry, error) {
 	if at.Level < participant.L0 || at.Level > participant.L2 {
-		return nil, fmt.Errorf("%w: %s states no level: say L2 if it writes key, answer and change in one transaction, L1 behind a sidecar, otherwise L0", ErrParticipant, name)
+		return nil, fmt.Errorf("%w: %s states no level: say L2 if it writes key, answer and change in one transaction, L1 behind a sidecar, otherwise L0", participant.ErrEntry, name)
 	}
 	if old != nil && old.address.Level != at.Level {
-		return nil, fmt.Errorf("%w: %s is at level %s, and sagas that run count on it: change the level in participants.yaml while the program is stopped", ErrParticipant, name, old.address.Level)
+		return nil, fmt.Errorf("%w: %s is at level %s, and sagas that run count on it: change the level in participants.yaml while the program is stopped", participant.ErrEntry, name, old.address.Level)
 	}
 	e := &entry{address: at, caller: &caller{name: name}}
 	if old != nil {
@@ -41,14 +41,14 @@ func (r *Registry) newEntry(old *entry, name string, at participant.Address) (*e
 	}
 	if at.URL == "" {
 		if at.Timeout != 0 || !r.Broker {
-			return nil, fmt.Errorf("%w: %s has no address: give a url such as http://127.0.0.1:9001", ErrParticipant, name)
+			return nil, fmt.Errorf("%w: %s has no address: give a url such as http://127.0.0.1:9001", participant.ErrEntry, name)
 		}
 		return e, nil
 	}
 	var err error
 	e.client, err = httpparticipant.New(httpparticipant.Config{BaseURL: at.URL, Timeout: at.Timeout, Level: at.Level, Egress: r.Egress})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrParticipant, err)
+		return nil, fmt.Errorf("%w: %w", participant.ErrEntry, err)
 	}
 	return e, nil
 }

@@ -17,14 +17,6 @@ import (
 	"github.com/skaldhq/skald/participant/httpparticipant"
 )
 
-// Errors of registries; compare with errors.Is.
-var (
-	// ErrParticipant says that a participant cannot be entered or taken out as it was asked for.
-	ErrParticipant = errors.New("the participant cannot be changed like this")
-	// ErrNoParticipant says that the registry has no participant of that name.
-	ErrNoParticipant = errors.New("no such participant")
-)
-
 // RegistryConfig says what a registry keeps, and what else there is.
 type RegistryConfig struct {
 	// Folder keeps definitions and participants. It is made if it is not there, and used by one process at a time. It belongs to the store: whoever restores one restores both. Required.
@@ -151,7 +143,7 @@ func (r *Registry) Define(ctx context.Context, file string, text []byte) (d skal
 }
 
 // Check reads a definition as Define does, and says what is wrong with it, without keeping it.
-func (r *Registry) Check(file string, text []byte) (*Definition, error) {
+func (r *Registry) Check(file string, text []byte) (skald.Registered, error) {
 	read, err := r.reader.Read(file, text)
 	if err != nil {
 		return nil, err
@@ -214,16 +206,16 @@ func (r *Registry) Addresses() map[string]participant.Address {
 	return found
 }
 
-// Enter keeps where a participant is called, and calls it there from then on; calls under way go on. When it returns nil it is durable. existed says that it had been entered before. The error wraps ErrParticipant if it
+// Enter keeps where a participant is called, and calls it there from then on; calls under way go on. When it returns nil it is durable. existed says that it had been entered before. The error wraps participant.ErrEntry if it
 // cannot be entered like this.
 func (r *Registry) Enter(_ context.Context, name string, at participant.Address) (existed bool, err error) {
 	if why := participant.CheckName(name); why != "" || strings.Contains(name, ".") {
-		return false, fmt.Errorf("%w: %q cannot be a participant's name: use what its operations begin with, such as stock of stock.reserve", ErrParticipant, name)
+		return false, fmt.Errorf("%w: %q cannot be a participant's name: use what its operations begin with, such as stock of stock.reserve", participant.ErrEntry, name)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ours := r.Others[name]; ours {
-		return false, fmt.Errorf("%w: %s is a part of this program: enter the other one under another name", ErrParticipant, name)
+		return false, fmt.Errorf("%w: %s is a part of this program: enter the other one under another name", participant.ErrEntry, name)
 	}
 	old := r.participants[name]
 	next, err := r.newEntry(old, name, at)
@@ -240,18 +232,18 @@ func (r *Registry) Enter(_ context.Context, name string, at participant.Address)
 	return old != nil, nil
 }
 
-// Remove takes a participant out. The error wraps ErrNoParticipant if it is not there, and ErrParticipant while definitions name it.
+// Remove takes a participant out. The error wraps participant.ErrNotEntered if it is not there, and participant.ErrEntry while definitions name it.
 func (r *Registry) Remove(_ context.Context, name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.participants[name]
 	if old == nil {
-		return fmt.Errorf("%w: %.100q", ErrNoParticipant, name)
+		return fmt.Errorf("%w: %.100q", participant.ErrNotEntered, name)
 	}
 	for _, d := range r.definitions {
 		for _, s := range d.Steps() {
 			if s.Participant() == name || strings.HasPrefix(s.Compensation, name+".") {
-				return fmt.Errorf("%w: step %s of definition %s %s names %s, and sagas of it may run: definitions are kept for ever, so enter another address instead", ErrParticipant, s.Name, d.Name(), d.Version(), name)
+				return fmt.Errorf("%w: step %s of definition %s %s names %s, and sagas of it may run: definitions are kept for ever, so enter another address instead", participant.ErrEntry, s.Name, d.Name(), d.Version(), name)
 			}
 		}
 	}

@@ -241,16 +241,16 @@ func TestWhatCannotBeEntered(t *testing.T) {
 		"none":  {Level: participant.L2},
 		"stock": {URL: "http://127.0.0.1:1", Level: participant.L0},
 	} {
-		if _, err := r.Enter(t.Context(), name, at); !errors.Is(err, declarative.ErrParticipant) {
+		if _, err := r.Enter(t.Context(), name, at); !errors.Is(err, participant.ErrEntry) {
 			t.Errorf("%s: %v", name, err)
 		} else if strings.Contains(err.Error(), "secret") {
 			t.Errorf("it tells the password: %v", err)
 		}
 	}
-	if err := r.Remove(t.Context(), "stock"); !errors.Is(err, declarative.ErrParticipant) {
+	if err := r.Remove(t.Context(), "stock"); !errors.Is(err, participant.ErrEntry) {
 		t.Errorf("one that is named was removed: %v", err)
 	}
-	if err := r.Remove(t.Context(), "nobody"); !errors.Is(err, declarative.ErrNoParticipant) {
+	if err := r.Remove(t.Context(), "nobody"); !errors.Is(err, participant.ErrNotEntered) {
 		t.Errorf("nobody was removed: %v", err)
 	}
 }

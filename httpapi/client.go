@@ -109,6 +109,11 @@ func ask[T any](ctx context.Context, c *Client, q request) (document T, err erro
 		return document, err
 	}
 	defer w.Body.Close()
+	return answered[T](ctx, c, w)
+}
+
+// answered reads the document of an answer.
+func answered[T any](ctx context.Context, c *Client, w *http.Response) (document T, err error) {
 	body, err := io.ReadAll(io.LimitReader(w.Body, maxAnswer))
 	if err != nil {
 		if ctx.Err() != nil {

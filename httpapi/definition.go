@@ -218,9 +218,10 @@ func ownerOf(operation string) string {
 
 // listDefinitions answers GET /v1/definitions.
 func (h *Handler) listDefinitions(w http.ResponseWriter, _ *http.Request) error {
-	page := DefinitionPage{Definitions: make([]DefinitionSummary, len(h.definitions))}
-	for i := range h.definitions {
-		d := &h.definitions[i]
+	all := h.definitions.all()
+	page := DefinitionPage{Definitions: make([]DefinitionSummary, len(all))}
+	for i := range all {
+		d := &all[i]
 		page.Definitions[i] = DefinitionSummary{d.Name, d.Version, d.Latest, len(d.Steps)}
 	}
 	writeJSON(w, http.StatusOK, "application/json", page)
@@ -247,8 +248,9 @@ func (h *Handler) getDefinition(w http.ResponseWriter, r *http.Request) error {
 
 // definition finds a definition; without a version, the latest.
 func (h *Handler) definition(name, version string) (*Definition, error) {
-	for i := range h.definitions {
-		if d := &h.definitions[i]; d.Name == name && (d.Version == version || version == "" && d.Latest) {
+	all := h.definitions.all()
+	for i := range all {
+		if d := &all[i]; d.Name == name && (d.Version == version || version == "" && d.Latest) {
 			return d, nil
 		}
 	}

@@ -19,10 +19,12 @@ import (
 type Config struct {
 	// Engine is what starts, shows and mends sagas. The handler does not stop it. Required.
 	Engine *skald.Engine
-	// Sagas are the definitions that the engine runs, in its order: of one name, the last is what a start without a version gets. Required.
+	// Sagas are the definitions that the engine runs, in its order: of one name, the last is what a start without a version gets. Required without a Registry.
 	Sagas []skald.Registered
 	// Participants are those of the engine's configuration. Without, all that is shown of them is what the definitions and the engine say.
 	Participants map[string]skald.Participant
+	// Registry takes definitions and participants while the engine runs; package declarative has one, which is attached to the engine. Without one, what was given above stays.
+	Registry Registry
 	// Remediation handles dead letters. Without one there are none here.
 	Remediation *skald.Remediation
 
@@ -45,7 +47,7 @@ type Identity struct {
 type Handler struct {
 	Config
 	mux         *http.ServeMux
-	definitions []Definition
+	definitions definitions
 	waiting     chan struct{} // as many as watch or wait
 	draining    chan struct{}
 	drain       sync.Once
@@ -58,7 +60,7 @@ func New(c Config) (*Handler, error) {
 	if c.Engine == nil {
 		faults = append(faults, errors.New("httpapi: Engine is missing; give the one that skald.Open returned"))
 	}
-	if len(c.Sagas) == 0 {
+	if len(c.Sagas) == 0 && c.Registry == nil {
 		faults = append(faults, errors.New("httpapi: Sagas is empty, so that nothing could be started; give the engine's definitions"))
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -70,16 +72,9 @@ func New(c Config) (*Handler, error) {
 	}
 	h := &Handler{Config: c, mux: http.NewServeMux(), waiting: make(chan struct{}, c.MaxWaiting), draining: make(chan struct{})}
 	for _, s := range c.Sagas {
-		d, err := describe(s, c.Participants)
-		if err != nil {
+		if _, err := h.add(s); err != nil {
 			return nil, err
 		}
-		for i := range h.definitions {
-			if h.definitions[i].Name == d.Name {
-				h.definitions[i].Latest = false
-			}
-		}
-		h.definitions = append(h.definitions, d)
 	}
 	h.route()
 	return h, nil

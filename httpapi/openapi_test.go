@@ -37,6 +37,7 @@ type said struct {
 	about   string
 	heads   []string // headers that it reads
 	body    reflect.Type
+	yaml    bool                 // the body may be YAML, too
 	answers map[int]reflect.Type // a nil type is an answer without a document
 }
 
@@ -49,6 +50,10 @@ func operations() map[string]said {
 	input := of[json.RawMessage]()
 	return map[string]said{
 		"listDefinitions": {summary: "List the definitions", answers: ok[httpapi.DefinitionPage]()},
+		"registerDefinition": {summary: "Register a definition",
+			about: "The body is a definition in YAML or JSON (docs/declarative.md). When the answer comes it is durable and can be started, and it never changes: another text is another version, which is the latest from then on. 200 says that " +
+				"this version was there already. What is wrong with it is in errors, each with its line. A dry run says all that without keeping it.",
+			body: input, yaml: true, answers: map[int]reflect.Type{200: of[httpapi.Definition](), 201: of[httpapi.Definition]()}},
 		"getDefinition": {summary: "Show a definition with its graph", heads: []string{"If-None-Match"},
 			answers: map[int]reflect.Type{200: of[httpapi.Definition](), 304: nil}},
 		"startSaga": {summary: "Start a saga",
@@ -75,10 +80,14 @@ func operations() map[string]said {
 		"compensateDeadLetter": {summary: "End the step that was set aside, so that its saga turns back", body: of[httpapi.Decision](), answers: ok[httpapi.Letter]()},
 		"discardDeadLetter":    {summary: "Give a dead letter up, without doing anything about its saga", body: of[httpapi.Decision](), answers: ok[httpapi.Letter]()},
 		"listParticipants":     {summary: "List the participants", answers: ok[httpapi.ParticipantPage]()},
-		"getStatistics":        {summary: "Say what is under way", answers: ok[httpapi.Statistics]()},
-		"getDocument":          {summary: "This document", answers: ok[json.RawMessage]()},
-		"live":                 {summary: "Say whether a restart would help", answers: map[int]reflect.Type{200: of[httpapi.Health](), 503: of[httpapi.Health]()}},
-		"ready":                {summary: "Say whether starts should come here now", answers: map[int]reflect.Type{200: of[httpapi.Health](), 503: of[httpapi.Health]()}},
+		"getParticipant":       {summary: "Show a participant", answers: ok[httpapi.Participant]()},
+		"enterParticipant": {summary: "Enter a participant, or change where it is called", about: "Calls under way go on; the next ones go to the new address. The level of one that is there stays.",
+			body: of[httpapi.ParticipantAddress](), answers: map[int]reflect.Type{200: of[httpapi.Participant](), 201: of[httpapi.Participant]()}},
+		"removeParticipant": {summary: "Take a participant out that no definition names", answers: map[int]reflect.Type{204: nil}},
+		"getStatistics":     {summary: "Say what is under way", answers: ok[httpapi.Statistics]()},
+		"getDocument":       {summary: "This document", answers: ok[json.RawMessage]()},
+		"live":              {summary: "Say whether a restart would help", answers: map[int]reflect.Type{200: of[httpapi.Health](), 503: of[httpapi.Health]()}},
+		"ready":             {summary: "Say whether starts should come here now", answers: map[int]reflect.Type{200: of[httpapi.Health](), 503: of[httpapi.Health]()}},
 	}
 }
 
@@ -107,9 +116,15 @@ func parameter(operation, name string) object {
 		"step": {"The step that a saga is at, or the cause of its turning back.", text}, "reason": {"A reason code: of turning back, or of the dead letter.", text},
 		"started_before": {"Started before this.", moment}, "started_after": {"Started at this or after.", moment},
 		"order": {"newest, unless said.", object{"enum": []string{"newest", "oldest"}}}, "cursor": {"next of the page before, with the same parameters.", text},
-		"limit": {"Entries on a page; 100.", object{"type": "integer", "minimum": 0, "maximum": 1000}}, "after": {"A sequence number: what follows it.", number},
+		"dry_run": {"Only say what would come of it.", yes},
+		"limit":   {"Entries on a page; 100.", object{"type": "integer", "minimum": 0, "maximum": 1000}}, "after": {"A sequence number: what follows it.", number},
 		"topic": {"The letter's topic.", text}, "subscription": {"The letter's subscription.", text}, "saga": {"The id of the letter's saga.", text},
 		"state": {"A saga's state; may be given several times, for any of them.", object{"type": "array", "items": schemaOf(of[skald.State]())}},
+	}
+	if strings.HasSuffix(operation, "Participant") {
+		x := all["name"]
+		x.about = "A participant's name: what its operations begin with."
+		all["name"] = x
 	}
 	if strings.Contains(operation, "DeadLetter") {
 		x := all["id"]
@@ -297,6 +312,9 @@ func operationOf(schemas object, words map[string]string, r httpapi.Route, x sai
 	if x.body != nil {
 		structs(schemas, words, x.body)
 		o["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": schemaOf(x.body)}}}
+		if x.yaml {
+			o["requestBody"].(object)["content"].(object)["application/yaml"] = object{"schema": object{"type": "string"}}
+		}
 	}
 	answers := object{"default": object{"$ref": "#/components/responses/Problem"}}
 	for status, document := range x.answers {
@@ -352,7 +370,7 @@ func TestEveryRouteIsInTheDocumentAndTheOtherWayRound(t *testing.T) {
 			}
 		}
 		slices.Sort(allowed)
-		answer, p := w.problem(t, http.MethodDelete, address, "")
+		answer, p := w.problem(t, http.MethodPatch, address, "")
 		if answer.StatusCode != http.StatusMethodNotAllowed || answer.Header.Get("Allow") != strings.Join(allowed, ", ") || p.Type != httpapi.ProblemPrefix+"method-not-allowed" {
 			t.Errorf("%s: the document has %v, the handler allows %q (%d)", path, allowed, answer.Header.Get("Allow"), answer.StatusCode)
 		}

@@ -19,6 +19,10 @@ type Participant struct {
 	Breaker     string   `json:"breaker"`         // closed, or open: it failed too often in a row and is left alone for a moment
 	Operations  []string `json:"operations"`      // that registered definitions ask for, compensations among them
 	Definitions []string `json:"definitions"`     // that ask for them
+
+	Entered bool    `json:"entered"`           // its address is in the registry, and can be changed there
+	URL     string  `json:"url,omitempty"`     // of one that is entered: where it is called
+	Timeout float64 `json:"timeout,omitempty"` // seconds, of one call; left out if only the steps' own count
 }
 
 // ParticipantPage is all participants, by name.
@@ -66,6 +70,12 @@ type Health struct {
 
 // listParticipants answers GET /v1/participants.
 func (h *Handler) listParticipants(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, "application/json", h.everybody())
+	return nil
+}
+
+// everybody is all that is known of participants.
+func (h *Handler) everybody() ParticipantPage {
 	found := map[string]*Participant{}
 	named := func(name string) *Participant {
 		if found[name] == nil {
@@ -73,18 +83,25 @@ func (h *Handler) listParticipants(w http.ResponseWriter, _ *http.Request) error
 		}
 		return found[name]
 	}
-	for name, p := range h.Participants {
+	for name, p := range h.participants() {
 		x := named(name)
 		x.Level, x.Called = p.Level.String(), p.Invoker != nil
 	}
-	for i := range h.definitions {
-		for _, s := range h.definitions[i].Steps {
+	if h.Registry != nil {
+		for name, at := range h.Registry.Addresses() {
+			x := named(name)
+			x.Entered, x.URL, x.Timeout = true, at.URL, at.Timeout.Seconds()
+		}
+	}
+	definitions := h.definitions.all()
+	for i := range definitions {
+		for _, s := range definitions[i].Steps {
 			x := named(s.Participant)
 			x.Operations = append(x.Operations, s.Action)
 			if s.Compensation != "" {
 				x.Operations = append(x.Operations, s.Compensation)
 			}
-			x.Definitions = append(x.Definitions, h.definitions[i].Name)
+			x.Definitions = append(x.Definitions, definitions[i].Name)
 		}
 	}
 	for _, name := range h.Engine.Health().Open {
@@ -98,8 +115,7 @@ func (h *Handler) listParticipants(w http.ResponseWriter, _ *http.Request) error
 		page.Participants = append(page.Participants, *x)
 	}
 	slices.SortFunc(page.Participants, func(a, b Participant) int { return strings.Compare(a.Name, b.Name) })
-	writeJSON(w, http.StatusOK, "application/json", page)
-	return nil
+	return page
 }
 
 // counts is what was counted in the store last.

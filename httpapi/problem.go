@@ -13,6 +13,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store"
 )
 
@@ -59,6 +60,10 @@ const (
 	problemSettled         = "dead-letter-settled"
 	problemOverload        = "overload"
 	problemStopping        = "stopping"
+	problemDefinition      = "unusable-definition"
+	problemNoRegistry      = "no-registry-here"
+	problemNoParticipant   = "no-such-participant"
+	problemEntry           = "participant-cannot-be-entered"
 	problemInternal        = "internal"
 )
 
@@ -94,6 +99,10 @@ func (p *Problem) Unwrap() error {
 		return skald.ErrMode
 	case ProblemPrefix + problemStopping:
 		return skald.ErrStopped
+	case ProblemPrefix + problemNoParticipant:
+		return participant.ErrNotEntered
+	case ProblemPrefix + problemEntry:
+		return participant.ErrEntry
 	case ProblemPrefix + problemNoLetter:
 		return broker.ErrNotFound
 	case ProblemPrefix + problemSettled:
@@ -181,6 +190,8 @@ func refusal(err error) *Problem {
 		{store.ErrCursor, http.StatusUnprocessableEntity, problemContent, "The cursor cannot be used", "Pass next of the page before, with the same filter."},
 		{broker.ErrNotFound, http.StatusNotFound, problemNoLetter, "No such dead letter", "The id is mistyped, or the letter was settled longer ago than they are kept."},
 		{broker.ErrSettled, http.StatusConflict, problemSettled, "The dead letter was settled otherwise", "GET it to see by whom and why."},
+		{participant.ErrNotEntered, http.StatusNotFound, problemNoParticipant, "No such participant", "GET /v1/participants says which there are."},
+		{participant.ErrEntry, http.StatusConflict, problemEntry, "The participant cannot be entered like this", "Nothing was changed."},
 		{broker.ErrInvalid, http.StatusUnprocessableEntity, problemContent, "The request cannot be carried out as it is", "See docs/api.md."},
 	} {
 		if errors.Is(err, x.is) {

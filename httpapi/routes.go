@@ -21,9 +21,10 @@ func filters() []string {
 
 // routes are all there are.
 func routes() []route {
-	const get, post = http.MethodGet, http.MethodPost
+	const get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	return []route{
 		{method: get, path: "/v1/definitions", operation: "listDefinitions", serve: (*Handler).listDefinitions},
+		{method: post, path: "/v1/definitions", operation: "registerDefinition", query: []string{"dry_run"}, serve: (*Handler).define},
 		{method: get, path: "/v1/definitions/{name}", operation: "getDefinition", query: []string{"version"}, serve: (*Handler).getDefinition},
 		{method: post, path: "/v1/definitions/{name}/sagas", operation: "startSaga", query: []string{"version", "key", "mode"}, serve: (*Handler).start},
 
@@ -42,6 +43,9 @@ func routes() []route {
 		{method: post, path: "/v1/dead-letters/{id}/discard", operation: "discardDeadLetter", serve: (*Handler).discardLetter},
 
 		{method: get, path: "/v1/participants", operation: "listParticipants", serve: (*Handler).listParticipants},
+		{method: get, path: "/v1/participants/{name}", operation: "getParticipant", serve: (*Handler).getParticipant},
+		{method: put, path: "/v1/participants/{name}", operation: "enterParticipant", serve: (*Handler).enterParticipant},
+		{method: remove, path: "/v1/participants/{name}", operation: "removeParticipant", serve: (*Handler).removeParticipant},
 		{method: get, path: "/v1/statistics", operation: "getStatistics", serve: (*Handler).getStatistics},
 		{method: get, path: "/v1/openapi.json", operation: "getDocument", serve: (*Handler).getDocument},
 		{method: get, path: "/livez", operation: "live", open: true, serve: (*Handler).live},

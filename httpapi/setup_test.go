@@ -413,11 +413,11 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.t.Errorf("%s %s is answered with %s, and the document does not have it", r.Method, r.URL.Path, answer.Status)
 	case len(body) > 0:
 		c.hold(r, body, "paths", path, strings.ToLower(r.Method), "responses", strconv.Itoa(answer.StatusCode), "content", answer.Header.Get("Content-Type"), "schema")
-		if len(sent) > 0 {
+		if len(sent) > 0 && r.Header.Get("Content-Type") == "application/json" {
 			c.hold(r, sent, "paths", path, strings.ToLower(r.Method), "requestBody", "content", "application/json", "schema")
 		}
 	default:
-		if _, ok := c.paths[path].(object)["get"].(object)["responses"].(object)[strconv.Itoa(answer.StatusCode)]; !ok {
+		if _, ok := c.paths[path].(object)[strings.ToLower(r.Method)].(object)["responses"].(object)[strconv.Itoa(answer.StatusCode)]; !ok {
 			c.t.Errorf("%s %s is answered with %s, which the document does not have", r.Method, r.URL.Path, answer.Status)
 		}
 	}

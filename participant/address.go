@@ -1,6 +1,17 @@
 package participant
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// Errors of registries of participants; compare with errors.Is.
+var (
+	// ErrEntry says that a participant cannot be entered or taken out as it was asked for; the text says the mend.
+	ErrEntry = errors.New("the participant cannot be entered like this")
+	// ErrNotEntered says that nobody has entered a participant of that name.
+	ErrNotEntered = errors.New("no such participant was entered")
+)
 
 // Address is where a participant is called, as a registry keeps it beside its name. Definitions name participants; where they are is no part of a definition.
 type Address struct {
