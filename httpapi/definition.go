@@ -163,8 +163,8 @@ type exported interface {
 	Sequence() string
 }
 
-// describe reads a definition.
-func describe(s skald.Registered, participants map[string]skald.Participant) (Definition, error) {
+// Describe is a definition as the API shows it. participants are the engine's, for the levels; it may be nil.
+func Describe(s skald.Registered, participants map[string]skald.Participant) (Definition, error) {
 	x, ok := s.(exported)
 	if !ok {
 		return Definition{}, fmt.Errorf("httpapi: definition %s cannot be exported; give what Build or ReadDefinition returned", s.Name())

@@ -50,7 +50,7 @@ func (x *definitions) all() []Definition {
 
 // add serves a definition more, which is the latest of its name. One that is served already stays as it is.
 func (h *Handler) add(s skald.Registered) (Definition, error) {
-	d, err := describe(s, h.participants())
+	d, err := Describe(s, h.participants())
 	if err != nil {
 		return d, err
 	}
@@ -121,7 +121,7 @@ func (h *Handler) define(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return unusable(err)
 		}
-		d, err := describe(s, h.participants())
+		d, err := Describe(s, h.participants())
 		if err == nil {
 			writeJSON(w, http.StatusOK, "application/json", d)
 		}
