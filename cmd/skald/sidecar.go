@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/sidecar"
 )
@@ -34,5 +32,5 @@ func (c *sidecarCommand) Run(w *world) error {
 		sagas[i] = read[i]
 	}
 	c.Password = w.getenv(sidecar.PasswordVariable)
-	return c.Options.Run(context.Background(), w.stdout, w.stderr, sagas...)
+	return c.Options.Run(w.ctx, w.stdout, w.stderr, sagas...)
 }

@@ -77,7 +77,10 @@ var rooms = []room{
 	{path: "vet", mayImport: all(contracts, ".", "declarative")},
 
 	// Programs choose the parts.
-	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet")...), modules: anyModule},
+	// What the skald command shows, and where.
+	{path: "cmd/skald/internal/terminal", modules: anyModule},
+	{path: "cmd/skald/internal/draw", mayImport: all(contracts, ".", "httpapi", "vet", "cmd/skald/internal/terminal")},
+	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet", "cmd/skald/internal/terminal", "cmd/skald/internal/draw")...), modules: anyModule},
 
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},
