@@ -30,6 +30,9 @@ type Config struct {
 
 	// Mode is that of sagas whose start does not say it; Orchestrated.
 	Mode skald.Mode
+	// NoBroker does without a broker: only orchestrated sagas are run, and there are no dead letters. It is for programs in which no participant is a participant.Desk and that others do not reach
+	// over a broker: choreographed sagas would wait for ever.
+	NoBroker bool
 	// Broker is a broker elsewhere: its URL and what goes with it. Without a URL there is one inside the process.
 	Broker natsbroker.Config
 	// BrokerListen, a loopback address such as "127.0.0.1:4222", lets other processes take part over the broker inside this one. Default: no port.
@@ -42,10 +45,10 @@ type Config struct {
 	Logger    *slog.Logger   // never gets payloads; none
 }
 
-// Engine is an engine with everything that it needs. It is used like the skald.Engine in it, but for Stop.
+// Engine is an engine with everything that it needs. It is used like the skald.Engine in it, and does more in Register and Stop.
 type Engine struct {
 	*skald.Engine
-	// Remediation handles the dead letters of choreographed sagas.
+	// Remediation handles the dead letters of choreographed sagas; nil without a broker.
 	Remediation *skald.Remediation
 
 	brokerURL string
@@ -76,22 +79,22 @@ func (e *Engine) open(ctx context.Context, c Config) error {
 		return err
 	}
 	e.close(st.Close)
-	b, err := e.broker(ctx, c)
-	if err != nil {
-		return err
+	config := skald.Config{Store: st, Sagas: c.Sagas, Participants: c.Participants, Mode: c.Mode, Retention: c.Retention, Observer: c.Observer, Logger: c.Logger}
+	if !c.NoBroker {
+		b, err := e.broker(ctx, c)
+		if err != nil {
+			return err
+		}
+		config.Broker = b
+		if e.Remediation, err = skald.Remediate(ctx, skald.RemediationConfig{Broker: b, Sagas: c.Sagas, Logger: c.Logger}); err != nil {
+			return err
+		}
+		e.closing = append(e.closing, e.Remediation.Stop)
 	}
-	e.Engine, err = skald.Open(ctx, skald.Config{
-		Store: st, Broker: b, Sagas: c.Sagas, Participants: c.Participants, Mode: c.Mode, Retention: c.Retention, Observer: c.Observer, Logger: c.Logger,
-	})
-	if err != nil {
-		return err
+	if e.Engine, err = skald.Open(ctx, config); err == nil {
+		e.closing = append(e.closing, e.Engine.Stop)
 	}
-	e.closing = append(e.closing, e.Engine.Stop)
-	if e.Remediation, err = skald.Remediate(ctx, skald.RemediationConfig{Broker: b, Sagas: c.Sagas, Logger: c.Logger}); err != nil {
-		return err
-	}
-	e.closing = append(e.closing, e.Remediation.Stop)
-	return nil
+	return err
 }
 
 // broker opens the broker: the one elsewhere, or one in this process.
@@ -114,6 +117,16 @@ func (e *Engine) broker(ctx context.Context, c Config) (*natsbroker.Broker, erro
 	}
 	e.close(b.Close)
 	return b, nil
+}
+
+// Register adds definitions and participants while the engine runs: skald.Engine.Register, and their remedies.
+func (e *Engine) Register(ctx context.Context, sagas []skald.Registered, participants map[string]skald.Participant) error {
+	if e.Remediation != nil {
+		if err := e.Remediation.Register(sagas...); err != nil {
+			return err
+		}
+	}
+	return e.Engine.Register(ctx, sagas, participants)
 }
 
 func (e *Engine) close(part func() error) {

@@ -68,10 +68,8 @@ func (c *bulkCommand) sweep(w *world, client *httpapi.Client, b httpapi.Bulk, li
 		}
 		sum.Acted, sum.Left, sum.Failed = sum.Acted+r.Acted, sum.Left+r.Left, sum.Failed+r.Failed
 		if lines {
-			for i := range r.Results {
-				if err := printJSON(w, r.Results[i]); err != nil {
-					return sum, err
-				}
+			if err := printLines(w, r.Results); err != nil {
+				return sum, err
 			}
 		} else {
 			sum.Results = append(sum.Results, r.Results...)
@@ -114,10 +112,10 @@ func (c *bulkCommand) agreed(w *world, would *httpapi.BulkResult) (bool, error) 
 		return false, c.report(w, would, nil)
 	}
 	if !w.out.Live || c.JSON {
-		return false, usage(fmt.Errorf("%d sagas would be concerned and nobody can be asked: look with --dry-run, then add --yes", would.Acted))
+		return false, usage(fmt.Errorf("%s would be concerned and nobody can be asked: look with --dry-run, then add --yes", draw.Count(would.Acted, "saga")))
 	}
 	draw.Bulk(w.out, would.Results[:min(len(would.Results), shown)])
-	fmt.Fprintf(w.stderr, "%s %d sagas? [y/N] ", c.Verb, would.Acted)
+	fmt.Fprintf(w.stderr, "%s %s? [y/N] ", c.Verb, draw.Count(would.Acted, "saga"))
 	answer, err := bufio.NewReader(w.stdin).ReadString('\n')
 	if err != nil {
 		return false, usage(errors.New("nobody answered: add --yes"))

@@ -44,14 +44,9 @@ func (c *lettersListCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	for i := range page.Letters {
-		if c.JSON {
-			if err := printJSON(w, page.Letters[i]); err != nil {
-				return err
-			}
-		}
-	}
-	if !c.JSON && len(page.Letters) > 0 {
+	if c.JSON {
+		err = printLines(w, page.Letters)
+	} else if len(page.Letters) > 0 {
 		draw.Letters(w.out, page.Letters, time.Now())
 	}
 	if len(page.Letters) == 0 {
@@ -60,7 +55,7 @@ func (c *lettersListCommand) Run(w *world) error {
 	if page.Next != "" {
 		w.note("There are more: add --cursor=%s", page.Next)
 	}
-	return nil
+	return err
 }
 
 // letterShowCommand is "skald deadletters show".

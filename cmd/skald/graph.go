@@ -17,7 +17,7 @@ type graphCommand struct {
 
 // Run runs the command.
 func (c *graphCommand) Run(w *world) error {
-	d, err := c.definition(w, c.Name)
+	d, _, err := c.definition(w, c.Name)
 	if err != nil {
 		return err
 	}

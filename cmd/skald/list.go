@@ -86,10 +86,8 @@ func (c *listCommand) Run(w *world) error {
 		}
 		all, l.Cursor = append(all, page.Sagas...), page.Next
 		if c.JSON {
-			for i := range page.Sagas {
-				if err := printJSON(w, page.Sagas[i]); err != nil {
-					return err
-				}
+			if err := printLines(w, page.Sagas); err != nil {
+				return err
 			}
 		}
 		w.progress("%d sagas so far", len(all), c.JSON || l.Cursor == "" || len(all) < pageSize)

@@ -36,8 +36,8 @@ type commands struct {
 	Bulk        bulkCommand        `cmd:"" group:"mend" help:"Cancel, retry, skip or finish many sagas at once."`
 	Deadletters deadlettersCommand `cmd:"" group:"mend" help:"Look at messages that were set aside, and decide about them."`
 
-	Definitions  definitionsCommand  `cmd:"" group:"look" help:"Look at definitions."`
-	Participants participantsCommand `cmd:"" group:"look" help:"List the services that take part."`
+	Definitions  definitionsCommand  `cmd:"" group:"look" help:"Look at definitions, and register new ones."`
+	Participants participantsCommand `cmd:"" group:"look" help:"Look at the services that take part, and say where they are."`
 	Stats        statsCommand        `cmd:"" group:"look" help:"Say what is under way."`
 
 	Vet   vetCommand   `cmd:"" group:"write" help:"Find what is wrong with definitions."`
@@ -121,4 +121,14 @@ func printJSON[T any](w *world, document T) error {
 	encoder := json.NewEncoder(w.stdout)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(document)
+}
+
+// printLines prints documents, each on a line.
+func printLines[T any](w *world, documents []T) error {
+	for i := range documents {
+		if err := printJSON(w, documents[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

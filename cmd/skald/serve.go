@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,34 +16,34 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/embedded"
 	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/metrics"
-	"github.com/skaldhq/skald/participant"
-	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/sidecar"
 )
 
 // serveCommand is "skald serve".
 type serveCommand struct {
-	Listen       string            `help:"Loopback address of the API." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
-	Data         string            `help:"Folder of journals and broker. It must outlive the process." default:"skald-data" env:"SKALD_DATA" type:"path"`
-	Definitions  []string          `help:"Files with definitions, or folders of them. Old versions may stand before new ones." env:"SKALD_DEFINITIONS" placeholder:"PATH" type:"path"`
-	Participant  map[string]string `help:"Where a participant answers over HTTP: depot=http://127.0.0.1:9000." mapsep:"," env:"SKALD_PARTICIPANT" placeholder:"NAME=URL"`
-	Level        map[string]string `help:"What a participant promises when a call reaches it twice: depot=L2. Without: L0." mapsep:"," env:"SKALD_LEVEL" placeholder:"NAME=LEVEL"`
-	Mode         skald.Mode        `help:"Who drives sagas whose start does not say it." enum:"orchestrated,choreographed" default:"orchestrated" env:"SKALD_MODE"`
-	Retention    time.Duration     `help:"How long ended sagas are kept." default:"720h" env:"SKALD_RETENTION"`
-	BrokerListen string            `help:"Loopback address at which sidecars find the broker inside this process. Without, it opens no port." env:"SKALD_BROKER_LISTEN" placeholder:"HOST:PORT"`
-	Broker       string            `help:"NATS servers elsewhere, separated by commas, instead of the broker inside this process." env:"SKALD_BROKER" placeholder:"nats://HOST:PORT"`
-	BrokerUser   string            `help:"User at the broker; the password comes from SKALD_BROKER_PASSWORD." env:"SKALD_BROKER_USER" placeholder:"USER"`
-	Credentials  string            `help:"File with credentials for the broker (.creds)." env:"SKALD_BROKER_CREDENTIALS" placeholder:"FILE" type:"path"`
-	Debug        bool              `help:"Log more." env:"SKALD_DEBUG"`
-	LogJSON      bool              `name:"log-json" help:"Log JSON, a line each." env:"SKALD_LOG_JSON"`
+	Listen       string        `help:"Loopback address of the API." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
+	Data         string        `help:"Folder of journals and broker. It must outlive the process." default:"skald-data" env:"SKALD_DATA" type:"path"`
+	Definitions  []string      `help:"Files with definitions, or folders of them, that are registered, if they are not yet, before anything starts. Old versions stand before new ones." env:"SKALD_DEFINITIONS" placeholder:"PATH" type:"path"`
+	Participants string        `help:"File that says where participants are called and what they promise." env:"SKALD_PARTICIPANTS" placeholder:"FILE" type:"path"`
+	Mode         skald.Mode    `help:"Who drives sagas whose start does not say it." enum:"orchestrated,choreographed" default:"orchestrated" env:"SKALD_MODE"`
+	Retention    time.Duration `help:"How long ended sagas are kept." default:"720h" env:"SKALD_RETENTION"`
+	BrokerListen string        `help:"Loopback address of a broker inside this process, at which sidecars take part: for choreographed sagas. Without a broker there are orchestrated ones only." env:"SKALD_BROKER_LISTEN" placeholder:"HOST:PORT"`
+	Broker       string        `help:"NATS servers elsewhere, separated by commas, instead of the broker inside this process." env:"SKALD_BROKER" placeholder:"nats://HOST:PORT"`
+	BrokerUser   string        `help:"User at the broker; the password comes from SKALD_BROKER_PASSWORD." env:"SKALD_BROKER_USER" placeholder:"USER"`
+	Credentials  string        `help:"File with credentials for the broker (.creds)." env:"SKALD_BROKER_CREDENTIALS" placeholder:"FILE" type:"path"`
+	Debug        bool          `help:"Log more." env:"SKALD_DEBUG"`
+	LogJSON      bool          `name:"log-json" help:"Log JSON, a line each." env:"SKALD_LOG_JSON"`
 }
 
 // Help implements kong.HelpProvider.
 func (serveCommand) Help() string {
-	return `Everything is in one folder and opens no port but that of the API: journals in SQLite, and a broker that syncs before it acknowledges. It prints one line when it is up, logs to stderr, and stops on SIGTERM or Ctrl-C: what is under way is waited for, and every saga goes on after the next start. Killing it loses nothing either.
+	return `Everything is in one folder: journals in SQLite, what was registered, and, if it has one, the broker, which syncs before it acknowledges. It prints one line when it is up, logs to stderr, and stops on SIGTERM or Ctrl-C: what is under way is waited for, and every saga goes on after the next start. Killing it loses nothing either.
+
+Definitions and participants may also be given while it runs: "skald definitions register" and "skald participants enter".
 
 GET /livez, /readyz and /metrics are for those who watch it.`
 }
@@ -51,30 +53,26 @@ const stopTime = 10 * time.Second
 
 // Run runs the command.
 func (c *serveCommand) Run(w *world) (err error) {
+	if c.Mode == skald.Choreographed && !c.reached() {
+		return usage(errors.New("choreographed sagas need a broker over which participants take part: add --broker-listen=127.0.0.1:4222, or --broker"))
+	}
 	log := c.logger(w)
-	sagas, err := c.sagas()
+	registry, err := c.registry(w)
 	if err != nil {
 		return err
 	}
-	participants, err := c.participants()
-	if err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, registry.Close()) }()
 	listener, err := c.open(w.ctx)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	registry := prometheus.NewRegistry()
-	measured, err := metrics.New(metrics.Config{Registerer: registry, Sagas: sagas, Modes: []skald.Mode{skald.Orchestrated, skald.Choreographed}})
+	collected := prometheus.NewRegistry()
+	measured, err := metrics.New(metrics.Config{Registerer: collected, Sagas: registry.Sagas(), Modes: []skald.Mode{skald.Orchestrated, skald.Choreographed}})
 	if err != nil {
 		return err
 	}
-	engine, err := embedded.Open(w.ctx, embedded.Config{
-		Data: c.Data, Sagas: sagas, Participants: participants, Mode: c.Mode, Retention: c.Retention, Observer: measured, Logger: log, BrokerListen: c.BrokerListen,
-		Broker:     natsbroker.Config{URL: c.Broker, User: c.BrokerUser, Password: w.getenv(sidecar.PasswordVariable), Credentials: c.Credentials},
-		BrokerUser: c.BrokerUser, BrokerPassword: w.getenv(sidecar.PasswordVariable),
-	})
+	engine, err := embedded.Open(w.ctx, c.parts(w, registry, measured, log))
 	if err != nil {
 		return err
 	}
@@ -83,14 +81,15 @@ func (c *serveCommand) Run(w *world) (err error) {
 		defer cancel()
 		err = errors.Join(err, engine.Stop(soft))
 	}()
+	registry.Attach(engine.Register)
 	measured.Watch(engine)
-	api, err := httpapi.New(httpapi.Config{Engine: engine.Engine, Sagas: sagas, Participants: participants, Remediation: engine.Remediation, Logger: log})
+	api, err := httpapi.New(httpapi.Config{Engine: engine.Engine, Sagas: registry.Sagas(), Registry: registry, Remediation: engine.Remediation, Logger: log})
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(collected, promhttp.HandlerOpts{}))
 	up := fmt.Sprintf("skald serves http://%s (data in %s)", listener.Addr(), c.Data)
 	if url := engine.BrokerURL(); url != "" {
 		up += ", broker at " + url
@@ -135,17 +134,63 @@ func (c *serveCommand) logger(w *world) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w.stderr, options))
 }
 
-// sagas reads the definitions.
-func (c *serveCommand) sagas() ([]skald.Registered, error) {
-	if len(c.Definitions) == 0 {
-		return nil, usage(errors.New("say what to run: --definitions=FILE or a folder of them (docs/participants.md has the form)"))
+// parts are what the engine is made of.
+func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer skald.Observer, log *slog.Logger) embedded.Config {
+	password := w.getenv(sidecar.PasswordVariable)
+	return embedded.Config{
+		Data: c.Data, Sagas: registry.Sagas(), Participants: registry.Participants(), Mode: c.Mode, Retention: c.Retention, Observer: observer, Logger: log,
+		Broker:       natsbroker.Config{URL: c.Broker, User: c.BrokerUser, Password: password, Credentials: c.Credentials},
+		NoBroker:     !c.reached(),
+		BrokerListen: c.BrokerListen, BrokerUser: c.BrokerUser, BrokerPassword: password,
 	}
-	read, err := readDefinitions(c.Definitions)
-	sagas := make([]skald.Registered, len(read))
-	for i := range read {
-		sagas[i] = read[i]
+}
+
+// reached says whether participants are reached over a broker. Otherwise choreographed sagas would wait for ever, and are refused.
+func (c *serveCommand) reached() bool { return c.Broker != "" || c.BrokerListen != "" }
+
+// registry opens what was registered, and registers what the flags name.
+func (c *serveCommand) registry(w *world) (_ *declarative.Registry, err error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, err
 	}
-	return sagas, err
+	r, err := declarative.OpenRegistry(declarative.RegistryConfig{Folder: filepath.Join(c.Data, "registry"), Broker: c.reached()})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	if c.Participants != "" {
+		text, err := os.ReadFile(c.Participants)
+		if err != nil {
+			return nil, usage(err)
+		}
+		addresses, err := declarative.ReadParticipants(c.Participants, text)
+		if err != nil {
+			return nil, usage(err)
+		}
+		for name, at := range addresses {
+			if _, err := r.Enter(w.ctx, name, at); err != nil {
+				return nil, usage(fmt.Errorf("%s: %w", c.Participants, err))
+			}
+		}
+	}
+	files, err := definitionFiles(c.Definitions)
+	if err != nil {
+		return nil, usage(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, usage(err)
+		}
+		if _, _, err := r.Define(w.ctx, file, text); err != nil {
+			return nil, usage(err)
+		}
+	}
+	return r, nil
 }
 
 // open opens the port. Whoever reaches it may do everything, so it is a loopback one.
@@ -162,42 +207,4 @@ func (c *serveCommand) open(ctx context.Context) (net.Listener, error) {
 		return nil, fmt.Errorf("%w: stop what listens there, or choose another --listen", err)
 	}
 	return l, nil
-}
-
-// participants says where calls go.
-func (c *serveCommand) participants() (map[string]skald.Participant, error) {
-	all := map[string]skald.Participant{}
-	var faults []error
-	egress := httpparticipant.NewEgress(httpparticipant.EgressConfig{})
-	for name, address := range c.Participant {
-		level, err := levelOf(c.Level[name])
-		if err != nil {
-			faults = append(faults, fmt.Errorf("--level=%s=%s: %w", name, c.Level[name], err))
-			continue
-		}
-		caller, err := httpparticipant.New(httpparticipant.Config{BaseURL: address, Level: level, Egress: egress})
-		if err != nil {
-			faults = append(faults, fmt.Errorf("--participant=%s=%s: %w", name, address, err))
-			continue
-		}
-		all[name] = skald.Participant{Invoker: caller, Level: level}
-	}
-	for name := range c.Level {
-		if _, known := c.Participant[name]; !known {
-			faults = append(faults, fmt.Errorf("--level=%s=%s: there is no --participant=%s=URL", name, c.Level[name], name))
-		}
-	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, usage(err)
-	}
-	return all, nil
-}
-
-func levelOf(text string) (participant.Level, error) {
-	for _, level := range []participant.Level{participant.L0, participant.L1, participant.L2} {
-		if level.String() == text || text == "" && level == participant.L0 {
-			return level, nil
-		}
-	}
-	return 0, errors.New("a level is L0, L1 or L2")
 }

@@ -59,12 +59,11 @@ func (c *showCommand) Run(w *world) error {
 }
 
 func (c *showCommand) history(w *world, events []httpapi.Event) error {
+	if c.JSON {
+		return printLines(w, events)
+	}
 	for i := range events {
-		if !c.JSON {
-			draw.Event(w.out, &events[i], time.Now())
-		} else if err := printJSON(w, events[i]); err != nil {
-			return err
-		}
+		draw.Event(w.out, &events[i], time.Now())
 	}
 	return nil
 }

@@ -97,7 +97,7 @@ func (c *watchCommand) changes(w *world, sagas []httpapi.Summary, seen map[skald
 			continue
 		}
 		if !c.JSON {
-			draw.Change(w.out, s)
+			draw.Changed(w.out, s)
 		} else if err := printJSON(w, s); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func Statistics(t *terminal.Terminal, s *httpapi.Statistics, flags string) {
 	if s.Incidents == 0 {
 		t.Line("%s", terminal.Good.On("no incidents"))
 	} else {
-		t.Line("%s  skald incidents%s", terminal.Bad.On(count(s.Incidents, "saga")+more+" with an incident:"), flags)
+		t.Line("%s  skald incidents%s", terminal.Bad.On(Count(s.Incidents, "saga")+more+" with an incident:"), flags)
 		rows := make([][]string, len(s.IncidentCodes))
 		for i, c := range s.IncidentCodes {
 			rows[i] = []string{number(c.Sagas), terminal.Clean(c.Reason), terminal.Clean(c.Definition)}
@@ -45,7 +45,7 @@ func Statistics(t *terminal.Terminal, s *httpapi.Statistics, flags string) {
 		text string
 	}{
 		{s.StoreFull, "the store has no room: starts are refused until there is some"},
-		{len(s.Damaged) > 0, count(len(s.Damaged), "saga") + " with a damaged journal, to be restored from a backup"},
+		{len(s.Damaged) > 0, Count(len(s.Damaged), "saga") + " with a damaged journal, to be restored from a backup"},
 		{len(s.OpenBreakers) > 0, "failing participants: " + terminal.Clean(strings.Join(s.OpenBreakers, ", "))},
 	} {
 		if x.is {
@@ -58,7 +58,7 @@ func Statistics(t *terminal.Terminal, s *httpapi.Statistics, flags string) {
 		total += c.Sagas
 		rows[i] = []string{number(c.Sagas), sagaPaint(c.State).On(string(c.State)), terminal.Clean(c.Definition), terminal.Faint.On(string(c.Mode))}
 	}
-	t.Line("%s%s without an outcome", count(total, "saga"), more)
+	t.Line("%s%s without an outcome", Count(total, "saga"), more)
 	if len(rows) > 0 {
 		t.Table("  ", []terminal.Column{{Title: "SAGAS", Right: true}, {Title: "STATE"}, {Title: "DEFINITION", Least: 12}, {Title: "MODE"}}, rows)
 	}

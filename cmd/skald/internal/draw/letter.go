@@ -121,6 +121,6 @@ func message(t *terminal.Terminal, m *httpapi.Message) {
 	case m.DataText != "":
 		t.Line("  %s", terminal.Clean(m.DataText))
 	case len(m.DataBase64) > 0:
-		t.Line("  %s", terminal.Faint.On(count(len(m.DataBase64), "byte")+" that are no text: --json has them in base64"))
+		t.Line("  %s", terminal.Faint.On(Count(len(m.DataBase64), "byte")+" that are no text: --json has them in base64"))
 	}
 }

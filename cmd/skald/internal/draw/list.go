@@ -71,8 +71,8 @@ func paragraph(t *terminal.Terminal, indent, text string) {
 	}
 }
 
-// Change draws one saga of a list as a line of its own.
-func Change(t *terminal.Terminal, s *httpapi.Summary) {
+// Changed draws one saga of a list as a line of its own.
+func Changed(t *terminal.Terminal, s *httpapi.Summary) {
 	state := pad(sagaPaint(s.State).On(string(s.State)), 12)
 	if s.Incident != "" {
 		state = pad(terminal.Bad.On("incident"), 12)

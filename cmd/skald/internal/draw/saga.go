@@ -36,7 +36,7 @@ func Saga(t *terminal.Terminal, p *Picture, now time.Time) {
 func header(t *terminal.Terminal, s *httpapi.Saga, now time.Time) {
 	state := sagaPaint(s.State).On(string(s.State))
 	if n := len(s.Incidents); n > 0 {
-		state += terminal.Bad.On(", " + count(n, "incident"))
+		state += terminal.Bad.On(", " + Count(n, "incident"))
 	}
 	t.Line("%s  %s", terminal.Strong.On(terminal.Clean(string(s.ID))), state)
 	if s.Cause != "" || s.Reason != "" {

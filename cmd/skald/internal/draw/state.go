@@ -61,8 +61,8 @@ func why(reason, detail string) string {
 	return reason + ": " + detail
 }
 
-// count writes a number of things: "1 saga", "3 sagas".
-func count(n int, thing string) string {
+// Count writes a number of things: "1 saga", "3 sagas".
+func Count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
