@@ -99,6 +99,9 @@ func (c *vetCommand) subjects(w *world) (all []vet.Definition, known vet.Context
 
 // written are the definitions in files. That one cannot be built is a finding.
 func (c *vetCommand) written(w *world) ([]vet.Definition, error) {
+	if _, err := definitionFiles(c.Of); err != nil {
+		return nil, usage(err)
+	}
 	read, err := readDefinitions(c.Of)
 	if err != nil {
 		return nil, &coded{exitFindings, err}
