@@ -76,11 +76,13 @@ var rooms = []room{
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
 	// What is doubtful about definitions, and what a new version changes.
 	{path: "vet", mayImport: all(contracts, ".", "declarative", "internal/shape")},
+	// Outcomes for outsiders, from a database of its own.
+	{path: "webhook", mayImport: all(contracts, ".", "participant/*")},
 	// A definition as an AsyncAPI document.
 	{path: "asyncapi", mayImport: all(contracts, ".", "internal/shape")},
 
 	// Programs choose the parts.
-	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet", "asyncapi")...), modules: anyModule},
+	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet", "asyncapi", "webhook")...), modules: anyModule},
 
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},
