@@ -130,7 +130,7 @@ func (e *expression) Evaluate(input []byte, results map[string][]byte) (json.Raw
 			return nil, fmt.Errorf("the result of %s: %w", step, err)
 		}
 	}
-	value, _, err := e.program.Eval(map[string]any{inputName: in, stepsName: newObject(steps)}) //nolint:forbidigo // CEL's own signature
+	value, _, err := e.program.Eval(map[string]any{inputName: in, stepsName: newObject(steps)})
 	if err != nil {
 		return nil, err
 	}

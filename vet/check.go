@@ -9,6 +9,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/declarative"
+	"github.com/skaldhq/skald/internal/shape"
 	participants "github.com/skaldhq/skald/participant"
 )
 
@@ -132,11 +133,11 @@ func (x *check) data(s *Step) {
 	if s.Kind != "compensatable" || !known || level == participants.L2 {
 		return
 	}
-	in, out := readShape(s.Input), readShape(s.Output)
+	in, out := shape.Read(s.Input), shape.Read(s.Output)
 	var lost []string
-	for _, f := range out.fields {
-		if in.field(f.name) == nil {
-			lost = append(lost, f.name)
+	for _, f := range out.Fields {
+		if in.Field(f.Name) == nil {
+			lost = append(lost, f.Name)
 		}
 	}
 	if len(lost) > 0 {
@@ -211,24 +212,24 @@ func (x *check) input(s *Step) {
 			x.use(s, member(m.Field), u)
 		}
 	}
-	want := readShape(s.Input)
-	if want.kind != "object" || len(made) == 1 && made[0].Field == "" {
+	want := shape.Read(s.Input)
+	if want.Kind != "object" || len(made) == 1 && made[0].Field == "" {
 		if len(made) == 1 && made[0].Field == "" && made[0].Plain {
-			x.copied(s, &made[0], field{shape: want})
+			x.copied(s, &made[0], shape.Field{Shape: want})
 		}
 		return
 	}
-	for _, f := range want.fields {
-		i := slices.IndexFunc(made, func(m declarative.Made) bool { return m.Field == f.name })
+	for _, f := range want.Fields {
+		i := slices.IndexFunc(made, func(m declarative.Made) bool { return m.Field == f.Name })
 		switch {
-		case i < 0 && !f.optional:
-			x.add(CodeMissingField, Error, s.Name, "input", fmt.Sprintf("%s asks for %q, which is not made", s.Action, f.name), "make it, or do not require it")
+		case i < 0 && !f.Optional:
+			x.add(CodeMissingField, Error, s.Name, "input", fmt.Sprintf("%s asks for %q, which is not made", s.Action, f.Name), "make it, or do not require it")
 		case i >= 0 && made[i].Plain:
 			x.copied(s, &made[i], f)
 		}
 	}
 	for _, m := range made {
-		if want.field(m.Field) == nil {
+		if want.Field(m.Field) == nil {
 			x.add(CodeStrangeField, Warning, s.Name, member(m.Field), fmt.Sprintf("%s knows no %q", s.Action, m.Field), "leave it out, or mend its name")
 		}
 	}
@@ -242,19 +243,19 @@ func member(field string) string {
 }
 
 // produced is the shape of what a use reads from, and its name for people.
-func (x *check) produced(u declarative.Use) (shape, string) {
+func (x *check) produced(u declarative.Use) (shape.Shape, string) {
 	if u.Step == "" {
-		return readShape(x.d.Input), "the saga's input"
+		return shape.Read(x.d.Input), "the saga's input"
 	}
 	if p := x.d.step(u.Step); p != nil {
-		return readShape(p.Output), "the result of " + u.Step
+		return shape.Read(p.Output), "the result of " + u.Step
 	}
-	return shape{kind: "any"}, u.Step
+	return shape.Shape{Kind: "any"}, u.Step
 }
 
 func (x *check) use(s *Step, member string, u declarative.Use) {
 	from, what := x.produced(u)
-	_, optional, known, missing := from.at(u.Path)
+	_, optional, known, missing := from.At(u.Path)
 	switch {
 	case missing != "" && !u.Optional:
 		x.add(CodeUnknownField, Error, s.Name, member, fmt.Sprintf("%s has no %q", what, missing), "mend the name, or say of the producer that it gives it")
@@ -264,16 +265,16 @@ func (x *check) use(s *Step, member string, u declarative.Use) {
 }
 
 // copied compares the type of a copied value with what is asked for.
-func (x *check) copied(s *Step, m *declarative.Made, want field) {
+func (x *check) copied(s *Step, m *declarative.Made, want shape.Field) {
 	from, what := x.produced(m.From[0])
-	got, _, known, missing := from.at(m.From[0].Path)
+	got, _, known, missing := from.At(m.From[0].Path)
 	if !known || missing != "" {
 		return
 	}
-	if !got.fits(want.shape) {
-		x.add(CodeFieldType, Error, s.Name, member(m.Field), fmt.Sprintf("%s is %s in %s, and %s asks for %s", m.Text, got.kind, what, s.Action, want.shape.kind), "convert it with an expression, or change one of the two")
+	if !got.Fits(want.Shape) {
+		x.add(CodeFieldType, Error, s.Name, member(m.Field), fmt.Sprintf("%s is %s in %s, and %s asks for %s", m.Text, got.Kind, what, s.Action, want.Shape.Kind), "convert it with an expression, or change one of the two")
 	}
-	if m.From[0].Optional && !want.optional && m.Field != "" {
+	if m.From[0].Optional && !want.Optional && m.Field != "" {
 		x.add(CodeMissingField, Warning, s.Name, member(m.Field), fmt.Sprintf("%s asks for %q, and %s may be missing", s.Action, m.Field, m.Text), `give it a value for that case, such as "= input.?note.orValue(\"\")", or do not require it`)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/internal/shape"
 	"github.com/skaldhq/skald/journal"
 )
 
@@ -145,10 +146,10 @@ func (v *verdict) done(step string) bool {
 func (v *verdict) input() {
 	var members map[string]json.RawMessage
 	_ = json.Unmarshal(v.s.Input, &members) // what is no object has no members
-	want := readShape(v.c.New.Input)
-	for _, f := range want.fields {
-		if members[f.name] == nil && !f.optional {
-			v.no("its input has no %q, which the new version asks for", f.name)
+	want := shape.Read(v.c.New.Input)
+	for _, f := range want.Fields {
+		if members[f.Name] == nil && !f.Optional {
+			v.no("its input has no %q, which the new version asks for", f.Name)
 		}
 	}
 }
@@ -216,7 +217,7 @@ func (v *verdict) results(step string) {
 		return
 	}
 	old, next := v.c.Old.step(step), v.c.New.step(step)
-	if readShape(old.Output).fits(readShape(next.Output)) {
+	if shape.Read(old.Output).Fits(shape.Read(next.Output)) {
 		return
 	}
 	for _, s := range v.c.New.Steps {

@@ -46,6 +46,7 @@ var rooms = []room{
 	// Leaves that several rooms share, each a single idea of the operating system or of goroutines.
 	{path: "internal/filelock"},
 	{path: "internal/turns"},
+	{path: "internal/shape"},
 
 	// Drivers know their contract, the journal and their product; suites check drivers.
 	{path: "store/*", mayImport: []string{"journal", "store", "internal/filelock"}, modules: anyModule},
@@ -74,13 +75,17 @@ var rooms = []room{
 	// The explorer drives the real coordinator through its seams, which users do not get.
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
 	// What is doubtful about definitions, and what a new version changes.
-	{path: "vet", mayImport: all(contracts, ".", "declarative")},
+	{path: "vet", mayImport: all(contracts, ".", "declarative", "internal/shape")},
+	// Outcomes for outsiders, from a database of its own.
+	{path: "webhook", mayImport: all(contracts, ".", "participant/*")},
+	// A definition as an AsyncAPI document.
+	{path: "asyncapi", mayImport: all(contracts, ".", "internal/shape")},
 
 	// Programs choose the parts.
 	// What the skald command shows, and where.
 	{path: "cmd/skald/internal/terminal", modules: anyModule},
 	{path: "cmd/skald/internal/draw", mayImport: all(contracts, ".", "httpapi", "vet", "cmd/skald/internal/terminal")},
-	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet", "cmd/skald/internal/terminal", "cmd/skald/internal/draw")...), modules: anyModule},
+	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet", "asyncapi", "webhook", "cmd/skald/internal/terminal", "cmd/skald/internal/draw")...), modules: anyModule},
 
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},
