@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
+	"github.com/skaldhq/skald/access/sqliteaccess"
 	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store/memstore"
@@ -31,6 +34,32 @@ func serve(ctx context.Context, engine *skald.Engine, sagas []skald.Registered, 
 }
 
 var _ = serve // is in docs/api.md
+
+// serveGuarded serves an engine with access control.
+func serveGuarded(ctx context.Context, engine *skald.Engine, sagas []skald.Registered, path, address string, tlsConfig *tls.Config) error {
+	keys, err := sqliteaccess.Open(ctx, sqliteaccess.Config{Path: path})
+	if err != nil {
+		return err
+	}
+	defer keys.Close()
+	handler, err := httpapi.New(httpapi.Config{
+		Engine: engine, Sagas: sagas,
+		Door:  &access.Door{Knows: []access.Authenticator{keys}, Sessions: access.NewSessions(true, 12*time.Hour)},
+		Keys:  keys,
+		Audit: keys,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := access.Listening{Address: address, Authenticated: true, TLS: true}.Listen(ctx)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, TLSConfig: tlsConfig}
+	return server.ServeTLS(listener, "", "")
+}
+
+var _ = serveGuarded // is in docs/security.md
 
 // box answers every call.
 type box struct{}

@@ -55,6 +55,10 @@ var rooms = []room{
 	{path: "broker/brokertest", mayImport: []string{"journal", "broker"}, modules: anyModule, onlyTests: true},
 	{path: "participant/participanttest", mayImport: []string{"journal", "participant"}, modules: anyModule, onlyTests: true},
 
+	// Who may do what with an engine that is served: the contract and what keeps it; drivers keep keys, or know people by tokens.
+	{path: "access", mayImport: []string{"journal"}},
+	{path: "access/*", mayImport: []string{"access"}, modules: anyModule},
+
 	// The two modes drive the machine through the contracts.
 	{path: "internal/orchestrator", mayImport: all(contracts, "internal/plan", "internal/machine"), modules: ids},
 	{path: "internal/choreographer", mayImport: all(contracts, "internal/plan", "internal/machine", "internal/turns"), modules: ids},
@@ -65,7 +69,7 @@ var rooms = []room{
 	// Ready-made parts on top of the root package. They do not import each other: mains put them together.
 	{path: "embedded", mayImport: all(contracts, all(drivers, ".")...), modules: anyModule},
 	{path: "console", mayImport: all(contracts, "."), modules: anyModule},
-	{path: "httpapi", mayImport: all(contracts, "."), modules: anyModule},
+	{path: "httpapi", mayImport: all(contracts, ".", "access"), modules: anyModule},
 	{path: "metrics", mayImport: all(contracts, "."), modules: anyModule},
 	// The sidecar is a participant of its own, with the SQLite desk, HTTP and the broker as its parts.
 	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "internal/filelock", "internal/turns")...), modules: anyModule},
@@ -73,7 +77,7 @@ var rooms = []room{
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
 
 	// Programs choose the parts.
-	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar")...), modules: anyModule},
+	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "access", "access/*")...), modules: anyModule},
 
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},
