@@ -7,12 +7,16 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 )
 
 // ErrUnknown says that a credential belongs to nobody, now: it is mistyped, revoked or expired, or the authenticator is for other ones. Its text gives nothing of the credential away.
 var ErrUnknown = errors.New("the credential is not known here, was revoked or has expired")
+
+// ErrUnsure says that whose a credential is cannot be known now. It wraps the reason, which is for the log.
+var ErrUnsure = errors.New("whose the credential is cannot be known now")
 
 // errMissing says that a request has no credential.
 var errMissing = errors.New("say who you are: send an API key or a token in the header \"Authorization: Bearer …\", or sign in with POST /v1/session")
@@ -47,19 +51,22 @@ func (d *Door) Identify(r *http.Request) (Identity, error) {
 // Authenticate implements Authenticator, with all that the door has.
 func (d *Door) Authenticate(ctx context.Context, credential string) (Identity, error) {
 	var broken []error
+	unknown := ErrUnknown
 	for _, a := range d.Knows {
 		who, err := a.Authenticate(ctx, credential)
 		switch {
 		case err == nil && who.Role != None && who.Namespace != "":
 			return who, nil
-		case err != nil && !errors.Is(err, ErrUnknown):
+		case errors.Is(err, ErrUnknown):
+			unknown = err // the last one says most: keys are known by their form, and go first
+		case err != nil:
 			broken = append(broken, err)
 		}
 	}
 	if len(broken) > 0 {
-		return Identity{}, errors.Join(broken...)
+		return Identity{}, fmt.Errorf("%w: %w", ErrUnsure, errors.Join(broken...))
 	}
-	return Identity{}, ErrUnknown
+	return Identity{}, unknown
 }
 
 // bearer reads the credential of "Authorization: Bearer …". A header that is there twice, or of another scheme, is a credential that nobody knows, rather than none.

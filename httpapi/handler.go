@@ -174,8 +174,12 @@ func (h *Handler) identified(r *http.Request, x *route) (*http.Request, error) {
 	return r.WithContext(context.WithValue(r.Context(), identityKey{}, who)), nil
 }
 
-// unauthenticated is the problem of somebody who is not known.
+// unauthenticated is the problem of somebody who is not known, or not now.
 func (h *Handler) unauthenticated(err error) error {
+	if errors.Is(err, access.ErrUnsure) {
+		h.Logger.Error("it could not be known who asks", "error", err)
+		return busy(problemOverload, "It cannot be known now who asks", 5*time.Second, "What knows keys or tokens does not answer: see the log of this program, and try again.")
+	}
 	return problem(http.StatusUnauthorized, problemUnauthenticated, "It is not known who asks", "%s", err)
 }
 
