@@ -5,15 +5,18 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"time"
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/access"
+	"github.com/skaldhq/skald/access/oidcaccess"
 	"github.com/skaldhq/skald/access/sqliteaccess"
 	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/store/memstore"
 )
 
@@ -59,7 +62,42 @@ func serveGuarded(ctx context.Context, engine *skald.Engine, sagas []skald.Regis
 	return server.ServeTLS(listener, "", "")
 }
 
-var _ = serveGuarded // is in docs/security.md
+// door lets in who has a key, or a token of an issuer.
+func door(keys access.Authenticator, egress *httpparticipant.Egress) (*access.Door, error) {
+	tokens, err := oidcaccess.New(oidcaccess.Config{
+		Issuer: "https://login.example.org", Audience: "skald", Client: egress.Client(10 * time.Second),
+		Grants: []oidcaccess.Grant{
+			{Claim: "groups", Value: "sre", Role: access.Admin, Namespace: access.Everywhere},
+			{Claim: "groups", Value: "billing", Role: access.Operator, Namespace: "billing"},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &access.Door{Knows: []access.Authenticator{keys, tokens}}, nil
+}
+
+// serveStock serves a participant to callers with a certificate.
+func serveStock(stock participant.Invoker, listener net.Listener) error {
+	serves, err := access.Certificates{Cert: "stock.pem", Key: "stock.key", CA: "ca.pem", From: []string{"coordinator"}}.Server()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: httpparticipant.Handler(stock, httpparticipant.HandlerConfig{}), TLSConfig: serves, ReadHeaderTimeout: 10 * time.Second}
+	return server.ServeTLS(listener, "", "")
+}
+
+// wayOut shows the coordinator's certificate to participants.
+func wayOut() (*httpparticipant.Egress, error) {
+	calls, err := access.Certificates{Cert: "coordinator.pem", Key: "coordinator.key", CA: "ca.pem"}.Client()
+	if err != nil {
+		return nil, err
+	}
+	egress := httpparticipant.NewEgress(httpparticipant.EgressConfig{TLS: calls})
+	return egress, nil
+}
+
+var _, _, _, _ = serveGuarded, door, serveStock, wayOut // are in docs/security.md
 
 // box answers every call.
 type box struct{}

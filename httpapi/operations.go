@@ -165,7 +165,7 @@ func (h *Handler) damaged(ctx context.Context, ids []skald.SagaID) ([]skald.Saga
 }
 
 // seenBy leaves out what is counted of definitions that the identity does not see.
-func (s Statistics) seenBy(who access.Identity) Statistics { //nolint:gocritic // a copy is what it makes
+func (s Statistics) seenBy(who access.Identity) Statistics {
 	s.States = slices.DeleteFunc(slices.Clone(s.States), func(c StateCount) bool { return !who.Sees(c.Definition) })
 	s.IncidentCodes = slices.DeleteFunc(slices.Clone(s.IncidentCodes), func(c IncidentCount) bool { return !who.Sees(c.Definition) })
 	s.Incidents = 0

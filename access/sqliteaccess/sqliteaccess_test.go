@@ -247,12 +247,13 @@ func TestTheAuditLogIsAppendOnly(t *testing.T) {
 func TestOldLinesAreDeletedAndYoungOnesKept(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "access.db"))
 	now := time.Now()
-	for _, age := range []time.Duration{500, 401, 399, 1} {
-		n, err := s.Ask(t.Context(), access.Change{Time: now.Add(-age * 24 * time.Hour), Who: fmt.Sprint(int(age))})
+	for _, age := range []int{500, 401, 399, 1} {
+		at := now.AddDate(0, 0, -age)
+		n, err := s.Ask(t.Context(), access.Change{Time: at, Who: fmt.Sprint(age)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Answer(n, access.Outcome{Status: 200, Time: now.Add(-age * 24 * time.Hour)})
+		s.Answer(n, access.Outcome{Status: 200, Time: at})
 	}
 	if err := s.commit(t.Context(), nil, nil); err != nil {
 		t.Fatal(err)

@@ -58,6 +58,7 @@ var rooms = []room{
 	// Who may do what with an engine that is served: the contract and what keeps it; drivers keep keys, or know people by tokens.
 	{path: "access", mayImport: []string{"journal"}},
 	{path: "access/*", mayImport: []string{"access"}, modules: anyModule},
+	{path: "access/accesstest", mayImport: []string{"access"}, onlyTests: true},
 
 	// The two modes drive the machine through the contracts.
 	{path: "internal/orchestrator", mayImport: all(contracts, "internal/plan", "internal/machine"), modules: ids},
@@ -72,7 +73,7 @@ var rooms = []room{
 	{path: "httpapi", mayImport: all(contracts, ".", "access"), modules: anyModule},
 	{path: "metrics", mayImport: all(contracts, "."), modules: anyModule},
 	// The sidecar is a participant of its own, with the SQLite desk, HTTP and the broker as its parts.
-	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "internal/filelock", "internal/turns")...), modules: anyModule},
+	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "access", "internal/filelock", "internal/turns")...), modules: anyModule},
 	// The explorer drives the real coordinator through its seams, which users do not get.
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
 
