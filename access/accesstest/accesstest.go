@@ -101,7 +101,7 @@ func write(t testing.TB, file, kind string, der []byte) {
 func Serve(t testing.TB, h http.Handler, config *tls.Config) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	s.Listener = tls.NewListener(s.Listener, config) // StartTLS would show a certificate of its own
+	s.Listener = tls.NewListener(s.Listener, config)                            // StartTLS would show a certificate of its own
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // callers that are turned away are what is tested
 	s.Start()
 	t.Cleanup(s.Close)
