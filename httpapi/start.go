@@ -52,6 +52,7 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) error {
 	if ask.Input, err = readBody(w, r, maxInput); err != nil {
 		return err
 	}
+	ask.Input = redact(ask.Input, h.Redact[ask.Definition])
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), startTime)
 	defer cancel()
 	begun, err := h.Engine.Start(ctx, ask)

@@ -15,6 +15,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/sealed"
 )
 
 // Config says what a sidecar stands beside.
@@ -31,6 +32,8 @@ type Config struct {
 	TLS *tls.Config
 	// ServiceTLS is for a service at an https address: whom to trust, and the certificate to show. Default: Go's defaults.
 	ServiceTLS *tls.Config
+	// Sealed opens what the service is asked, and seals what it answers, so that nobody else sees it. Default: none.
+	Sealed *sealed.Ring
 	// Sagas are the definitions that the participant's operations stand in; several versions of one may be there. Others are left out. Required.
 	Sagas []skald.Registered
 	// Broker carries the tokens of choreographed sagas. The sidecar does not close it. Default: none; then it only answers an orchestrator.

@@ -16,6 +16,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/sealed"
 )
 
 // Options are the flags of a sidecar's program, as kong reads them.
@@ -39,6 +40,8 @@ type Options struct {
 	Credentials string        `help:"File with credentials for the broker (.creds)." placeholder:"FILE" type:"path" env:"SKALD_BROKER_CREDENTIALS"`
 	NKey        string        `name:"nkey" help:"File with an NKey seed for the broker." placeholder:"FILE" type:"path" env:"SKALD_BROKER_NKEY"`
 	Namespace   string        `help:"Namespace of Skald's streams at the broker." default:"skald" placeholder:"NAME" env:"SKALD_NAMESPACE"`
+
+	SealKeys string `help:"Key file with which the service's payloads are opened and sealed (docs/security.md). Without it they pass as they are." placeholder:"FILE" type:"path" env:"SKALD_SEAL_KEYS"`
 
 	Events  string        `help:"URL that takes the events which the operations announce, as CloudEvents. Without it there are none." placeholder:"URL" env:"SKALD_EVENTS"`
 	Timeout time.Duration `help:"Longest time that one call of the service may take." default:"30s" placeholder:"TIME" env:"SKALD_TIMEOUT"`
@@ -96,10 +99,15 @@ func (o *Options) Run(ctx context.Context, stdout, stderr io.Writer, sagas ...sk
 	return errors.Join(s.Err(), s.Stop(soft))
 }
 
-// secure says with which certificates the sidecar is reached and reaches the service.
+// secure says with which certificates the sidecar is reached and reaches the service, and who sees payloads.
 func (o *Options) secure(cfg *Config) (err error) {
 	if o.ClientCA != "" || len(o.ClientName) > 0 {
 		if cfg.TLS, err = (access.Certificates{Cert: o.Cert, Key: o.Key, CA: o.ClientCA, From: o.ClientName}).Server(); err != nil {
+			return err
+		}
+	}
+	if o.SealKeys != "" {
+		if cfg.Sealed, err = sealed.Read(o.SealKeys); err != nil {
 			return err
 		}
 	}

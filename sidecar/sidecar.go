@@ -107,7 +107,11 @@ func (s *Sidecar) openInbox(ctx context.Context, operations []participant.Handle
 	if err != nil {
 		return err
 	}
-	s.inbox = &inbox{db: db, service: s.service.client, kinds: make(map[string]participant.Handler), watch: newMetrics(), log: s.cfg.Log, now: s.cfg.Now}
+	var service participant.Invoker = s.service.client
+	if s.cfg.Sealed != nil {
+		service = s.cfg.Sealed.Invoker(service)
+	}
+	s.inbox = &inbox{db: db, service: service, kinds: make(map[string]participant.Handler), watch: newMetrics(), log: s.cfg.Log, now: s.cfg.Now}
 	s.inbox.Participant, err = sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: s.cfg.Name, Retention: retention, Log: s.cfg.Log, Now: s.cfg.Now}, operations...)
 	if err != nil {
 		return err

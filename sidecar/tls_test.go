@@ -11,6 +11,7 @@ import (
 	"github.com/skaldhq/skald/access/accesstest"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/sealed"
 	"github.com/skaldhq/skald/sidecar"
 )
 
@@ -74,5 +75,44 @@ func TestASidecarListensForOthersOnlyWithTheirCertificates(t *testing.T) {
 		if s, err := sidecar.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "nothing here asks who they are") {
 			t.Errorf("it listens: %v, %v", s, err)
 		}
+	}
+}
+
+// A sidecar with keys lets the service see what it is asked, and nobody else what it answers.
+func TestASidecarOpensAndSealsForItsService(t *testing.T) {
+	d := newDesk(t)
+	d.answers(done(`{"chair":7}`))
+	cfg := config(t, d.URL)
+	var err error
+	if cfg.Sealed, err = sealed.New("a", map[string][]byte{"a": make([]byte, 32)}); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, cfg)
+	defer stop(t, s)
+	call := func(phase participant.Phase, operation string, input []byte) participant.Answer {
+		t.Helper()
+		client, err := httpparticipant.New(httpparticipant.Config{BaseURL: "http://" + s.Address(), Timeout: patience})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return client.Invoke(t.Context(), participant.Call{Saga: "s-1", Step: "desk.welcome", Phase: phase, Operation: operation, Input: input})
+	}
+	input, err := cfg.Sealed.Seal("s-1", []byte(`{"guest":"ada"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := call(participant.Action, "desk.welcome", input)
+	if opened, err := cfg.Sealed.Open("s-1", a.Result); err != nil || string(opened) != `{"chair":7}` || string(a.Result) == string(opened) {
+		t.Errorf("it answers %s %s (%s)", a.Class, a.Result, a.Detail)
+	}
+	if a := call(participant.Compensation, "desk.farewell", nil); a.Class != participant.Done {
+		t.Errorf("the compensation is %s (%s)", a.Class, a.Detail)
+	}
+	if asked := d.requests(""); len(asked) != 2 || asked[0].Body != `{"guest":"ada"}` || !strings.Contains(asked[1].Body, `{"guest":"ada"}`) || !strings.Contains(asked[1].Body, `{"chair":7}`) {
+		t.Errorf("the service saw %v", asked)
+	}
+	strange := call(participant.Action, "desk.welcome", []byte(`{"guest":{"skald.sealed":"1.b.AAAA"}}`))
+	if strange.Class == participant.Done {
+		t.Error("a call that cannot be opened is done")
 	}
 }

@@ -72,14 +72,15 @@ var rooms = []room{
 	{path: "console", mayImport: all(contracts, "."), modules: anyModule},
 	{path: "httpapi", mayImport: all(contracts, ".", "access"), modules: anyModule},
 	{path: "metrics", mayImport: all(contracts, "."), modules: anyModule},
+	{path: "sealed", mayImport: all(contracts, "."), modules: ids},
 	{path: "traces", mayImport: all(contracts, "."), modules: anyModule},
 	// The sidecar is a participant of its own, with the SQLite desk, HTTP and the broker as its parts.
-	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "access", "internal/filelock", "internal/turns")...), modules: anyModule},
+	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "access", "sealed", "internal/filelock", "internal/turns")...), modules: anyModule},
 	// The explorer drives the real coordinator through its seams, which users do not get.
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
 
 	// Programs choose the parts.
-	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "traces", "access", "access/*")...), modules: anyModule},
+	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "traces", "sealed", "access", "access/*")...), modules: anyModule},
 
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},
