@@ -85,6 +85,10 @@ func (g *guarded) populate(t *testing.T) {
 	}
 	g.jam.Store(true)
 	start("other-stuck", skald.Orchestrated)
+	eventually(t, "the printer is asked", func() bool {
+		s, err := g.engine.Status(t.Context(), "other-stuck")
+		return err == nil && s.Step("tickets.print").State == journal.StepStateRetrying
+	})
 	g.held.Store(true)
 	start("other-held", skald.Choreographed)
 	eventually(t, "there is a dead letter", func() bool {
@@ -96,13 +100,12 @@ func (g *guarded) populate(t *testing.T) {
 		g.letterID = page.Letters[0].ID
 		return true
 	})
-	eventually(t, "the sagas are where they stay", func() bool {
+	eventually(t, "the choreographed saga has its journal", func() bool {
 		listed, err := g.engine.List(t.Context(), skald.Filter{ID: "other-held"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		stuck, err := g.engine.Status(t.Context(), "other-stuck")
-		return err == nil && len(listed.Sagas) == 1 && stuck.Step("tickets.print").State == journal.StepStateRetrying
+		return len(listed.Sagas) == 1
 	})
 }
 
