@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/embedded"
 	"github.com/skaldhq/skald/httpapi"
@@ -24,7 +26,8 @@ import (
 
 // serveCommand is "skald serve".
 type serveCommand struct {
-	Listen       string            `help:"Loopback address of the API." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
+	guardFlags
+	Listen       string            `help:"Address of the API. Without --access and TLS a loopback one." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
 	Data         string            `help:"Folder of journals and broker. It must outlive the process." default:"skald-data" env:"SKALD_DATA" type:"path"`
 	Definitions  []string          `help:"Files with definitions, or folders of them. Old versions may stand before new ones." env:"SKALD_DEFINITIONS" placeholder:"PATH" type:"path"`
 	Participant  map[string]string `help:"Where a participant answers over HTTP: depot=http://127.0.0.1:9000." mapsep:"," env:"SKALD_PARTICIPANT" placeholder:"NAME=URL"`
@@ -60,7 +63,7 @@ func (c *serveCommand) Run(w *world) (err error) {
 	if err != nil {
 		return err
 	}
-	listener, err := c.open(w.ctx)
+	listener, encrypts, err := c.listen(w.ctx, c.Listen)
 	if err != nil {
 		return err
 	}
@@ -84,19 +87,34 @@ func (c *serveCommand) Run(w *world) (err error) {
 		err = errors.Join(err, engine.Stop(soft))
 	}()
 	measured.Watch(engine)
-	api, err := httpapi.New(httpapi.Config{Engine: engine.Engine, Sagas: sagas, Participants: participants, Remediation: engine.Remediation, Logger: log})
+	door, keys, err := c.guardFlags.open(w.ctx, c.Data, log)
+	if err != nil {
+		return err
+	}
+	served := httpapi.Config{Engine: engine.Engine, Sagas: sagas, Participants: participants, Remediation: engine.Remediation, Logger: log, Door: door, BehindProxy: c.BehindTLSProxy}
+	figures := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	if door != nil {
+		defer func() { err = errors.Join(err, keys.Close()) }()
+		served.Keys, served.Audit = keys, keys
+		figures = door.Require(access.Reader, figures)
+	}
+	api, err := httpapi.New(served)
 	if err != nil {
 		return err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	up := fmt.Sprintf("skald serves http://%s (data in %s)", listener.Addr(), c.Data)
+	mux.Handle("GET /metrics", figures)
+	scheme := "http"
+	if encrypts != nil {
+		scheme, listener = "https", tls.NewListener(listener, encrypts)
+	}
+	up := fmt.Sprintf("skald serves %s://%s (data in %s)", scheme, listener.Addr(), c.Data)
 	if url := engine.BrokerURL(); url != "" {
 		up += ", broker at " + url
 	}
 	fmt.Fprintln(w.stdout, up)
-	return c.serve(w, listener, mux, api, engine)
+	return c.serve(w, listener, c.around(mux), api, engine)
 }
 
 // serve answers requests until the process is told to stop, or the engine fails.
@@ -146,22 +164,6 @@ func (c *serveCommand) sagas() ([]skald.Registered, error) {
 		sagas[i] = read[i]
 	}
 	return sagas, err
-}
-
-// open opens the port. Whoever reaches it may do everything, so it is a loopback one.
-func (c *serveCommand) open(ctx context.Context) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return nil, usage(fmt.Errorf("--listen=%s: write it as 127.0.0.1:7433", c.Listen))
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, usage(fmt.Errorf("--listen=%s can be reached from elsewhere, and nobody is asked who they are: listen on 127.0.0.1 and put something in front that does", c.Listen))
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("%w: stop what listens there, or choose another --listen", err)
-	}
-	return l, nil
 }
 
 // participants says where calls go.
