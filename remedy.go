@@ -92,6 +92,11 @@ func (r *Remediation) Letter(ctx context.Context, id string) (broker.DeadLetter,
 	return r.letters.Letter(ctx, id)
 }
 
+// Definition is the name of the definition that the letter's saga runs, or nothing if the message does not say it.
+func (r *Remediation) Definition(l broker.DeadLetter) string {
+	return choreographer.DefinitionOf(&l.Message)
+}
+
 // Remedy is what the letter's definition says of its reason code: what it means, and what Remediate does about it. It is false if a person has to decide.
 func (r *Remediation) Remedy(l broker.DeadLetter) (meaning, does string, ok bool) {
 	m := r.remediator.Remedy(&l)

@@ -26,6 +26,7 @@ type Problem struct {
 	Detail     string  `json:"detail"`                // what is the matter here, and how it is mended
 	Instance   string  `json:"instance,omitempty"`    // the path that was asked for
 	RetryAfter float64 `json:"retry_after,omitempty"` // seconds; with 503, as in the header Retry-After
+	Role       string  `json:"role,omitempty"`        // the least role that it takes; with 403, if that is what is missing
 	Errors     []Fault `json:"errors,omitempty"`      // each thing that is wrong with the request, where there are several or the place matters
 }
 
@@ -46,6 +47,12 @@ const (
 	problemTooLarge        = "too-large"
 	problemMediaType       = "unsupported-media-type"
 	problemUnauthenticated = "unauthenticated"
+	problemForbidden       = "forbidden"
+	problemCrossOrigin     = "cross-origin"
+	problemNoSessions      = "no-sessions-here"
+	problemNoKeys          = "no-keys-here"
+	problemNoKey           = "no-such-key"
+	problemNoAudit         = "no-audit-here"
 	problemNoPath          = "no-such-path"
 	problemMethod          = "method-not-allowed"
 	problemNoDefinition    = "no-such-definition"

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -116,11 +117,16 @@ func (h *Handler) define(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	s, err := registry.Check("", text)
+	if err != nil {
+		return unusable(err)
+	}
+	if who := whoAsks(r.Context()); !who.Sees(s.Name()) {
+		return problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "Definition %s lies outside of your namespace, %q: begin its name with %s.", s.Name(), who.Namespace, who.Namespace+".")
+	}
+	noteOf(r.Context()).target = s.Name() + "@" + s.Version()
 	if dry {
-		s, err := registry.Check("", text)
-		if err != nil {
-			return unusable(err)
-		}
+		noteOf(r.Context()).say("dry run")
 		d, err := Describe(s, h.participants())
 		if err == nil {
 			writeJSON(w, http.StatusOK, "application/json", d)
@@ -186,6 +192,9 @@ func unusable(err error) error {
 // enterParticipant answers PUT /v1/participants/{name}.
 func (h *Handler) enterParticipant(w http.ResponseWriter, r *http.Request) error {
 	registry, err := h.registry()
+	if err == nil {
+		err = everywhere(r)
+	}
 	if err != nil {
 		return err
 	}
@@ -213,27 +222,37 @@ func (h *Handler) enterParticipant(w http.ResponseWriter, r *http.Request) error
 	if existed {
 		status = http.StatusOK
 	}
-	return h.showParticipant(w, status, r.PathValue("name"))
+	return h.showParticipant(w, r, status)
+}
+
+// everywhere refuses who sees one namespace only: participants are called by the definitions of all.
+func everywhere(r *http.Request) error {
+	if who := whoAsks(r.Context()); who.Namespace != access.Everywhere {
+		return problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "Participants are shared by all namespaces, and yours is %q: ask an admin of all.", who.Namespace)
+	}
+	return nil
 }
 
 // getParticipant answers GET /v1/participants/{name}.
 func (h *Handler) getParticipant(w http.ResponseWriter, r *http.Request) error {
-	return h.showParticipant(w, http.StatusOK, r.PathValue("name"))
+	return h.showParticipant(w, r, http.StatusOK)
 }
 
-func (h *Handler) showParticipant(w http.ResponseWriter, status int, name string) error {
-	for _, p := range h.everybody().Participants {
-		if p.Name == name {
-			writeJSON(w, status, "application/json", p)
-			return nil
-		}
+func (h *Handler) showParticipant(w http.ResponseWriter, r *http.Request, status int) error {
+	p := h.everybody(r.Context())[r.PathValue("name")]
+	if p == nil {
+		return fmt.Errorf("%w: %.100q", participant.ErrNotEntered, r.PathValue("name"))
 	}
-	return fmt.Errorf("%w: %.100q", participant.ErrNotEntered, name)
+	writeJSON(w, status, "application/json", *p)
+	return nil
 }
 
 // removeParticipant answers DELETE /v1/participants/{name}.
 func (h *Handler) removeParticipant(w http.ResponseWriter, r *http.Request) error {
 	registry, err := h.registry()
+	if err == nil {
+		err = everywhere(r)
+	}
 	if err == nil {
 		err = registry.Remove(r.Context(), r.PathValue("name"))
 	}

@@ -23,6 +23,8 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" group:"run" help:"Run sagas: the engine, its broker and its API in one program."`
 	Sidecar sidecarCommand `cmd:"" group:"run" help:"Take part in sagas on behalf of a service that speaks HTTP."`
 
+	Keys keysCommand `cmd:"" group:"run" help:"Make and end API keys, for a server with --access."`
+
 	Start startCommand `cmd:"" group:"sagas" help:"Start a saga."`
 	List  listCommand  `cmd:"" group:"sagas" help:"List sagas."`
 	Show  showCommand  `cmd:"" group:"sagas" help:"Show a saga: its steps, its timeline, and what needs you."`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
+	"github.com/skaldhq/skald/access/sqliteaccess"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/embedded"
@@ -25,7 +28,8 @@ import (
 
 // serveCommand is "skald serve".
 type serveCommand struct {
-	Listen       string        `help:"Loopback address of the API." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
+	guardFlags
+	Listen       string        `help:"Address of the API. Without --access and TLS a loopback one." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
 	Data         string        `help:"Folder of journals and broker. It must outlive the process." default:"skald-data" env:"SKALD_DATA" type:"path"`
 	Definitions  []string      `help:"Files with definitions, or folders of them, that are registered, if they are not yet, before anything starts. Old versions stand before new ones." env:"SKALD_DEFINITIONS" placeholder:"PATH" type:"path"`
 	Participants string        `help:"File that says where participants are called and what they promise." env:"SKALD_PARTICIPANTS" placeholder:"FILE" type:"path"`
@@ -62,7 +66,7 @@ func (c *serveCommand) Run(w *world) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, registry.Close()) }()
-	listener, err := c.open(w.ctx)
+	listener, encrypts, err := c.listen(w.ctx, c.Listen)
 	if err != nil {
 		return err
 	}
@@ -83,19 +87,44 @@ func (c *serveCommand) Run(w *world) (err error) {
 	}()
 	registry.Attach(engine.Register)
 	measured.Watch(engine)
-	api, err := httpapi.New(httpapi.Config{Engine: engine.Engine, Sagas: registry.Sagas(), Registry: registry, Remediation: engine.Remediation, Logger: log})
+	door, keys, err := c.guardFlags.open(w.ctx, c.Data, log)
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", api)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(collected, promhttp.HandlerOpts{}))
-	up := fmt.Sprintf("skald serves http://%s (data in %s)", listener.Addr(), c.Data)
+	if keys != nil {
+		defer func() { err = errors.Join(err, keys.Close()) }()
+	}
+	served := httpapi.Config{Engine: engine.Engine, Sagas: registry.Sagas(), Registry: registry, Remediation: engine.Remediation, Logger: log, Door: door, BehindProxy: c.BehindTLSProxy}
+	api, handler, err := c.handler(served, keys, promhttp.HandlerFor(collected, promhttp.HandlerOpts{}))
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if encrypts != nil {
+		scheme, listener = "https", tls.NewListener(listener, encrypts)
+	}
+	up := fmt.Sprintf("skald serves %s://%s (data in %s)", scheme, listener.Addr(), c.Data)
 	if url := engine.BrokerURL(); url != "" {
 		up += ", broker at " + url
 	}
 	fmt.Fprintln(w.stdout, up)
-	return c.serve(w, listener, mux, api, engine)
+	return c.serve(w, listener, handler, api, engine)
+}
+
+// handler is all that is served: the API, and figures for those who may read.
+func (c *serveCommand) handler(served httpapi.Config, keys *sqliteaccess.Store, figures http.Handler) (*httpapi.Handler, http.Handler, error) {
+	if keys != nil {
+		served.Keys, served.Audit = keys, keys
+		figures = served.Door.Require(access.Reader, figures)
+	}
+	api, err := httpapi.New(served)
+	if err != nil {
+		return nil, nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", api)
+	mux.Handle("GET /metrics", figures)
+	return api, c.around(mux), nil
 }
 
 // serve answers requests until the process is told to stop, or the engine fails.
@@ -191,20 +220,4 @@ func (c *serveCommand) registry(w *world) (_ *declarative.Registry, err error) {
 		}
 	}
 	return r, nil
-}
-
-// open opens the port. Whoever reaches it may do everything, so it is a loopback one.
-func (c *serveCommand) open(ctx context.Context) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return nil, usage(fmt.Errorf("--listen=%s: write it as 127.0.0.1:7433", c.Listen))
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, usage(fmt.Errorf("--listen=%s can be reached from elsewhere, and nobody is asked who they are: listen on 127.0.0.1 and put something in front that does", c.Listen))
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("%w: stop what listens there, or choose another --listen", err)
-	}
-	return l, nil
 }

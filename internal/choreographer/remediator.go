@@ -118,6 +118,9 @@ func (r *Remediator) Round(ctx context.Context) error {
 	return failed
 }
 
+// DefinitionOf is the name of the definition that a message's saga runs, or nothing if it does not say it.
+func DefinitionOf(m *broker.Message) string { return m.Headers[headerDefinition] }
+
 // Remedy is what the letter's definition says of its reason code, or nil: then it waits for a person.
 func (r *Remediator) Remedy(l *broker.DeadLetter) *plan.Remedy {
 	m := r.scores.versions(l.Message.Headers[headerDefinition])[l.Message.Headers[headerVersion]]
