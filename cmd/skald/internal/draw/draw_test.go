@@ -196,3 +196,15 @@ func TestOnlyVerbsThatFitAreOffered(t *testing.T) {
 		}
 	}
 }
+
+// Ids are copied from lists: on 80 columns other things go before they are cut.
+func TestTheIdsOfAListAreWhole(t *testing.T) {
+	const id = "0198c2de-7d3b-7a52-9b1e-5d3c1f0a7e44"
+	sagas := []httpapi.Summary{{ID: id, Definition: "visit", State: "running", Incident: "Letters.Full", Step: "letters.send", Key: "customer-17", Mode: "orchestrated", Started: now.Add(-time.Hour)}}
+	out := drawn(80, true, func(term *terminal.Terminal) { draw.Sagas(term, sagas, now) })
+	for _, want := range []string{id, "incident", "Letters.Full", "1h ago"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%s is missing in\n%s", want, out)
+		}
+	}
+}

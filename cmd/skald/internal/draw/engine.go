@@ -81,5 +81,5 @@ func Bulk(t *terminal.Terminal, results []httpapi.BulkSaga) {
 		}
 		rows[i] = []string{terminal.Clean(string(r.ID)), paint.On(r.Outcome), string(r.State), terminal.Clean(r.Definition), terminal.Clean(strings.Join(r.Steps, " ")), terminal.Clean(r.Detail)}
 	}
-	t.Table("", []terminal.Column{{Title: "SAGA", Least: 16}, {Title: "OUTCOME"}, {Title: "STATE"}, {Title: "DEFINITION", Least: 10}, {Title: "STEPS", Least: 12}, {Title: "DETAIL", Least: 20}}, rows)
+	t.Table("", []terminal.Column{{Title: "SAGA", Least: uuid}, {Title: "OUTCOME"}, {Title: "STATE", Spare: 2}, {Title: "DEFINITION", Least: 10, Spare: 1}, {Title: "STEPS", Least: 12}, {Title: "DETAIL", Least: 20}}, rows)
 }

@@ -9,10 +9,13 @@ import (
 	"github.com/skaldhq/skald/httpapi"
 )
 
+// uuid is the length of the ids that are made: they are copied, so they are not cut.
+const uuid = 36
+
 // Sagas draws a list of sagas, one a line.
 func Sagas(t *terminal.Terminal, sagas []httpapi.Summary, now time.Time) {
 	columns := []terminal.Column{
-		{Title: "SAGA", Least: 20}, {Title: "DEFINITION", Least: 10}, {Title: "STATE"}, {Title: "STEP", Least: 13}, {Title: "WHY", Least: 12}, {Title: "KEY", Least: 8, Spare: 2},
+		{Title: "SAGA", Least: uuid}, {Title: "DEFINITION", Least: 10, Spare: 4}, {Title: "STATE"}, {Title: "STEP", Least: 13, Spare: 5}, {Title: "WHY", Least: 12}, {Title: "KEY", Least: 8, Spare: 2},
 		{Title: "MODE", Spare: 1}, {Title: "STARTED", Right: true}, {Title: "TOOK", Right: true, Spare: 3},
 	}
 	rows := make([][]string, len(sagas))
