@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -45,6 +46,8 @@ type driver interface {
 	Stop(ctx context.Context) error
 	Failed() <-chan struct{}
 	Err() error
+	// Register adds definitions and participants, all or none.
+	Register(ctx context.Context, plans []*plan.Plan, participants map[string]Participant) error
 }
 
 // ServiceConfig says how a service takes part in choreographed sagas.
@@ -83,6 +86,12 @@ func Serve(ctx context.Context, c ServiceConfig) (*Service, error) {
 	s := &Service{newRunning(ctx), a}
 	s.run(a.Run)
 	return s, nil
+}
+
+// Register adds definitions while the service takes part. Of a definition that is registered already nothing changes. Register it with every service that takes part before the first saga is
+// started: what came before is not heard again.
+func (s *Service) Register(ctx context.Context, sagas ...Registered) error {
+	return known(s.agent.Register(ctx, plansOf(sagas)))
 }
 
 func plansOf(sagas []Registered) []*plan.Plan {
@@ -164,6 +173,10 @@ type choreography struct {
 	initiator *choreographer.Initiator
 	tracker   *choreographer.Tracker
 	maxOpen   int
+
+	registering sync.Mutex // guards what follows, and is held while the loops are told to stop
+	config      Config     // with everything that was registered since
+	agents      map[string]*choreographer.Agent
 }
 
 // defaultOpen is how many choreographed sagas may be without an outcome, unless Config says otherwise.
@@ -175,14 +188,15 @@ func openChoreography(ctx context.Context, c Config) (*choreography, error) {
 	if name == "" {
 		name = "engine"
 	}
-	d := &choreography{running: newRunning(ctx), maxOpen: cmp.Or(c.MaxOpen, defaultOpen)}
+	d := &choreography{running: newRunning(ctx), maxOpen: cmp.Or(c.MaxOpen, defaultOpen), config: c}
 	plans := plansOf(c.Sagas)
 	var err error
 	d.initiator, err = choreographer.NewInitiator(choreographer.InitiatorConfig{Broker: c.Broker, Name: name, Plans: plans, Logger: c.Logger})
 	if err != nil {
 		return nil, err
 	}
-	agents, err := agentsOf(c, plans)
+	d.agents = make(map[string]*choreographer.Agent)
+	agents, err := d.newAgents(c, plans)
 	if err != nil {
 		return nil, err
 	}
@@ -210,21 +224,57 @@ func openChoreography(ctx context.Context, c Config) (*choreography, error) {
 	return d, nil
 }
 
-// agentsOf makes the agents of the participants that live in this process: those whose Invoker is a desk. The others serve themselves, with Serve.
-func agentsOf(c Config, plans []*plan.Plan) ([]*choreographer.Agent, error) {
+// newAgents makes the agents that there are not yet of the participants that live in this process: those whose Invoker is a desk. The others serve themselves, with Serve.
+func (d *choreography) newAgents(c Config, plans []*plan.Plan) ([]*choreographer.Agent, error) {
 	var agents []*choreographer.Agent
 	for name, p := range c.Participants {
 		desk, ok := p.Invoker.(participant.Desk)
-		if !ok || !slices.ContainsFunc(plans, func(p *plan.Plan) bool { return takesPart(p, name) }) {
+		if !ok || d.agents[name] != nil || !slices.ContainsFunc(plans, func(p *plan.Plan) bool { return takesPart(p, name) }) {
 			continue
 		}
 		a, err := choreographer.NewAgent(choreographer.AgentConfig{Broker: c.Broker, Desk: desk, Name: name, Plans: plans, Logger: c.Logger})
 		if err != nil {
 			return nil, err
 		}
-		agents = append(agents, a)
+		agents, d.agents[name] = append(agents, a), a
 	}
 	return agents, nil
+}
+
+// Register implements driver. Whoever starts sagas comes last, so that nobody misses one.
+func (d *choreography) Register(ctx context.Context, plans []*plan.Plan, participants map[string]Participant) error {
+	d.registering.Lock()
+	defer d.registering.Unlock()
+	if d.ctx.Err() != nil {
+		return ErrStopped
+	}
+	c := d.config
+	c.Participants = maps.Clone(participants)
+	if c.Participants == nil {
+		c.Participants = make(map[string]Participant, len(d.config.Participants))
+	}
+	maps.Copy(c.Participants, d.config.Participants)
+	if err := d.tracker.Register(ctx, plans); err != nil {
+		return known(err)
+	}
+	for _, a := range d.agents {
+		if err := a.Register(ctx, plans); err != nil {
+			return known(err)
+		}
+	}
+	agents, err := d.newAgents(c, plans)
+	if err != nil {
+		return err
+	}
+	for _, a := range agents {
+		if err := a.Declare(ctx); err != nil {
+			delete(d.agents, a.Name)
+			return known(err)
+		}
+		d.run(a.Run)
+	}
+	d.config = c
+	return known(d.initiator.Register(ctx, plans))
 }
 
 // takesPart says whether a participant owns an operation of a definition.
@@ -234,6 +284,9 @@ func takesPart(p *plan.Plan, name string) bool {
 
 // Stop implements driver. That work was cut off loses nothing.
 func (d *choreography) Stop(ctx context.Context) error {
+	d.registering.Lock() // no agent begins afterwards
+	d.cancel()
+	d.registering.Unlock()
 	_ = d.running.Stop(ctx)
 	return d.Err()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/skaldhq/skald/broker"
@@ -65,7 +66,10 @@ type Health = orchestrator.Health
 // Engine runs sagas. Orchestrated ones it drives from this process; choreographed ones it starts, says how they end and keeps their journals. Its methods may be called concurrently,
 // and do the same whatever a saga's mode.
 type Engine struct {
-	o      starter
+	o          starter
+	everywhere bool // participants that nothing is said of may take part by themselves, over the broker
+
+	mu     sync.RWMutex          // of what follows
 	plans  map[string]*plan.Plan // by name@version
 	levels map[string]participant.Level
 }
@@ -75,34 +79,14 @@ var _ Client = (*Engine)(nil)
 // Open acquires the store, goes on with every unended saga in it and takes starts. A second engine on the same store takes it over; a saga
 // whose definition is not registered becomes an incident that names it. The error lists everything that is wrong with the configuration.
 func Open(ctx context.Context, c Config) (*Engine, error) {
-	e := &Engine{plans: make(map[string]*plan.Plan), levels: make(map[string]participant.Level)}
+	e := &Engine{plans: make(map[string]*plan.Plan), levels: make(map[string]participant.Level), everywhere: c.Mode == Choreographed || c.Broker != nil}
 	oc := orchestrator.Config{
-		Store: c.Store, Participants: make(map[string]orchestrator.Participant, len(c.Participants)),
+		Store: c.Store, Plans: plansOf(c.Sagas), Participants: called(c.Participants),
 		MaxInFlight: c.MaxInFlight, MaxOpen: c.MaxOpen, Retention: c.Retention, Observer: c.Observer, Logger: c.Logger,
 	}
-	for _, s := range c.Sagas {
-		p := s.compiledPlan()
-		oc.Plans = append(oc.Plans, p)
-		e.plans[p.Name+"@"+p.Version] = p
-	}
-	for name, p := range c.Participants {
-		e.levels[name] = p.Level
-		oc.Participants[name] = orchestrator.Participant{
-			Invoker: p.Invoker, Level: p.Level, MaxCalls: p.MaxCalls,
-			Breaker: orchestrator.Breaker{Failures: p.Failures, Pause: p.Pause},
-		}
-	}
+	e.know(oc.Plans, c.Participants)
 	if c.Mode != "" && c.Mode != Orchestrated && c.Mode != Choreographed {
 		return nil, fmt.Errorf("there is no mode %q: say Orchestrated or Choreographed", c.Mode)
-	}
-	if c.Mode == Choreographed || c.Broker != nil {
-		for _, p := range oc.Plans {
-			for i := range p.Steps {
-				if owner := plan.Owner(p.Steps[i].Action); e.levels[owner] == 0 {
-					e.levels[owner] = participant.L2 // but for those behind a sidecar, which Participants says
-				}
-			}
-		}
 	}
 	var err error
 	e.o, err = drive(ctx, c, oc)
@@ -110,6 +94,54 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// Register adds definitions and participants to those of the engine's configuration, while it runs. When it returns nil they can be started. Of one name, the last that is new is what a start without
+// a version gets from then on; a version that is there already and a participant that is stay as they are. Sagas whose definition was missing go on. With a broker, register definitions first with the services
+// that take part elsewhere (Service.Register).
+//
+// The engine keeps a definition's canonical form, which does not say how its inputs are made: whoever opens the engine next has to give the definition again, so keep where it came from before
+// Register is called. Package declarative does both. The error lists everything that is wrong; then nothing was registered.
+func (e *Engine) Register(ctx context.Context, sagas []Registered, participants map[string]Participant) error {
+	plans := plansOf(sagas)
+	if err := e.o.Register(ctx, plans, participants); err != nil {
+		return err
+	}
+	e.know(plans, participants)
+	return nil
+}
+
+// know keeps what is shown of sagas.
+func (e *Engine) know(plans []*plan.Plan, participants map[string]Participant) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, p := range participants {
+		if e.levels[name] == 0 {
+			e.levels[name] = p.Level
+		}
+	}
+	for _, p := range plans {
+		if key := p.Name + "@" + p.Version; e.plans[key] == nil {
+			e.plans[key] = p
+		}
+		for i := range p.Steps {
+			if owner := plan.Owner(p.Steps[i].Action); e.everywhere && e.levels[owner] == 0 {
+				e.levels[owner] = participant.L2 // but for those behind a sidecar, which Participants says
+			}
+		}
+	}
+}
+
+// called are participants as the orchestrator knows them.
+func called(all map[string]Participant) map[string]orchestrator.Participant {
+	to := make(map[string]orchestrator.Participant, len(all))
+	for name, p := range all {
+		to[name] = orchestrator.Participant{
+			Invoker: p.Invoker, Level: p.Level, MaxCalls: p.MaxCalls,
+			Breaker: orchestrator.Breaker{Failures: p.Failures, Pause: p.Pause},
+		}
+	}
+	return to
 }
 
 // drive opens what drives the sagas: both modes if there is all that they need, and otherwise the one that is asked for.
@@ -122,7 +154,7 @@ func drive(ctx context.Context, c Config, oc orchestrator.Config) (starter, erro
 		return single{d, Choreographed}, err
 	}
 	d, err := orchestrator.Open(ctx, oc)
-	return single{d, Orchestrated}, err
+	return single{conductor{d}, Orchestrated}, err
 }
 
 // Stop ends the engine: no new start and no new call; calls under way are waited for until ctx ends, and then ended. Sagas go on from
@@ -154,9 +186,12 @@ func (e *Engine) status(s orchestrator.Saga, err error) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
 	return statusOf(s.Summary, &s.View, e.plans[s.View.Definition+"@"+s.View.Version], e.level), nil
 }
 
+// level is what a participant promises. The lock is held.
 func (e *Engine) level(operation string) string {
 	if l, ok := e.levels[plan.Owner(operation)]; ok {
 		return l.String()

@@ -25,6 +25,14 @@ func InMode(m Mode) StartOption {
 	return startOption(func(q *StartRequest) { q.Mode = m })
 }
 
+// conductor is the orchestrator as a driver.
+type conductor struct{ *orchestrator.Orchestrator }
+
+// Register implements driver.
+func (c conductor) Register(ctx context.Context, plans []*plan.Plan, participants map[string]Participant) error {
+	return c.Orchestrator.Register(ctx, plans, called(participants))
+}
+
 // single is a driver of one mode behind an engine that runs no other.
 type single struct {
 	driver
@@ -50,7 +58,7 @@ type starter interface {
 type modes struct {
 	initial       Mode
 	store         store.Store
-	orchestrated  *orchestrator.Orchestrator
+	orchestrated  conductor
 	choreographed *choreography
 	ids           turns.Turns[journal.SagaID]
 	doubts        doubts
@@ -67,7 +75,7 @@ func openModes(ctx context.Context, c Config, oc orchestrator.Config) (*modes, e
 	t := &tenure{store: c.Store}
 	oc.Store = share{c.Store, t, Orchestrated}
 	var err error
-	if m.orchestrated, err = orchestrator.Open(ctx, oc); err != nil {
+	if m.orchestrated.Orchestrator, err = orchestrator.Open(ctx, oc); err != nil {
 		return nil, err
 	}
 	c.Store, c.Retention = share{c.Store, t, Choreographed}, -1 // the other one prunes, both modes
@@ -286,6 +294,17 @@ func (m *modes) Health() orchestrator.Health {
 	h := m.orchestrated.Health()
 	h.InFlight += m.choreographed.Health().InFlight
 	return h
+}
+
+// Register implements driver. It is found out first whether both can.
+func (m *modes) Register(ctx context.Context, plans []*plan.Plan, participants map[string]Participant) error {
+	if err := m.orchestrated.Check(plans, called(participants)); err != nil {
+		return err
+	}
+	if err := m.choreographed.Register(ctx, plans, participants); err != nil {
+		return err
+	}
+	return m.orchestrated.Register(ctx, plans, participants)
 }
 
 // callable says whether every participant of the definitions can be called.

@@ -74,6 +74,14 @@ func Remediate(ctx context.Context, c RemediationConfig) (*Remediation, error) {
 	return x, nil
 }
 
+// Register adds definitions whose remedies are applied from then on.
+func (r *Remediation) Register(sagas ...Registered) error {
+	if faults := r.remediator.Register(plansOf(sagas)); len(faults) > 0 {
+		return &Faults{Definition: "remediation " + r.name, List: faults}
+	}
+	return nil
+}
+
 // Letters returns dead letters, a page at a time, in the order in which they were last set aside or settled.
 func (r *Remediation) Letters(ctx context.Context, f broker.LetterFilter) (broker.LetterPage, error) {
 	return r.letters.Letters(ctx, f)
@@ -82,6 +90,11 @@ func (r *Remediation) Letters(ctx context.Context, f broker.LetterFilter) (broke
 // Letter returns a dead letter with its message, or broker.ErrNotFound.
 func (r *Remediation) Letter(ctx context.Context, id string) (broker.DeadLetter, error) {
 	return r.letters.Letter(ctx, id)
+}
+
+// Definition is the name of the definition that the letter's saga runs, or nothing if the message does not say it.
+func (r *Remediation) Definition(l broker.DeadLetter) string {
+	return choreographer.DefinitionOf(&l.Message)
 }
 
 // Remedy is what the letter's definition says of its reason code: what it means, and what Remediate does about it. It is false if a person has to decide.

@@ -57,3 +57,6 @@ type Faults = plan.Faults
 
 // Fault is one thing that is wrong with a definition.
 type Fault = plan.Fault
+
+// Position is a place in a text that a definition was read from.
+type Position = plan.Position

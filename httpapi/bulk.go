@@ -84,6 +84,7 @@ func (h *Handler) bulk(w http.ResponseWriter, r *http.Request) error {
 			result.Failed++
 		}
 	}
+	noteOf(r.Context()).say("%s: acted %d, left %d, failed %d%s", b.Verb, result.Acted, result.Left, result.Failed, map[bool]string{true: " (dry run)"}[b.DryRun])
 	if !b.DryRun {
 		h.Logger.Info("a verb for many sagas", "verb", b.Verb, "by", b.By, "acted", result.Acted, "left", result.Left, "failed", result.Failed)
 	}
@@ -127,7 +128,7 @@ func (h *Handler) onEach(ctx context.Context, b *Bulk, sagas []store.Summary) []
 
 func (h *Handler) onOne(ctx context.Context, b *Bulk, id skald.SagaID, definition string, state skald.State) BulkSaga {
 	x := BulkSaga{ID: id, Definition: definition, State: state, Steps: []string{}}
-	s, err := h.Engine.Status(ctx, id)
+	s, err := h.scope(ctx).status(ctx, id)
 	if err != nil {
 		x.Outcome, x.Detail = bulkFailed, problemOf(err).Detail
 		return x
@@ -143,10 +144,10 @@ func (h *Handler) onOne(ctx context.Context, b *Bulk, id skald.SagaID, definitio
 	}
 	x.Outcome = bulkDone
 	if b.Verb == VerbCancel {
-		err = h.Engine.Cancel(ctx, id, b.By, b.Reason)
+		err = h.scope(ctx).cancel(ctx, id, b.By, b.Reason)
 	}
 	for _, step := range x.Steps {
-		if err = h.Engine.Resolve(ctx, id, skald.Resolution{Step: step, Verb: b.Verb, By: b.By, Reason: b.Reason}); err != nil {
+		if err = h.scope(ctx).resolve(ctx, id, skald.Resolution{Step: step, Verb: b.Verb, By: b.By, Reason: b.Reason}); err != nil {
 			break
 		}
 	}

@@ -35,6 +35,9 @@ type Client struct {
 
 var _ skald.Client = (*Client)(nil)
 
+// ErrForeign is wrapped by errors that say that something answers at the address, and not as Skald does.
+var ErrForeign = errors.New("this is no answer of Skald's")
+
 // NewClient makes a client. It does not connect yet.
 func NewClient(c ClientConfig) (*Client, error) {
 	u, err := url.Parse(c.Address)
@@ -99,7 +102,7 @@ func (c *Client) refused(w *http.Response) error {
 	if json.Unmarshal(body, &p) == nil && strings.HasPrefix(p.Type, ProblemPrefix) {
 		return &p
 	}
-	return fmt.Errorf("%s answered %s, and not as Skald does: check the address, and what stands in between", c.address, w.Status)
+	return fmt.Errorf("%s answered %s: %w; check the address, and what stands in between", c.address, w.Status, ErrForeign)
 }
 
 // ask makes a request and reads the answer's document.
@@ -109,6 +112,11 @@ func ask[T any](ctx context.Context, c *Client, q request) (document T, err erro
 		return document, err
 	}
 	defer w.Body.Close()
+	return answered[T](ctx, c, w)
+}
+
+// answered reads the document of an answer.
+func answered[T any](ctx context.Context, c *Client, w *http.Response) (document T, err error) {
 	body, err := io.ReadAll(io.LimitReader(w.Body, maxAnswer))
 	if err != nil {
 		if ctx.Err() != nil {
@@ -117,7 +125,7 @@ func ask[T any](ctx context.Context, c *Client, q request) (document T, err erro
 		return document, fmt.Errorf("the answer of %s ended early: %w", c.address, err)
 	}
 	if err := json.Unmarshal(body, &document); err != nil {
-		return document, fmt.Errorf("the answer of %s is none of Skald's; check the address and its version: %w", c.address, err)
+		return document, fmt.Errorf("%s: %w; check the address, and its version: %w", c.address, ErrForeign, err)
 	}
 	return document, nil
 }
@@ -164,16 +172,25 @@ func (c *Client) Status(ctx context.Context, id skald.SagaID) (skald.Status, err
 }
 
 func (c *Client) status(ctx context.Context, id skald.SagaID, wait time.Duration) (skald.Status, error) {
+	s, err := c.saga(ctx, id, wait)
+	return s.status(), err
+}
+
+// Saga is Status as it is sent.
+func (c *Client) Saga(ctx context.Context, id skald.SagaID) (Saga, error) {
+	return c.saga(ctx, id, 0)
+}
+
+func (c *Client) saga(ctx context.Context, id skald.SagaID, wait time.Duration) (Saga, error) {
 	path, err := known(id)
 	if err != nil {
-		return skald.Status{}, err
+		return Saga{}, err
 	}
 	q := request{method: http.MethodGet, path: path, head: map[string]string{}}
 	if wait > 0 {
 		q.head["Prefer"] = "wait=" + strconv.Itoa(int(wait/time.Second))
 	}
-	s, err := ask[Saga](ctx, c, q)
-	return s.status(), err
+	return ask[Saga](ctx, c, q)
 }
 
 // Wait implements skald.Client. It asks again each time that the server has waited for as long as it does, or stops waiting because it stops.
@@ -196,19 +213,30 @@ const waitPause = 100 * time.Millisecond
 
 // Events implements skald.Client.
 func (c *Client) Events(ctx context.Context, id skald.SagaID, after uint64) ([]skald.Event, error) {
-	path, err := known(id)
+	sent, err := c.Journal(ctx, id, after)
 	if err != nil {
 		return nil, err
 	}
 	var events []skald.Event
+	for i := range sent {
+		events = append(events, sent[i].event())
+	}
+	return events, nil
+}
+
+// Journal is Events as they are sent.
+func (c *Client) Journal(ctx context.Context, id skald.SagaID, after uint64) ([]Event, error) {
+	path, err := known(id)
+	if err != nil {
+		return nil, err
+	}
+	var events []Event
 	for {
 		page, err := get[EventPage](ctx, c, path+"/events", url.Values{"after": {strconv.FormatUint(after, 10)}, "limit": {strconv.Itoa(maxPage)}})
 		if err != nil {
 			return nil, err
 		}
-		for i := range page.Events {
-			events = append(events, page.Events[i].event())
-		}
+		events = append(events, page.Events...)
 		if after = page.Next; after == 0 {
 			return events, nil
 		}

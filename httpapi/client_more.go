@@ -22,6 +22,11 @@ const maxLine = 8 << 20
 // Watch implements skald.Client. A stream that breaks off before the outcome is an error that wraps io.ErrUnexpectedEOF: watch again, from after the last event. A server that stops ends its streams
 // so, too.
 func (c *Client) Watch(ctx context.Context, id skald.SagaID, after uint64, yield func(skald.Event) error) error {
+	return c.Follow(ctx, id, after, func(e Event) error { return yield(e.event()) })
+}
+
+// Follow is Watch with the events as they are sent, which have the kinds that this program does not know yet, too.
+func (c *Client) Follow(ctx context.Context, id skald.SagaID, after uint64, yield func(Event) error) error {
 	path, err := known(id)
 	if err != nil {
 		return err
@@ -52,7 +57,7 @@ func (b *brokenStream) Error() string {
 func (b *brokenStream) Unwrap() error { return b.cause }
 
 // readStream reads server-sent events until the one that says that there are no more.
-func readStream(stream io.Reader, yield func(skald.Event) error) error {
+func readStream(stream io.Reader, yield func(Event) error) error {
 	lines := bufio.NewScanner(stream)
 	lines.Buffer(nil, maxLine)
 	name, data := "", ""
@@ -74,7 +79,7 @@ func readStream(stream io.Reader, yield func(skald.Event) error) error {
 		if err := json.Unmarshal([]byte(data), &e); err != nil {
 			return &brokenStream{fmt.Errorf("an event cannot be read: %w", err)}
 		}
-		if err := yield(e.event()); err != nil {
+		if err := yield(e); err != nil {
 			return err
 		}
 		name, data = "", ""

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -163,8 +165,8 @@ type exported interface {
 	Sequence() string
 }
 
-// describe reads a definition.
-func describe(s skald.Registered, participants map[string]skald.Participant) (Definition, error) {
+// Describe is a definition as the API shows it. participants are the engine's, for the levels; it may be nil.
+func Describe(s skald.Registered, participants map[string]skald.Participant) (Definition, error) {
 	x, ok := s.(exported)
 	if !ok {
 		return Definition{}, fmt.Errorf("httpapi: definition %s cannot be exported; give what Build or ReadDefinition returned", s.Name())
@@ -217,11 +219,10 @@ func ownerOf(operation string) string {
 }
 
 // listDefinitions answers GET /v1/definitions.
-func (h *Handler) listDefinitions(w http.ResponseWriter, _ *http.Request) error {
-	page := DefinitionPage{Definitions: make([]DefinitionSummary, len(h.definitions))}
-	for i := range h.definitions {
-		d := &h.definitions[i]
-		page.Definitions[i] = DefinitionSummary{d.Name, d.Version, d.Latest, len(d.Steps)}
+func (h *Handler) listDefinitions(w http.ResponseWriter, r *http.Request) error {
+	page := DefinitionPage{Definitions: []DefinitionSummary{}}
+	for d := range h.visible(r.Context()) {
+		page.Definitions = append(page.Definitions, DefinitionSummary{d.Name, d.Version, d.Latest, len(d.Steps)})
 	}
 	writeJSON(w, http.StatusOK, "application/json", page)
 	return nil
@@ -234,7 +235,7 @@ func (h *Handler) getDefinition(w http.ResponseWriter, r *http.Request) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	d, err := h.definition(r.PathValue("name"), version)
+	d, err := h.definition(r.Context(), r.PathValue("name"), version)
 	if err != nil {
 		return err
 	}
@@ -245,10 +246,23 @@ func (h *Handler) getDefinition(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// visible are the definitions that the identity sees.
+func (h *Handler) visible(ctx context.Context) iter.Seq[*Definition] {
+	who := whoAsks(ctx)
+	return func(yield func(*Definition) bool) {
+		all := h.definitions.all()
+		for i := range all {
+			if d := &all[i]; who.Sees(d.Name) && !yield(d) {
+				return
+			}
+		}
+	}
+}
+
 // definition finds a definition; without a version, the latest.
-func (h *Handler) definition(name, version string) (*Definition, error) {
-	for i := range h.definitions {
-		if d := &h.definitions[i]; d.Name == name && (d.Version == version || version == "" && d.Latest) {
+func (h *Handler) definition(ctx context.Context, name, version string) (*Definition, error) {
+	for d := range h.visible(ctx) {
+		if d.Name == name && (d.Version == version || version == "" && d.Latest) {
 			return d, nil
 		}
 	}

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/journal"
 )
@@ -146,27 +149,54 @@ func checkAnswer(t *testing.T, b block, out string) {
 	}
 }
 
-// Every command of docs/api.md does what the page says; together they ask for everything that there is.
+// Every command of docs/api.md and docs/security.md does what the page says; together they ask for everything that there is.
 func TestTheCommandsOfThePageDoWhatItSays(t *testing.T) {
 	for _, tool := range []string{"curl", "jq"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("the page's commands need %s: install it", tool)
 		}
 	}
-	w := open(t)
-	var mu sync.Mutex
-	asked := map[string]bool{}
+	asked := &patterns{seen: map[string]bool{}}
+	w := openWithRegistry(t)
+	w.follow(t, "../docs/api.md", asked)
+	w.put(t, "ended visit-6; ended visit-7")
+	g := openGuarded(t)
+	_, admin, err := g.store.Create(t.Context(), access.Key{Name: "root", Role: access.Admin, Namespace: access.Everywhere})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ADMIN", admin)
+	g.follow(t, "../docs/security.md", asked)
+	for _, r := range httpapi.Routes() {
+		if !asked.seen[r.Method+" "+r.Path] {
+			t.Errorf("no page has a command for %s %s", r.Method, r.Path)
+		}
+	}
+}
+
+// patterns are the routes that were asked for.
+type patterns struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+// follow does what a page says. Variables of one command's shell are there in those that follow.
+func (w *world) follow(t *testing.T, name string, asked *patterns) {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(a http.ResponseWriter, r *http.Request) {
 		w.handler.ServeHTTP(a, r)
-		mu.Lock()
-		defer mu.Unlock()
-		asked[r.Pattern] = true
+		asked.mu.Lock()
+		defer asked.mu.Unlock()
+		asked.seen[r.Pattern] = true
 	}))
-	t.Cleanup(server.Close)
+	defer server.Close()
 	out, answered := "", true
-	page := string(readFile(t, "../docs/api.md"))
+	variables := filepath.Join(t.TempDir(), "variables")
+	if err := os.WriteFile(variables, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	code := string(readFile(t, "example_test.go"))
-	for _, b := range blocks(page) {
+	for _, b := range blocks(string(readFile(t, name))) {
 		switch b.kind {
 		case "world":
 			w.put(t, b.text)
@@ -174,26 +204,18 @@ func TestTheCommandsOfThePageDoWhatItSays(t *testing.T) {
 			if !answered {
 				t.Errorf("the page does not show what this prints:\n%s", out)
 			}
-			out, answered = run(t, b.text, server.URL), false
+			out, answered = run(t, "set -a; . "+variables+"\n"+b.text+"\nexport -p > "+variables, server.URL), false
 		case "json", "text":
 			checkAnswer(t, b, out)
 			answered = true
 		case "go":
 			if !strings.Contains(strings.ReplaceAll(code, "\n\t", "\n"), b.text) {
-				t.Errorf("example_test.go does not have this code of the page:\n%s", b.text)
+				t.Errorf("example_test.go does not have this code of %s:\n%s", name, b.text)
 			}
 		default:
-			t.Errorf("docs/api.md has a block of kind %q, which nobody checks", b.kind)
+			t.Errorf("%s has a block of kind %q, which nobody checks", name, b.kind)
 		}
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	for _, r := range httpapi.Routes() {
-		if !asked[r.Method+" "+r.Path] {
-			t.Errorf("the page has no command for %s %s", r.Method, r.Path)
-		}
-	}
-	w.put(t, "ended visit-6; ended visit-7")
 }
 
 // The page has every type of problem that there can be.

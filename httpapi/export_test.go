@@ -1,16 +1,20 @@
 package httpapi
 
+import "github.com/skaldhq/skald/access"
+
 // Route is what a test may know of a route.
 type Route struct {
 	Method, Path, Operation string
 	Query                   []string
+	Open                    bool
+	Role                    access.Role
 }
 
 // Routes are all routes of a handler.
 func Routes() []Route {
 	var all []Route
 	for _, x := range routes() {
-		all = append(all, Route{x.method, x.path, x.operation, x.query})
+		all = append(all, Route{x.method, x.path, x.operation, x.query, x.open, x.role})
 	}
 	return all
 }

@@ -13,39 +13,49 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 )
 
 // Config says what is served.
 type Config struct {
 	// Engine is what starts, shows and mends sagas. The handler does not stop it. Required.
 	Engine *skald.Engine
-	// Sagas are the definitions that the engine runs, in its order: of one name, the last is what a start without a version gets. Required.
+	// Sagas are the definitions that the engine runs, in its order: of one name, the last is what a start without a version gets. Required without a Registry.
 	Sagas []skald.Registered
 	// Participants are those of the engine's configuration. Without, all that is shown of them is what the definitions and the engine say.
 	Participants map[string]skald.Participant
+	// Registry takes definitions and participants while the engine runs; package declarative has one, which is attached to the engine. Without one, what was given above stays.
+	Registry Registry
 	// Remediation handles dead letters. Without one there are none here.
 	Remediation *skald.Remediation
 
-	// Identify says who asks: of everything but /livez. Its error is answered with 401 and its text, so it should say the mend and nothing secret. Without it, requests
-	// are anonymous, and operators say themselves who they are. Called concurrently.
-	Identify func(r *http.Request) (Identity, error)
+	// Door lets requests in by API key, token or session: all but /livez and the begin of a session. Without it or Identify nobody is asked who they are, everybody may do everything, and operators
+	// say themselves who they are (by).
+	Door *access.Door
+	// Identify says who asks, in place of Door. Its error is answered with 401 and its text, so it should say the mend and nothing secret. Called concurrently.
+	Identify func(r *http.Request) (access.Identity, error)
+	// Keys keeps API keys, for /v1/keys. Without, there are none there.
+	Keys access.Keys
+	// Audit keeps the log of changes. A change that cannot be written there is not carried out. Without, there is no log.
+	Audit access.Audit
+	// BehindProxy says that requests come through a proxy that writes X-Forwarded-For, for the log of changes.
+	BehindProxy bool
+
+	// Redact names, by definition, members of inputs that are not kept: places such as /card/cvv, in which a star stands for any member or element. What is there becomes "[redacted]" before anything sees it, so that the saga runs
+	// without it, too. It goes for starts over HTTP.
+	Redact map[string][]string
 
 	Heartbeat  time.Duration // how often a watch without events gets a sign of life; 15 s
 	MaxWaiting int           // requests that watch or wait, at most; 1,000. More are refused with 503
 	Logger     *slog.Logger  // of failures; never gets payloads; none
 }
 
-// Identity is who asks.
-type Identity struct {
-	// Name is kept in journals and dead letters as who decided. When it is empty, the request says it (by); otherwise what the request says is not looked at.
-	Name string
-}
-
 // Handler serves an engine over HTTP. It is used concurrently.
 type Handler struct {
 	Config
 	mux         *http.ServeMux
-	definitions []Definition
+	definitions definitions
+	crossOrigin *http.CrossOriginProtection
 	waiting     chan struct{} // as many as watch or wait
 	draining    chan struct{}
 	drain       sync.Once
@@ -58,7 +68,7 @@ func New(c Config) (*Handler, error) {
 	if c.Engine == nil {
 		faults = append(faults, errors.New("httpapi: Engine is missing; give the one that skald.Open returned"))
 	}
-	if len(c.Sagas) == 0 {
+	if len(c.Sagas) == 0 && c.Registry == nil {
 		faults = append(faults, errors.New("httpapi: Sagas is empty, so that nothing could be started; give the engine's definitions"))
 	}
 	if err := errors.Join(faults...); err != nil {
@@ -68,18 +78,14 @@ func New(c Config) (*Handler, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Handler{Config: c, mux: http.NewServeMux(), waiting: make(chan struct{}, c.MaxWaiting), draining: make(chan struct{})}
+	if c.Identify == nil && c.Door != nil {
+		c.Identify = c.Door.Identify
+	}
+	h := &Handler{Config: c, mux: http.NewServeMux(), crossOrigin: http.NewCrossOriginProtection(), waiting: make(chan struct{}, c.MaxWaiting), draining: make(chan struct{})}
 	for _, s := range c.Sagas {
-		d, err := describe(s, c.Participants)
-		if err != nil {
+		if _, err := h.add(s); err != nil {
 			return nil, err
 		}
-		for i := range h.definitions {
-			if h.definitions[i].Name == d.Name {
-				h.definitions[i].Latest = false
-			}
-		}
-		h.definitions = append(h.definitions, d)
 	}
 	h.route()
 	return h, nil
@@ -92,7 +98,9 @@ func (h *Handler) Drain() { h.drain.Do(func() { close(h.draining) }) }
 // route registers every route, and for every path what answers other methods.
 func (h *Handler) route() {
 	allowed := map[string][]string{}
-	for _, x := range routes() {
+	table := routes()
+	for i := range table {
+		x := &table[i]
 		h.mux.HandleFunc(x.method+" "+x.path, func(w http.ResponseWriter, r *http.Request) {
 			h.answer(w, r, x)
 		})
@@ -119,25 +127,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
 	head.Set("Cache-Control", "no-store") // but for what says otherwise: it changes, and may be private
 	head.Set("X-Content-Type-Options", "nosniff")
+	if err := h.crossOrigin.Check(r); err != nil { // a page of somebody else, in the browser of one who is signed in here
+		problem(http.StatusForbidden, problemCrossOrigin, "Another site's page asks", "A browser says that the request comes from a page of another origin, from which nothing can be changed here: %s.", err).write(w, r)
+		return
+	}
 	h.mux.ServeHTTP(w, r)
 }
 
-// identityKey is where a request's context keeps who asks.
-type identityKey struct{}
-
-// answer serves one route: who asks, whether the query is one that it knows, and what comes of it.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, x route) {
-	if h.Identify != nil && !x.open {
-		who, err := h.Identify(r)
-		if err != nil {
-			problem(http.StatusUnauthorized, problemUnauthenticated, "It is not known who asks", "%s", err).write(w, r)
-			return
-		}
-		r = r.WithContext(context.WithValue(r.Context(), identityKey{}, who))
-	}
-	err := x.checkQuery(r)
+// answer serves one route: who asks, whether they may, whether the query is one that it knows, and what comes of it.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, x *route) {
+	r, err := h.identified(r, x)
 	if err == nil {
-		err = x.serve(h, w, r)
+		err = h.audited(w, r, x, func(w http.ResponseWriter, r *http.Request) error {
+			if err := x.permits(whoAsks(r.Context())); err != nil {
+				return err
+			}
+			if err := x.checkQuery(r); err != nil {
+				return err
+			}
+			return x.serve(h, w, r)
+		})
 	}
 	if err == nil || errors.Is(err, errGone) {
 		return
@@ -146,7 +155,41 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, x route) {
 	if p.Status == http.StatusInternalServerError {
 		h.Logger.Error("a request failed", "method", r.Method, "route", x.path, "saga", r.PathValue("id"), "error", err)
 	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="skald"`)
+	}
 	p.write(w, r)
+}
+
+// identified is the request with who makes it.
+func (h *Handler) identified(r *http.Request, x *route) (*http.Request, error) {
+	if h.Identify == nil || x.open {
+		return r, nil
+	}
+	who, err := h.Identify(r)
+	if err != nil {
+		return r, h.unauthenticated(err)
+	}
+	return r.WithContext(context.WithValue(r.Context(), identityKey{}, who)), nil
+}
+
+// unauthenticated is the problem of somebody who is not known, or not now.
+func (h *Handler) unauthenticated(err error) error {
+	if errors.Is(err, access.ErrUnsure) {
+		h.Logger.Error("it could not be known who asks", "error", err)
+		return busy(problemOverload, "It cannot be known now who asks", 5*time.Second, "What knows keys or tokens does not answer: see the log of this program, and try again.")
+	}
+	return problem(http.StatusUnauthorized, problemUnauthenticated, "It is not known who asks", "%s", err)
+}
+
+// permits says whether an identity may ask for the route, and otherwise what is missing.
+func (x *route) permits(who access.Identity) error {
+	if x.open || x.role != access.None && who.Role >= x.role && who.Namespace != "" {
+		return nil
+	}
+	p := problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "It takes the role %s, and %q has the role %s: ask somebody who has it, or for a key with it.", x.role, who.Name, who.Role)
+	p.Role = x.role.String()
+	return p
 }
 
 // errGone says that nobody is there to be answered any more, or that the answer is on its way.

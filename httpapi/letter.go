@@ -3,12 +3,15 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
 	"unicode/utf8"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/broker"
 )
 
@@ -94,9 +97,11 @@ func (h *Handler) listLetters(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := LetterPage{Letters: make([]Letter, len(found.Letters)), Next: found.Next, End: found.End}
+	page, who := LetterPage{Letters: []Letter{}, Next: found.Next, End: found.End}, whoAsks(r.Context())
 	for i := range found.Letters {
-		page.Letters[i] = letterOf(m, &found.Letters[i])
+		if l := &found.Letters[i]; sees(who, m, l) {
+			page.Letters = append(page.Letters, letterOf(m, l))
+		}
 	}
 	writeJSON(w, http.StatusOK, "application/json", page)
 	return nil
@@ -112,7 +117,7 @@ func (h *Handler) getLetter(w http.ResponseWriter, r *http.Request) error {
 }
 
 func showLetter(w http.ResponseWriter, r *http.Request, m *skald.Remediation) error {
-	l, err := m.Letter(r.Context(), r.PathValue("id"))
+	l, err := visibleLetter(r, m)
 	if err != nil {
 		return err
 	}
@@ -120,6 +125,21 @@ func showLetter(w http.ResponseWriter, r *http.Request, m *skald.Remediation) er
 	x.Message = messageOf(&l.Message)
 	writeJSON(w, http.StatusOK, "application/json", x)
 	return nil
+}
+
+// sees says whether a letter exists for an identity. One that says nothing of its definition, because it cannot be read, is for those who see everything.
+func sees(who access.Identity, m *skald.Remediation, l *broker.DeadLetter) bool {
+	definition := m.Definition(*l)
+	return who.Namespace == access.Everywhere || definition != "" && who.Sees(definition)
+}
+
+// visibleLetter finds the letter of a path. One of a foreign namespace does not exist.
+func visibleLetter(r *http.Request, m *skald.Remediation) (broker.DeadLetter, error) {
+	l, err := m.Letter(r.Context(), r.PathValue("id"))
+	if errors.Is(err, broker.ErrNotFound) || err == nil && !sees(whoAsks(r.Context()), m, &l) {
+		return broker.DeadLetter{}, fmt.Errorf("letter %.128q: %w", r.PathValue("id"), broker.ErrNotFound)
+	}
+	return l, err
 }
 
 // replayLetter answers POST /v1/dead-letters/{id}/replay, and so on.
@@ -148,6 +168,9 @@ func (h *Handler) settle(w http.ResponseWriter, r *http.Request, do func(m *skal
 	by, faults := decided(r, d.By, d.Reason)
 	if len(faults) > 0 {
 		return badContent(faults...)
+	}
+	if _, err := visibleLetter(r, m); err != nil {
+		return err
 	}
 	if err := do(m, r.Context(), r.PathValue("id"), by, d.Reason); err != nil {
 		return err

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/httpapi"
 )
@@ -37,6 +38,7 @@ type said struct {
 	about   string
 	heads   []string // headers that it reads
 	body    reflect.Type
+	yaml    bool                 // the body may be YAML, too
 	answers map[int]reflect.Type // a nil type is an answer without a document
 }
 
@@ -49,6 +51,10 @@ func operations() map[string]said {
 	input := of[json.RawMessage]()
 	return map[string]said{
 		"listDefinitions": {summary: "List the definitions", answers: ok[httpapi.DefinitionPage]()},
+		"registerDefinition": {summary: "Register a definition",
+			about: "The body is a definition in YAML or JSON (docs/declarative.md). When the answer comes it is durable and can be started, and it never changes: another text is another version, which is the latest from then on. 200 says that " +
+				"this version was there already. What is wrong with it is in errors, each with its line. A dry run says all that without keeping it.",
+			body: input, yaml: true, answers: map[int]reflect.Type{200: of[httpapi.Definition](), 201: of[httpapi.Definition]()}},
 		"getDefinition": {summary: "Show a definition with its graph", heads: []string{"If-None-Match"},
 			answers: map[int]reflect.Type{200: of[httpapi.Definition](), 304: nil}},
 		"startSaga": {summary: "Start a saga",
@@ -75,10 +81,24 @@ func operations() map[string]said {
 		"compensateDeadLetter": {summary: "End the step that was set aside, so that its saga turns back", body: of[httpapi.Decision](), answers: ok[httpapi.Letter]()},
 		"discardDeadLetter":    {summary: "Give a dead letter up, without doing anything about its saga", body: of[httpapi.Decision](), answers: ok[httpapi.Letter]()},
 		"listParticipants":     {summary: "List the participants", answers: ok[httpapi.ParticipantPage]()},
-		"getStatistics":        {summary: "Say what is under way", answers: ok[httpapi.Statistics]()},
-		"getDocument":          {summary: "This document", answers: ok[json.RawMessage]()},
-		"live":                 {summary: "Say whether a restart would help", answers: map[int]reflect.Type{200: of[httpapi.Health](), 503: of[httpapi.Health]()}},
-		"ready":                {summary: "Say whether starts should come here now", answers: map[int]reflect.Type{200: of[httpapi.Health](), 503: of[httpapi.Health]()}},
+		"getParticipant":       {summary: "Show a participant", answers: ok[httpapi.Participant]()},
+		"enterParticipant": {summary: "Enter a participant, or change where it is called", about: "Calls under way go on; the next ones go to the new address. The level of one that is there stays.",
+			body: of[httpapi.ParticipantAddress](), answers: map[int]reflect.Type{200: of[httpapi.Participant](), 201: of[httpapi.Participant]()}},
+		"removeParticipant": {summary: "Take a participant out that no definition names", answers: map[int]reflect.Type{204: nil}},
+		"getStatistics":     {summary: "Say what is under way", answers: ok[httpapi.Statistics]()},
+		"getSession":        {summary: "Say who asks", answers: ok[httpapi.Session]()},
+		"openSession": {summary: "Sign in", about: "For browsers: the answer sets a cookie, which no script can read and no other site can use, and which stands in for the credential.",
+			body: of[httpapi.SignIn](), answers: ok[httpapi.Session]()},
+		"closeSession": {summary: "Sign out", answers: map[int]reflect.Type{204: nil}},
+		"listKeys":     {summary: "List API keys", about: "Those of the namespace of the one who asks, revoked and expired ones among them. Their secrets are kept nowhere.", answers: ok[httpapi.KeyPage]()},
+		"createKey":    {summary: "Make an API key", about: "The answer has the key, once.", body: of[httpapi.NewKey](), answers: map[int]reflect.Type{201: of[httpapi.MadeKey]()}},
+		"rotateKey": {summary: "Make an API key that takes another one's place", about: "The new one may do the same and expires at the same time. The old one goes on working for overlap seconds.",
+			body: of[httpapi.Rotation](), answers: map[int]reflect.Type{201: of[httpapi.MadeKey]()}},
+		"revokeKey":   {summary: "End an API key at once", answers: ok[httpapi.Key]()},
+		"listChanges": {summary: "Read the audit log", about: "Who changed what, the newest first: what identities of the same namespace asked for.", answers: ok[httpapi.ChangePage]()},
+		"getDocument": {summary: "This document", answers: ok[json.RawMessage]()},
+		"live":        {summary: "Say whether a restart would help", answers: map[int]reflect.Type{200: of[httpapi.Health](), 503: of[httpapi.Health]()}},
+		"ready":       {summary: "Say whether starts should come here now", answers: map[int]reflect.Type{200: of[httpapi.Health](), 503: of[httpapi.Health]()}},
 	}
 }
 
@@ -106,10 +126,23 @@ func parameter(operation, name string) object {
 		"mode": {"Who drives the saga.", schemaOf(of[skald.Mode]())}, "unended": {"Only sagas without an outcome.", yes}, "incident": {"Only sagas with an open incident.", yes},
 		"step": {"The step that a saga is at, or the cause of its turning back.", text}, "reason": {"A reason code: of turning back, or of the dead letter.", text},
 		"started_before": {"Started before this.", moment}, "started_after": {"Started at this or after.", moment},
+		"who": {"The name of who asked.", text}, "what": {"The operation, as this document names it.", text}, "target": {"What it was done to, such as a saga's id.", text},
+		"since": {"Asked for at this or after.", moment}, "before": {"Asked for before this.", moment}, "below": {"next of the page before, with the same parameters.", number},
 		"order": {"newest, unless said.", object{"enum": []string{"newest", "oldest"}}}, "cursor": {"next of the page before, with the same parameters.", text},
-		"limit": {"Entries on a page; 100.", object{"type": "integer", "minimum": 0, "maximum": 1000}}, "after": {"A sequence number: what follows it.", number},
+		"dry_run": {"Only say what would come of it.", yes},
+		"limit":   {"Entries on a page; 100.", object{"type": "integer", "minimum": 0, "maximum": 1000}}, "after": {"A sequence number: what follows it.", number},
 		"topic": {"The letter's topic.", text}, "subscription": {"The letter's subscription.", text}, "saga": {"The id of the letter's saga.", text},
 		"state": {"A saga's state; may be given several times, for any of them.", object{"type": "array", "items": schemaOf(of[skald.State]())}},
+	}
+	if strings.HasSuffix(operation, "Participant") {
+		x := all["name"]
+		x.about = "A participant's name: what its operations begin with."
+		all["name"] = x
+	}
+	if strings.HasSuffix(operation, "Key") {
+		x := all["id"]
+		x.about = "An API key's id: the part behind skald_."
+		all["id"] = x
 	}
 	if strings.Contains(operation, "DeadLetter") {
 		x := all["id"]
@@ -138,6 +171,8 @@ func schemaOf(t reflect.Type) object {
 		return object{"enum": []string{"orchestrated", "choreographed"}}
 	case of[broker.LetterState]():
 		return object{"enum": []string{"waiting", "replayed", "discarded", "remedied"}}
+	case of[access.Role]():
+		return object{"enum": []string{"none", "reader", "operator", "admin"}}
 	case of[[]byte]():
 		return object{"type": "string", "contentEncoding": "base64"}
 	}
@@ -257,9 +292,13 @@ func describe(t *testing.T) []byte {
 		"info": object{"title": "Skald", "version": "1",
 			"description": "Sagas: starting, reading and mending them. Names are in snake_case, times RFC 3339 in UTC, durations numbers of seconds. Faults are RFC 9457 problems.",
 			"license":     object{"name": "Apache-2.0", "identifier": "Apache-2.0"}},
-		"servers": []object{{"url": "/"}},
-		"paths":   paths,
-		"components": object{"schemas": schemas, "responses": object{"Problem": object{"description": "It did not work; detail says the mend.",
+		"servers":  []object{{"url": "/"}},
+		"security": []object{{"bearer": []string{}}, {"session": []string{}}},
+		"paths":    paths,
+		"components": object{"schemas": schemas, "securitySchemes": object{
+			"bearer":  object{"type": "http", "scheme": "bearer", "description": "An API key or a token. Where there is no access control nothing is asked for. x-skald-role is the least role that an operation takes."},
+			"session": object{"type": "apiKey", "in": "cookie", "name": "__Host-skald", "description": "Set by openSession; without HTTPS its name is skald."},
+		}, "responses": object{"Problem": object{"description": "It did not work; detail says the mend.",
 			"content": object{"application/problem+json": object{"schema": object{"$ref": "#/components/schemas/Problem"}}}}}},
 	})
 	if err != nil {
@@ -270,6 +309,11 @@ func describe(t *testing.T) []byte {
 
 func operationOf(schemas object, words map[string]string, r httpapi.Route, x said) object {
 	o := object{"operationId": r.Operation, "summary": x.summary}
+	if r.Open {
+		o["security"] = []object{{}}
+	} else {
+		o["x-skald-role"] = r.Role.String()
+	}
 	if x.about != "" {
 		o["description"] = x.about
 	}
@@ -297,6 +341,9 @@ func operationOf(schemas object, words map[string]string, r httpapi.Route, x sai
 	if x.body != nil {
 		structs(schemas, words, x.body)
 		o["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": schemaOf(x.body)}}}
+		if x.yaml {
+			o["requestBody"].(object)["content"].(object)["application/yaml"] = object{"schema": object{"type": "string"}}
+		}
 	}
 	answers := object{"default": object{"$ref": "#/components/responses/Problem"}}
 	for status, document := range x.answers {
@@ -352,7 +399,7 @@ func TestEveryRouteIsInTheDocumentAndTheOtherWayRound(t *testing.T) {
 			}
 		}
 		slices.Sort(allowed)
-		answer, p := w.problem(t, http.MethodDelete, address, "")
+		answer, p := w.problem(t, http.MethodPatch, address, "")
 		if answer.StatusCode != http.StatusMethodNotAllowed || answer.Header.Get("Allow") != strings.Join(allowed, ", ") || p.Type != httpapi.ProblemPrefix+"method-not-allowed" {
 			t.Errorf("%s: the document has %v, the handler allows %q (%d)", path, allowed, answer.Header.Get("Allow"), answer.StatusCode)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 )
 
 // Participant is a service that owns operations, as far as the engine knows it.
@@ -19,6 +20,10 @@ type Participant struct {
 	Breaker     string   `json:"breaker"`         // closed, or open: it failed too often in a row and is left alone for a moment
 	Operations  []string `json:"operations"`      // that registered definitions ask for, compensations among them
 	Definitions []string `json:"definitions"`     // that ask for them
+
+	Entered bool    `json:"entered"`           // its address is in the registry, and can be changed there
+	URL     string  `json:"url,omitempty"`     // of one that is entered: where it is called
+	Timeout float64 `json:"timeout,omitempty"` // seconds, of one call; left out if only the steps' own count
 }
 
 // ParticipantPage is all participants, by name.
@@ -26,7 +31,7 @@ type ParticipantPage struct {
 	Participants []Participant `json:"participants"`
 }
 
-// Statistics says what is under way now. All but in_flight, active, backlog and waiting_calls is counted in the store, at most once a second.
+// Statistics says what is under way now. Sagas and participants of other namespaces are left out, but in_flight, active, backlog and waiting_calls are about the whole engine. All but in_flight, active, backlog and waiting_calls is counted in the store, at most once a second.
 type Statistics struct {
 	InFlight     int            `json:"in_flight"`     // sagas without an outcome that the engine has in memory
 	Active       int            `json:"active"`        // of those, orchestrated ones that do not sleep until a retry
@@ -64,8 +69,19 @@ type Health struct {
 	Faults []string `json:"faults"` // what is in the way, and the mend
 }
 
-// listParticipants answers GET /v1/participants.
-func (h *Handler) listParticipants(w http.ResponseWriter, _ *http.Request) error {
+// listParticipants answers GET /v1/participants: those that the definitions which the identity sees ask for and, if it sees everything, all others.
+func (h *Handler) listParticipants(w http.ResponseWriter, r *http.Request) error {
+	page := ParticipantPage{Participants: []Participant{}}
+	for _, x := range h.everybody(r.Context()) {
+		page.Participants = append(page.Participants, *x)
+	}
+	slices.SortFunc(page.Participants, func(a, b Participant) int { return strings.Compare(a.Name, b.Name) })
+	writeJSON(w, http.StatusOK, "application/json", page)
+	return nil
+}
+
+// everybody is all participants that the identity sees, by name.
+func (h *Handler) everybody(ctx context.Context) map[string]*Participant {
 	found := map[string]*Participant{}
 	named := func(name string) *Participant {
 		if found[name] == nil {
@@ -73,33 +89,40 @@ func (h *Handler) listParticipants(w http.ResponseWriter, _ *http.Request) error
 		}
 		return found[name]
 	}
-	for name, p := range h.Participants {
-		x := named(name)
-		x.Level, x.Called = p.Level.String(), p.Invoker != nil
-	}
-	for i := range h.definitions {
-		for _, s := range h.definitions[i].Steps {
+	for d := range h.visible(ctx) {
+		for _, s := range d.Steps {
 			x := named(s.Participant)
 			x.Operations = append(x.Operations, s.Action)
 			if s.Compensation != "" {
 				x.Operations = append(x.Operations, s.Compensation)
 			}
-			x.Definitions = append(x.Definitions, h.definitions[i].Name)
+			x.Definitions = append(x.Definitions, d.Name)
+		}
+	}
+	everything := whoAsks(ctx).Namespace == access.Everywhere
+	for name, p := range h.participants() {
+		if found[name] != nil || everything {
+			x := named(name)
+			x.Level, x.Called = p.Level.String(), p.Invoker != nil
+		}
+	}
+	if h.Registry != nil && everything { // addresses are nobody else's business
+		for name, at := range h.Registry.Addresses() {
+			x := named(name)
+			x.Entered, x.URL, x.Timeout = true, at.URL, at.Timeout.Seconds()
 		}
 	}
 	for _, name := range h.Engine.Health().Open {
-		named(name).Breaker = "open"
+		if found[name] != nil || everything {
+			named(name).Breaker = "open"
+		}
 	}
-	page := ParticipantPage{Participants: []Participant{}}
 	for _, x := range found {
 		slices.Sort(x.Operations)
 		slices.Sort(x.Definitions)
 		x.Operations, x.Definitions = slices.Compact(x.Operations), slices.Compact(x.Definitions)
-		page.Participants = append(page.Participants, *x)
 	}
-	slices.SortFunc(page.Participants, func(a, b Participant) int { return strings.Compare(a.Name, b.Name) })
-	writeJSON(w, http.StatusOK, "application/json", page)
-	return nil
+	return found
 }
 
 // counts is what was counted in the store last.
@@ -114,7 +137,7 @@ const (
 	countPages = 10
 )
 
-// getStatistics answers GET /v1/statistics.
+// getStatistics answers GET /v1/statistics. What is said of sagas and participants is about those that the identity sees; what is said of the engine, such as in_flight, is about all of it.
 func (h *Handler) getStatistics(w http.ResponseWriter, r *http.Request) error {
 	s, err := h.count(r.Context())
 	if err != nil {
@@ -122,11 +145,44 @@ func (h *Handler) getStatistics(w http.ResponseWriter, r *http.Request) error {
 	}
 	now := h.Engine.Health()
 	s.InFlight, s.Active, s.Backlog, s.WaitingCalls, s.StoreFull = now.InFlight, now.Active, now.Backlog, now.Waiting, now.Full
-	s.Damaged = append([]skald.SagaID{}, now.Damaged...)
-	s.OpenBreakers = append([]string{}, now.Open...)
+	if s.Damaged, err = h.damaged(r.Context(), now.Damaged); err != nil {
+		return err
+	}
+	s.OpenBreakers = []string{}
+	for name, p := range h.everybody(r.Context()) {
+		if p.Breaker == "open" {
+			s.OpenBreakers = append(s.OpenBreakers, name)
+		}
+	}
 	slices.Sort(s.OpenBreakers)
-	writeJSON(w, http.StatusOK, "application/json", s)
+	writeJSON(w, http.StatusOK, "application/json", s.seenBy(whoAsks(r.Context())))
 	return nil
+}
+
+// damaged are those of some sagas that the identity sees.
+func (h *Handler) damaged(ctx context.Context, ids []skald.SagaID) ([]skald.SagaID, error) {
+	seen := []skald.SagaID{}
+	for _, id := range ids {
+		page, err := h.scope(ctx).list(ctx, skald.Filter{ID: id, Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		if len(page.Sagas) > 0 {
+			seen = append(seen, id)
+		}
+	}
+	return seen, nil
+}
+
+// seenBy leaves out what is counted of definitions that the identity does not see.
+func (s Statistics) seenBy(who access.Identity) Statistics {
+	s.States = slices.DeleteFunc(slices.Clone(s.States), func(c StateCount) bool { return !who.Sees(c.Definition) })
+	s.IncidentCodes = slices.DeleteFunc(slices.Clone(s.IncidentCodes), func(c IncidentCount) bool { return !who.Sees(c.Definition) })
+	s.Incidents = 0
+	for _, c := range s.IncidentCodes {
+		s.Incidents += c.Sagas
+	}
+	return s
 }
 
 // count counts in the store, or returns what was counted a moment ago. Those who ask at the same time wait for one count.
@@ -148,7 +204,6 @@ func (h *Handler) count(ctx context.Context) (Statistics, error) {
 		return s, err
 	}
 	allStuck, err := h.eachOf(ctx, skald.Filter{Unended: true, Incident: true}, func(x Summary) {
-		s.Incidents++
 		i := slices.IndexFunc(s.IncidentCodes, func(c IncidentCount) bool { return c.Definition == x.Definition && c.Reason == x.Incident })
 		if i < 0 {
 			i, s.IncidentCodes = len(s.IncidentCodes), append(s.IncidentCodes, IncidentCount{x.Definition, x.Incident, 0})

@@ -13,6 +13,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store"
 )
 
@@ -25,6 +26,7 @@ type Problem struct {
 	Detail     string  `json:"detail"`                // what is the matter here, and how it is mended
 	Instance   string  `json:"instance,omitempty"`    // the path that was asked for
 	RetryAfter float64 `json:"retry_after,omitempty"` // seconds; with 503, as in the header Retry-After
+	Role       string  `json:"role,omitempty"`        // the least role that it takes; with 403, if that is what is missing
 	Errors     []Fault `json:"errors,omitempty"`      // each thing that is wrong with the request, where there are several or the place matters
 }
 
@@ -45,6 +47,12 @@ const (
 	problemTooLarge        = "too-large"
 	problemMediaType       = "unsupported-media-type"
 	problemUnauthenticated = "unauthenticated"
+	problemForbidden       = "forbidden"
+	problemCrossOrigin     = "cross-origin"
+	problemNoSessions      = "no-sessions-here"
+	problemNoKeys          = "no-keys-here"
+	problemNoKey           = "no-such-key"
+	problemNoAudit         = "no-audit-here"
 	problemNoPath          = "no-such-path"
 	problemMethod          = "method-not-allowed"
 	problemNoDefinition    = "no-such-definition"
@@ -59,6 +67,10 @@ const (
 	problemSettled         = "dead-letter-settled"
 	problemOverload        = "overload"
 	problemStopping        = "stopping"
+	problemDefinition      = "unusable-definition"
+	problemNoRegistry      = "no-registry-here"
+	problemNoParticipant   = "no-such-participant"
+	problemEntry           = "participant-cannot-be-entered"
 	problemInternal        = "internal"
 )
 
@@ -94,6 +106,10 @@ func (p *Problem) Unwrap() error {
 		return skald.ErrMode
 	case ProblemPrefix + problemStopping:
 		return skald.ErrStopped
+	case ProblemPrefix + problemNoParticipant:
+		return participant.ErrNotEntered
+	case ProblemPrefix + problemEntry:
+		return participant.ErrEntry
 	case ProblemPrefix + problemNoLetter:
 		return broker.ErrNotFound
 	case ProblemPrefix + problemSettled:
@@ -181,6 +197,8 @@ func refusal(err error) *Problem {
 		{store.ErrCursor, http.StatusUnprocessableEntity, problemContent, "The cursor cannot be used", "Pass next of the page before, with the same filter."},
 		{broker.ErrNotFound, http.StatusNotFound, problemNoLetter, "No such dead letter", "The id is mistyped, or the letter was settled longer ago than they are kept."},
 		{broker.ErrSettled, http.StatusConflict, problemSettled, "The dead letter was settled otherwise", "GET it to see by whom and why."},
+		{participant.ErrNotEntered, http.StatusNotFound, problemNoParticipant, "No such participant", "GET /v1/participants says which there are."},
+		{participant.ErrEntry, http.StatusConflict, problemEntry, "The participant cannot be entered like this", "Nothing was changed."},
 		{broker.ErrInvalid, http.StatusUnprocessableEntity, problemContent, "The request cannot be carried out as it is", "See docs/api.md."},
 	} {
 		if errors.Is(err, x.is) {

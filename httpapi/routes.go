@@ -3,14 +3,17 @@ package httpapi
 import (
 	_ "embed" // the document
 	"net/http"
+
+	"github.com/skaldhq/skald/access"
 )
 
 // route is one thing that can be asked for. Whatever it reads and answers is in the OpenAPI document; a test compares.
 type route struct {
 	method, path string
-	operation    string   // its name in the document
-	query        []string // parameters that it knows
-	open         bool     // answers whoever asks
+	operation    string      // its name in the document
+	query        []string    // parameters that it knows
+	open         bool        // answers whoever asks
+	role         access.Role // the least that it takes, if it is not open; without one it answers nobody
 	serve        func(h *Handler, w http.ResponseWriter, r *http.Request) error
 }
 
@@ -19,33 +22,47 @@ func filters() []string {
 	return []string{"id", "definition", "version", "key", "mode", "state", "unended", "incident", "step", "reason", "started_before", "started_after", "order", "cursor", "limit"}
 }
 
-// routes are all there are.
+// routes are all there are. What is no GET is written to the audit log.
 func routes() []route {
-	const get, post = http.MethodGet, http.MethodPost
+	const get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	return []route{
-		{method: get, path: "/v1/definitions", operation: "listDefinitions", serve: (*Handler).listDefinitions},
-		{method: get, path: "/v1/definitions/{name}", operation: "getDefinition", query: []string{"version"}, serve: (*Handler).getDefinition},
-		{method: post, path: "/v1/definitions/{name}/sagas", operation: "startSaga", query: []string{"version", "key", "mode"}, serve: (*Handler).start},
+		{method: get, path: "/v1/definitions", operation: "listDefinitions", role: access.Reader, serve: (*Handler).listDefinitions},
+		{method: post, path: "/v1/definitions", operation: "registerDefinition", role: access.Admin, query: []string{"dry_run"}, serve: (*Handler).define},
+		{method: get, path: "/v1/definitions/{name}", operation: "getDefinition", role: access.Reader, query: []string{"version"}, serve: (*Handler).getDefinition},
+		{method: post, path: "/v1/definitions/{name}/sagas", operation: "startSaga", role: access.Operator, query: []string{"version", "key", "mode"}, serve: (*Handler).start},
 
-		{method: get, path: "/v1/sagas", operation: "listSagas", query: filters(), serve: (*Handler).listSagas},
-		{method: get, path: "/v1/sagas/{id}", operation: "getSaga", serve: (*Handler).getSaga},
-		{method: get, path: "/v1/sagas/{id}/events", operation: "listEvents", query: []string{"after", "limit"}, serve: (*Handler).listEvents},
-		{method: get, path: "/v1/sagas/{id}/watch", operation: "watchSaga", query: []string{"after"}, serve: (*Handler).watch},
-		{method: post, path: "/v1/sagas/{id}/cancel", operation: "cancelSaga", serve: (*Handler).cancel},
-		{method: post, path: "/v1/sagas/{id}/resolve", operation: "resolveIncident", serve: (*Handler).resolve},
-		{method: post, path: "/v1/bulk", operation: "actOnMany", serve: (*Handler).bulk},
+		{method: get, path: "/v1/sagas", operation: "listSagas", role: access.Reader, query: filters(), serve: (*Handler).listSagas},
+		{method: get, path: "/v1/sagas/{id}", operation: "getSaga", role: access.Reader, serve: (*Handler).getSaga},
+		{method: get, path: "/v1/sagas/{id}/events", operation: "listEvents", role: access.Reader, query: []string{"after", "limit"}, serve: (*Handler).listEvents},
+		{method: get, path: "/v1/sagas/{id}/watch", operation: "watchSaga", role: access.Reader, query: []string{"after"}, serve: (*Handler).watch},
+		{method: post, path: "/v1/sagas/{id}/cancel", operation: "cancelSaga", role: access.Operator, serve: (*Handler).cancel},
+		{method: post, path: "/v1/sagas/{id}/resolve", operation: "resolveIncident", role: access.Operator, serve: (*Handler).resolve},
+		{method: post, path: "/v1/bulk", operation: "actOnMany", role: access.Operator, serve: (*Handler).bulk},
 
-		{method: get, path: "/v1/dead-letters", operation: "listDeadLetters", query: []string{"state", "topic", "subscription", "reason", "saga", "cursor", "limit"}, serve: (*Handler).listLetters},
-		{method: get, path: "/v1/dead-letters/{id}", operation: "getDeadLetter", serve: (*Handler).getLetter},
-		{method: post, path: "/v1/dead-letters/{id}/replay", operation: "replayDeadLetter", serve: (*Handler).replayLetter},
-		{method: post, path: "/v1/dead-letters/{id}/compensate", operation: "compensateDeadLetter", serve: (*Handler).compensateLetter},
-		{method: post, path: "/v1/dead-letters/{id}/discard", operation: "discardDeadLetter", serve: (*Handler).discardLetter},
+		{method: get, path: "/v1/dead-letters", operation: "listDeadLetters", role: access.Reader, query: []string{"state", "topic", "subscription", "reason", "saga", "cursor", "limit"}, serve: (*Handler).listLetters},
+		{method: get, path: "/v1/dead-letters/{id}", operation: "getDeadLetter", role: access.Reader, serve: (*Handler).getLetter},
+		{method: post, path: "/v1/dead-letters/{id}/replay", operation: "replayDeadLetter", role: access.Operator, serve: (*Handler).replayLetter},
+		{method: post, path: "/v1/dead-letters/{id}/compensate", operation: "compensateDeadLetter", role: access.Operator, serve: (*Handler).compensateLetter},
+		{method: post, path: "/v1/dead-letters/{id}/discard", operation: "discardDeadLetter", role: access.Operator, serve: (*Handler).discardLetter},
 
-		{method: get, path: "/v1/participants", operation: "listParticipants", serve: (*Handler).listParticipants},
-		{method: get, path: "/v1/statistics", operation: "getStatistics", serve: (*Handler).getStatistics},
-		{method: get, path: "/v1/openapi.json", operation: "getDocument", serve: (*Handler).getDocument},
+		{method: get, path: "/v1/participants", operation: "listParticipants", role: access.Reader, serve: (*Handler).listParticipants},
+		{method: get, path: "/v1/participants/{name}", operation: "getParticipant", role: access.Reader, serve: (*Handler).getParticipant},
+		{method: put, path: "/v1/participants/{name}", operation: "enterParticipant", role: access.Admin, serve: (*Handler).enterParticipant},
+		{method: remove, path: "/v1/participants/{name}", operation: "removeParticipant", role: access.Admin, serve: (*Handler).removeParticipant},
+		{method: get, path: "/v1/statistics", operation: "getStatistics", role: access.Reader, serve: (*Handler).getStatistics},
+
+		{method: get, path: "/v1/session", operation: "getSession", role: access.Reader, serve: (*Handler).getSession},
+		{method: post, path: "/v1/session", operation: "openSession", open: true, serve: (*Handler).openSession},
+		{method: remove, path: "/v1/session", operation: "closeSession", role: access.Reader, serve: (*Handler).closeSession},
+		{method: get, path: "/v1/keys", operation: "listKeys", role: access.Admin, serve: (*Handler).listKeys},
+		{method: post, path: "/v1/keys", operation: "createKey", role: access.Admin, serve: (*Handler).createKey},
+		{method: post, path: "/v1/keys/{id}/rotate", operation: "rotateKey", role: access.Admin, serve: (*Handler).rotateKey},
+		{method: post, path: "/v1/keys/{id}/revoke", operation: "revokeKey", role: access.Admin, serve: (*Handler).revokeKey},
+		{method: get, path: "/v1/audit", operation: "listChanges", role: access.Operator, query: []string{"who", "what", "target", "since", "before", "below", "limit"}, serve: (*Handler).listChanges},
+
+		{method: get, path: "/v1/openapi.json", operation: "getDocument", role: access.Reader, serve: (*Handler).getDocument},
 		{method: get, path: "/livez", operation: "live", open: true, serve: (*Handler).live},
-		{method: get, path: "/readyz", operation: "ready", serve: (*Handler).ready},
+		{method: get, path: "/readyz", operation: "ready", role: access.Reader, serve: (*Handler).ready},
 	}
 }
 

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -17,7 +16,7 @@ import (
 func sagaID(r *http.Request) (skald.SagaID, error) {
 	id := skald.SagaID(r.PathValue("id"))
 	if journal.CheckID(id) != nil {
-		return "", fmt.Errorf("saga %.128q: %w", id, skald.ErrNotFound)
+		return "", noSaga(id)
 	}
 	return id, nil
 }
@@ -28,7 +27,7 @@ func (h *Handler) getSaga(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, err := h.Engine.Status(r.Context(), id)
+	s, err := h.scope(r.Context()).status(r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func (h *Handler) waited(ctx context.Context, id skald.SagaID, wait time.Duratio
 	if s, ok := h.outcome(ctx, id, wait); ok {
 		return s, nil
 	}
-	return h.Engine.Status(ctx, id)
+	return h.scope(ctx).status(ctx, id)
 }
 
 // listSagas answers GET /v1/sagas.
@@ -78,14 +77,14 @@ const maxLooks = 10
 func (h *Handler) list(ctx context.Context, l Listing) (skald.Page, error) {
 	f := l.store()
 	if l.Mode == "" {
-		return h.Engine.List(ctx, f)
+		return h.scope(ctx).list(ctx, f)
 	}
 	if f.Limit == 0 {
 		f.Limit = 100
 	}
 	var found skald.Page
 	for range maxLooks {
-		page, err := h.Engine.List(ctx, f)
+		page, err := h.scope(ctx).list(ctx, f)
 		if err != nil {
 			return found, err
 		}
@@ -117,7 +116,7 @@ func (h *Handler) listEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	events, err := h.Engine.Events(r.Context(), id, after)
+	events, err := h.scope(r.Context()).events(r.Context(), id, after)
 	if err != nil {
 		return err
 	}
@@ -148,7 +147,7 @@ func (h *Handler) cancel(w http.ResponseWriter, r *http.Request) error {
 	if len(faults) > 0 {
 		return badContent(faults...)
 	}
-	if err := h.Engine.Cancel(r.Context(), id, by, d.Reason); err != nil {
+	if err := h.scope(r.Context()).cancel(r.Context(), id, by, d.Reason); err != nil {
 		return err
 	}
 	return h.show(w, r, id)
@@ -177,7 +176,8 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request) error {
 	if len(faults) > 0 {
 		return badContent(faults...)
 	}
-	err = h.Engine.Resolve(r.Context(), id, skald.Resolution{Step: d.Step, Verb: d.Verb, By: by, Reason: d.Reason, Payload: d.Payload})
+	noteOf(r.Context()).say("%s %s", d.Verb, d.Step)
+	err = h.scope(r.Context()).resolve(r.Context(), id, skald.Resolution{Step: d.Step, Verb: d.Verb, By: by, Reason: d.Reason, Payload: d.Payload})
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request) error {
 
 // show answers a decision that was carried out with the saga as it is then.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request, id skald.SagaID) error {
-	s, err := h.Engine.Status(r.Context(), id)
+	s, err := h.scope(r.Context()).status(r.Context(), id)
 	if err != nil {
 		h.Logger.Error("a decision was carried out, and then the saga could not be read", "saga", id, "error", err)
 		return problem(http.StatusInternalServerError, problemInternal, "Something went wrong here", "The decision is carried out and durable, and the saga could not be read afterwards: GET it.")

@@ -87,9 +87,15 @@ func (l *logs) String() string {
 // open opens a world. What is given changes the configuration of the engine and of the handler.
 func open(t testing.TB, changes ...func(*skald.Config, *httpapi.Config)) *world {
 	t.Helper()
+	return openWith(t, nil, changes...)
+}
+
+// openWith opens a world with more definitions than visit.
+func openWith(t testing.TB, more []skald.Registered, changes ...func(*skald.Config, *httpapi.Config)) *world {
+	t.Helper()
 	w := &world{log: &logs{}}
 	quiet := slog.New(slog.DiscardHandler)
-	w.saga = visit(t)
+	w.saga = visit(t, "visit")
 	desk, letters := w.theatre(t), w.postOffice(t)
 	post := httptest.NewServer(httpparticipant.Handler(letters, httpparticipant.HandlerConfig{}))
 	t.Cleanup(post.Close)
@@ -103,7 +109,7 @@ func open(t testing.TB, changes ...func(*skald.Config, *httpapi.Config)) *world 
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	b := membroker.New(membroker.Config{})
-	sagas := []skald.Registered{w.saga}
+	sagas := append([]skald.Registered{w.saga}, more...)
 	ec := skald.Config{Store: st, Sagas: sagas, Broker: b, Logger: quiet, Participants: map[string]skald.Participant{
 		"seats": {Invoker: desk, Level: participant.L2}, "tickets": {Invoker: desk, Level: participant.L2, Failures: -1}, "letters": {Invoker: caller, Level: participant.L2},
 	}}
@@ -155,10 +161,10 @@ func stopped(t testing.TB, stop func(context.Context) error) {
 }
 
 // visit is the saga: a seat, a ticket, a letter.
-func visit(t testing.TB) *skald.Saga[seatRequest] {
+func visit(t testing.TB, name string) *skald.Saga[seatRequest] {
 	t.Helper()
 	quick := skald.Retries(skald.Retry{Initial: 5 * time.Millisecond, Cap: 20 * time.Millisecond, Attempts: 2})
-	s := skald.Define[seatRequest]("visit", skald.Deadline(10*time.Minute),
+	s := skald.Define[seatRequest](name, skald.Deadline(10*time.Minute),
 		skald.OnReason("Seats.Held", "somebody else is choosing seats", skald.Replay(1, 5*time.Minute)),
 		skald.OnReason("Seats.SoldOut", "every seat is taken", skald.Compensate()))
 	place := skald.Step(s, reserveSeat, skald.From(func(r seatRequest) seatRequest { return r }), quick)
@@ -413,11 +419,15 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.t.Errorf("%s %s is answered with %s, and the document does not have it", r.Method, r.URL.Path, answer.Status)
 	case len(body) > 0:
 		c.hold(r, body, "paths", path, strings.ToLower(r.Method), "responses", strconv.Itoa(answer.StatusCode), "content", answer.Header.Get("Content-Type"), "schema")
-		if len(sent) > 0 {
+		if len(sent) > 0 && r.Header.Get("Content-Type") == "application/json" {
 			c.hold(r, sent, "paths", path, strings.ToLower(r.Method), "requestBody", "content", "application/json", "schema")
 		}
 	default:
-		if _, ok := c.paths[path].(object)["get"].(object)["responses"].(object)[strconv.Itoa(answer.StatusCode)]; !ok {
+		method := strings.ToLower(r.Method)
+		if r.Method == http.MethodHead {
+			method = "get"
+		}
+		if _, ok := c.paths[path].(object)[method].(object)["responses"].(object)[strconv.Itoa(answer.StatusCode)]; !ok {
 			c.t.Errorf("%s %s is answered with %s, which the document does not have", r.Method, r.URL.Path, answer.Status)
 		}
 	}

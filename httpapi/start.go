@@ -41,7 +41,7 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	d, err := h.definition(ask.Definition, ask.Version)
+	d, err := h.definition(r.Context(), ask.Definition, ask.Version)
 	if err != nil {
 		return err
 	}
@@ -52,12 +52,14 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) error {
 	if ask.Input, err = readBody(w, r, maxInput); err != nil {
 		return err
 	}
+	ask.Input = redact(ask.Input, h.Redact[ask.Definition])
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), startTime)
 	defer cancel()
 	begun, err := h.Engine.Start(ctx, ask)
 	if err != nil {
 		return err
 	}
+	noteOf(r.Context()).target = string(begun.ID)
 	started := Started{ID: begun.ID, Existed: begun.Existed}
 	w.Header().Set("Location", sagaPath(begun.ID))
 	if wait := preferredWait(r.Header); wait > 0 {
@@ -92,7 +94,7 @@ func (h *Handler) outcome(ctx context.Context, id skald.SagaID, wait time.Durati
 	defer cancel()
 	ctx, stop := context.WithTimeout(ctx, wait)
 	defer stop()
-	s, err := h.Engine.Wait(ctx, id)
+	s, err := h.scope(ctx).wait(ctx, id)
 	return s, err == nil
 }
 
@@ -190,8 +192,8 @@ const (
 
 // decided says who decides, and finds what is wrong with who and why.
 func decided(r *http.Request, by, reason string) (who string, faults []Fault) {
-	if identity, ok := r.Context().Value(identityKey{}).(Identity); ok && identity.Name != "" {
-		by = identity.Name
+	if who := whoAsks(r.Context()); who.Name != "" {
+		by = who.Name
 	}
 	for _, x := range []struct {
 		name, value, missing string
@@ -208,6 +210,9 @@ func decided(r *http.Request, by, reason string) (who string, faults []Fault) {
 		case x.name == "by" && !isText(x.value):
 			faults = append(faults, Fault{"body /by", "a name has no control characters: leave them out"})
 		}
+	}
+	if len(faults) == 0 {
+		noteOf(r.Context()).decided(by, reason)
 	}
 	return by, faults
 }

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
-	"github.com/skaldhq/skald"
 )
 
 // FuzzStream reads streams of all sorts as a watch's events: without the event that says that there are no more, the stream was broken off.
@@ -14,7 +12,7 @@ func FuzzStream(f *testing.F) {
 	f.Add(": alive\n\nevent: event\ndata: {")
 	f.Add("event: end\n\n")
 	f.Fuzz(func(t *testing.T, stream string) {
-		err := readStream(strings.NewReader(stream), func(skald.Event) error { return nil })
+		err := readStream(strings.NewReader(stream), func(Event) error { return nil })
 		var broken *brokenStream
 		if err != nil && !errors.As(err, &broken) {
 			t.Errorf("%q: %v", stream, err)

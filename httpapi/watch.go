@@ -33,7 +33,7 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s, err := h.Engine.Status(r.Context(), id)
+	s, err := h.scope(r.Context()).status(r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (h *Handler) follow(ctx context.Context, id skald.SagaID, after uint64, st 
 			}
 		}
 	})
-	return h.Engine.Watch(ctx, id, after, func(e skald.Event) error {
+	return h.scope(ctx).watch(ctx, id, after, func(e skald.Event) error {
 		x := eventOf(&e)
 		data, err := encode(x) // one line: payloads inside are compacted
 		if err != nil {

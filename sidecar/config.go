@@ -1,19 +1,21 @@
 package sidecar
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/sealed"
 )
 
 // Config says what a sidecar stands beside.
@@ -24,8 +26,14 @@ type Config struct {
 	Service string
 	// Data is the folder of the sidecar's database. It is made if it does not exist, and used by one process at a time. Required.
 	Data string
-	// Listen is the loopback address for calls of an orchestrator, health and metrics. Default: 127.0.0.1:0.
+	// Listen is the address for calls of an orchestrator, health and metrics: a loopback one, unless TLS asks callers for their certificates. Default: 127.0.0.1:0.
 	Listen string
+	// TLS encrypts what comes to Listen; access.Certificates makes it. Default: none.
+	TLS *tls.Config
+	// ServiceTLS is for a service at an https address: whom to trust, and the certificate to show. Default: Go's defaults.
+	ServiceTLS *tls.Config
+	// Sealed opens what the service is asked, and seals what it answers, so that nobody else sees it. Default: none.
+	Sealed *sealed.Ring
 	// Sagas are the definitions that the participant's operations stand in; several versions of one may be there. Others are left out. Required.
 	Sagas []skald.Registered
 	// Broker carries the tokens of choreographed sagas. The sidecar does not close it. Default: none; then it only answers an orchestrator.
@@ -52,7 +60,7 @@ func (c *Config) defaults() error {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
-	if err := checkLoopback(c.Listen); err != nil {
+	if err := c.listening().Check(); err != nil {
 		faults = append(faults, err)
 	}
 	if c.Timeout < 0 {
@@ -68,17 +76,9 @@ func (c *Config) defaults() error {
 	return errors.Join(faults...)
 }
 
-// checkLoopback holds that nobody from elsewhere can call: the contract neither authenticates nor encrypts.
-func checkLoopback(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("the address to listen on, %q, cannot be read: write it as 127.0.0.1:7100, with port 0 for any that is free", address)
-	}
-	ip, err := netip.ParseAddr(host)
-	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return fmt.Errorf("the address to listen on, %q, can be reached from elsewhere, and calls are neither authenticated nor encrypted: listen on 127.0.0.1 and put something in front that does both", address)
-	}
-	return nil
+// listening is where the sidecar listens. Without certificates of its callers it knows nobody, and stays on the loopback interface.
+func (c *Config) listening() access.Listening {
+	return access.Listening{Address: c.Listen, Authenticated: access.MutualServer(c.TLS), TLS: c.TLS != nil}
 }
 
 // target is the service as the HTTP client sees it.
@@ -102,7 +102,7 @@ func newTarget(c *Config) (target, error) {
 	case c.Service == "":
 		return t, errors.New("the service's address is missing: give one such as http://127.0.0.1:9000 or unix:///run/package.sock")
 	}
-	t.egress = httpparticipant.NewEgress(httpparticipant.EgressConfig{Socket: t.address})
+	t.egress = httpparticipant.NewEgress(httpparticipant.EgressConfig{Socket: t.address, TLS: c.ServiceTLS})
 	client, err := httpparticipant.New(httpparticipant.Config{BaseURL: base, Timeout: c.Timeout, Level: participant.L1, Egress: t.egress})
 	if err != nil {
 		return t, fmt.Errorf("the service: %w", err)

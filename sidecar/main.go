@@ -34,8 +34,8 @@ func Main(args []string, getenv func(string) string, stdout, stderr io.Writer, s
 // exit carries the code out of kong, which ends the process for --help.
 type exit int
 
-// Parse reads flags into grammar and runs the program, unless there is something else to do, as with --help. It returns the exit code and says what went wrong.
-func Parse(grammar any, name, description string, args []string, stdout, stderr io.Writer, run func(*kong.Context) error) (code int) {
+// Parse reads flags into grammar and runs the program, unless there is something else to do, as with --help. It returns the exit code and says what went wrong. options add to how flags are read.
+func Parse(grammar any, name, description string, args []string, stdout, stderr io.Writer, run func(*kong.Context) error, options ...kong.Option) (code int) {
 	defer func() {
 		if v := recover(); v != nil {
 			c, ok := v.(exit)
@@ -45,8 +45,9 @@ func Parse(grammar any, name, description string, args []string, stdout, stderr 
 			code = int(c)
 		}
 	}()
-	parser, err := kong.New(grammar, kong.Name(name), kong.Description(description), kong.Writers(stdout, stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 120}), kong.Exit(func(code int) { panic(exit(code)) }))
+	options = append([]kong.Option{kong.Name(name), kong.Description(description), kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 120}), kong.Exit(func(code int) { panic(exit(code)) })}, options...)
+	parser, err := kong.New(grammar, options...)
 	if err != nil {
 		panic("sidecar: the grammar of the flags is wrong: " + err.Error()) // found by any test that parses
 	}

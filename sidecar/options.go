@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/sealed"
 )
 
 // Options are the flags of a sidecar's program, as kong reads them.
@@ -22,7 +24,14 @@ type Options struct {
 	Name    string `help:"The participant: what the names of its operations begin with, as package in package.upsert." required:"" placeholder:"NAME" env:"SKALD_NAME"`
 	Service string `help:"Where the service answers: http://127.0.0.1:9000 or unix:///run/package.sock." required:"" placeholder:"URL" env:"SKALD_SERVICE"`
 	Data    string `help:"Folder of the sidecar's own database. It must outlive the process." required:"" placeholder:"DIR" env:"SKALD_DATA"`
-	Listen  string `help:"Loopback address for calls of an orchestrator, health and metrics." default:"127.0.0.1:0" placeholder:"HOST:PORT" env:"SKALD_LISTEN"`
+	Listen  string `help:"Address for calls of an orchestrator, health and metrics. Without --client-ca a loopback one." default:"127.0.0.1:0" placeholder:"HOST:PORT" env:"SKALD_LISTEN"`
+
+	Cert       string   `help:"The sidecar's certificate, for those who call it, the service and the broker." placeholder:"FILE" type:"path" env:"SKALD_CERT"`
+	Key        string   `help:"The certificate's private key." placeholder:"FILE" type:"path" env:"SKALD_KEY"`
+	ClientCA   string   `name:"client-ca" help:"CA of the certificates that callers have to show." placeholder:"FILE" type:"path" env:"SKALD_CLIENT_CA"`
+	ClientName []string `help:"Names of which a caller's certificate must have one; without, any of the CA's will do." placeholder:"NAME" env:"SKALD_CLIENT_NAME"`
+	ServiceCA  string   `name:"service-ca" help:"CA of the service's certificate, if it is none of the system's." placeholder:"FILE" type:"path" env:"SKALD_SERVICE_CA"`
+	BrokerCA   string   `name:"broker-ca" help:"CA of the broker's certificate, if it is none of the system's." placeholder:"FILE" type:"path" env:"SKALD_BROKER_CA"`
 
 	Broker      string        `help:"NATS servers that carry choreographed sagas, separated by commas. Without it only an orchestrator is answered." placeholder:"nats://HOST:PORT" env:"SKALD_BROKER"`
 	BrokerWait  time.Duration `help:"How long to wait for a broker that is not there yet." default:"1m" placeholder:"TIME" env:"SKALD_BROKER_WAIT"`
@@ -31,6 +40,8 @@ type Options struct {
 	Credentials string        `help:"File with credentials for the broker (.creds)." placeholder:"FILE" type:"path" env:"SKALD_BROKER_CREDENTIALS"`
 	NKey        string        `name:"nkey" help:"File with an NKey seed for the broker." placeholder:"FILE" type:"path" env:"SKALD_BROKER_NKEY"`
 	Namespace   string        `help:"Namespace of Skald's streams at the broker." default:"skald" placeholder:"NAME" env:"SKALD_NAMESPACE"`
+
+	SealKeys string `help:"Key file with which the service's payloads are opened and sealed (docs/security.md). Without it they pass as they are." placeholder:"FILE" type:"path" env:"SKALD_SEAL_KEYS"`
 
 	Events  string        `help:"URL that takes the events which the operations announce, as CloudEvents. Without it there are none." placeholder:"URL" env:"SKALD_EVENTS"`
 	Timeout time.Duration `help:"Longest time that one call of the service may take." default:"30s" placeholder:"TIME" env:"SKALD_TIMEOUT"`
@@ -57,6 +68,9 @@ func (o *Options) Run(ctx context.Context, stdout, stderr io.Writer, sagas ...sk
 	}
 	cfg := Config{Name: o.Name, Service: o.Service, Data: o.Data, Listen: o.Listen, Sagas: sagas, Timeout: o.Timeout,
 		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))}
+	if err := o.secure(&cfg); err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
 	if o.Events != "" {
 		if cfg.Events, err = httpparticipant.NewPublisher(httpparticipant.PublisherConfig{URL: o.Events}); err != nil {
 			return fmt.Errorf("%w: --events: %w", ErrUsage, err)
@@ -74,7 +88,7 @@ func (o *Options) Run(ctx context.Context, stdout, stderr io.Writer, sagas ...sk
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(stdout, "%s listens on http://%s (level %s)\n", o.Name, s.Address(), s.inbox.Level())
+	_, _ = fmt.Fprintf(stdout, "%s listens on %s://%s (level %s)\n", o.Name, map[bool]string{false: "http", true: "https"}[cfg.TLS != nil], s.Address(), s.inbox.Level())
 	select {
 	case <-ctx.Done():
 		stop() // from now on a signal ends the process
@@ -85,11 +99,34 @@ func (o *Options) Run(ctx context.Context, stdout, stderr io.Writer, sagas ...sk
 	return errors.Join(s.Err(), s.Stop(soft))
 }
 
+// secure says with which certificates the sidecar is reached and reaches the service, and who sees payloads.
+func (o *Options) secure(cfg *Config) (err error) {
+	if o.ClientCA != "" || len(o.ClientName) > 0 {
+		if cfg.TLS, err = (access.Certificates{Cert: o.Cert, Key: o.Key, CA: o.ClientCA, From: o.ClientName}).Server(); err != nil {
+			return err
+		}
+	}
+	if o.SealKeys != "" {
+		if cfg.Sealed, err = sealed.Read(o.SealKeys); err != nil {
+			return err
+		}
+	}
+	cfg.ServiceTLS, err = access.Certificates{Cert: o.Cert, Key: o.Key, CA: o.ServiceCA}.Client()
+	return err
+}
+
 // connect opens the broker. One that is not there yet is waited for: programs may be started in any order.
 func (o *Options) connect(ctx context.Context, log *slog.Logger) (broker.Broker, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.BrokerWait)
 	defer cancel()
-	b, err := natsbroker.Await(ctx, natsbroker.Config{URL: o.Broker, User: o.User, Password: o.Password, Credentials: o.Credentials, NKey: o.NKey, Namespace: o.Namespace, Log: log})
+	cfg := natsbroker.Config{URL: o.Broker, User: o.User, Password: o.Password, Credentials: o.Credentials, NKey: o.NKey, Namespace: o.Namespace, Log: log}
+	var err error
+	if o.BrokerCA != "" || o.Cert != "" {
+		if cfg.TLS, err = (access.Certificates{Cert: o.Cert, Key: o.Key, CA: o.BrokerCA}).Client(); err != nil {
+			return nil, fmt.Errorf("%w: --broker-ca: %w", ErrUsage, err)
+		}
+	}
+	b, err := natsbroker.Await(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("--broker: %w", err)
 	}

@@ -55,9 +55,9 @@ func (s *Sidecar) open(ctx context.Context, operations []participant.Handler) er
 	if err := s.openInbox(ctx, operations); err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen)
+	listener, err := s.cfg.listening().Listen(ctx)
 	if err != nil {
-		return fmt.Errorf("listening: %w; choose another address, or port 0 for any that is free", err)
+		return err
 	}
 	s.address = listener.Addr().String()
 	if s.cfg.Broker != nil {
@@ -69,9 +69,13 @@ func (s *Sidecar) open(ctx context.Context, operations []participant.Handler) er
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.background = stop
-	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, TLSConfig: s.cfg.TLS}
+	serve := s.http.Serve
+	if s.cfg.TLS != nil {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
 	s.working.Go(func() {
-		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.fail(fmt.Errorf("serving calls: %w", err))
 		}
 	})
@@ -103,7 +107,11 @@ func (s *Sidecar) openInbox(ctx context.Context, operations []participant.Handle
 	if err != nil {
 		return err
 	}
-	s.inbox = &inbox{db: db, service: s.service.client, kinds: make(map[string]participant.Handler), watch: newMetrics(), log: s.cfg.Log, now: s.cfg.Now}
+	var service participant.Invoker = s.service.client
+	if s.cfg.Sealed != nil {
+		service = s.cfg.Sealed.Invoker(service)
+	}
+	s.inbox = &inbox{db: db, service: service, kinds: make(map[string]participant.Handler), watch: newMetrics(), log: s.cfg.Log, now: s.cfg.Now}
 	s.inbox.Participant, err = sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: s.cfg.Name, Retention: retention, Log: s.cfg.Log, Now: s.cfg.Now}, operations...)
 	if err != nil {
 		return err

@@ -257,7 +257,7 @@ func TestEveryFaultOfTheConfigurationIsSaid(t *testing.T) {
 	s := open(t, config(t, d.URL))
 	defer stop(t, s)
 	_, err := sidecar.Open(t.Context(), sidecar.Config{Name: "a b", Service: "unix://run/x.sock", Listen: "0.0.0.0:80", Timeout: -1})
-	for _, want := range []string{"the participant's name cannot be used", "with three slashes", "name one that outlives this process", "listen on 127.0.0.1 and put something in front", "the time-out of a call is negative", "no definition has an operation of participant a b"} {
+	for _, want := range []string{"the participant's name cannot be used", "with three slashes", "name one that outlives this process", "or listen on 127.0.0.1:80", "the time-out of a call is negative", "no definition has an operation of participant a b"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not said in:\n%v", want, err)
 		}

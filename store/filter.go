@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"hash/fnv"
 	"slices"
+
+	"github.com/skaldhq/skald/journal"
 )
 
 // Sizes of a page of List.
@@ -30,6 +32,7 @@ func (f *Filter) Size() int {
 func (f *Filter) Matches(s *Summary) bool {
 	switch {
 	case f.ID != "" && f.ID != s.ID,
+		f.Namespace != "" && f.Namespace != journal.NamespaceOf(s.Definition),
 		f.Definition != "" && f.Definition != s.Definition,
 		f.Version != "" && f.Version != s.Version,
 		f.Key != "" && f.Key != s.Key,
@@ -77,7 +80,7 @@ func (f *Filter) Position() (position int64, ok bool, err error) {
 // fingerprint tells filters apart by everything that decides which sagas come in which order. The limit may change from page to page.
 func (f *Filter) fingerprint() uint64 {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%q %q %q %q %q %t %t %q %q %d %d %t %d", f.ID, f.Definition, f.Version, f.Key, f.States, f.Unended,
+	fmt.Fprintf(h, "%q %q %q %q %q %q %t %t %q %q %d %d %t %d", f.ID, f.Namespace, f.Definition, f.Version, f.Key, f.States, f.Unended,
 		f.Incident, f.Step, f.Reason, f.Before.UnixMicro(), f.After.UnixMicro(), f.Oldest, f.Due.UnixMicro())
 	return h.Sum64()
 }

@@ -78,6 +78,7 @@ type Append struct {
 // Filter selects sagas. A zero field selects everything.
 type Filter struct {
 	ID         journal.SagaID
+	Namespace  string // of the definition, see journal.NamespaceOf
 	Definition string
 	Version    string
 	Key        string

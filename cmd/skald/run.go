@@ -1,55 +1,136 @@
 package main
 
 import (
-	"errors"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"os/user"
+	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
-	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/cmd/skald/internal/terminal"
 	"github.com/skaldhq/skald/sidecar"
 )
 
-// world is what commands see of the process.
-type world struct {
-	getenv         func(string) string
-	stdout, stderr io.Writer
-}
-
 // commands are the program's commands; each is a struct with its flags and a method Run that gets the world.
 type commands struct {
-	Sidecar sidecarCommand `cmd:"" help:"Take part in sagas on behalf of a service that speaks HTTP."`
-	Check   checkCommand   `cmd:"" help:"Read definitions and say their versions, or everything that is wrong with them."`
-	Version versionCommand `cmd:"" help:"Say which build this is."`
+	Serve   serveCommand   `cmd:"" group:"run" help:"Run sagas: the engine, its broker and its API in one program."`
+	Sidecar sidecarCommand `cmd:"" group:"run" help:"Take part in sagas on behalf of a service that speaks HTTP."`
+
+	Keys keysCommand `cmd:"" group:"run" help:"Make and end API keys, for a server with --access."`
+
+	Start startCommand `cmd:"" group:"sagas" help:"Start a saga."`
+	List  listCommand  `cmd:"" group:"sagas" help:"List sagas."`
+	Show  showCommand  `cmd:"" group:"sagas" help:"Show a saga: its steps, its timeline, and what needs you."`
+	Watch watchCommand `cmd:"" group:"sagas" help:"Follow a saga, or all, as it happens."`
+	Wait  waitCommand  `cmd:"" group:"sagas" help:"Wait for a saga's outcome."`
+
+	Incidents   incidentsCommand   `cmd:"" group:"mend" help:"Show what needs you, oldest first, and what to do about it."`
+	Retry       retryCommand       `cmd:"" group:"mend" help:"Ask again at once."`
+	Resolve     resolveCommand     `cmd:"" group:"mend" help:"Decide about an incident."`
+	Cancel      cancelCommand      `cmd:"" group:"mend" help:"Turn sagas back that have not passed their point of no return."`
+	Bulk        bulkCommand        `cmd:"" group:"mend" help:"Cancel, retry, skip or finish many sagas at once."`
+	Deadletters deadlettersCommand `cmd:"" group:"mend" help:"Look at messages that were set aside, and decide about them."`
+
+	Definitions  definitionsCommand  `cmd:"" group:"look" help:"Look at definitions, and register new ones."`
+	Participants participantsCommand `cmd:"" group:"look" help:"Look at the services that take part, and say where they are."`
+	Stats        statsCommand        `cmd:"" group:"look" help:"Say what is under way."`
+
+	Vet   vetCommand   `cmd:"" group:"write" help:"Find what is wrong with definitions."`
+	Diff  diffCommand  `cmd:"" group:"write" help:"Compare two versions of a definition, and say which running sagas are concerned."`
+	Graph graphCommand `cmd:"" group:"write" help:"Draw a definition."`
+
+	Completion completionCommand `cmd:"" group:"tool" help:"Print a script that completes commands in a shell."`
+	Complete   completeCommand   `cmd:"" hidden:"" passthrough:""`
+	Version    versionCommand    `cmd:"" group:"tool" help:"Say which build this is."`
+	Help       helpCommand       `cmd:"" group:"tool" help:"Say more about a command, or about exit codes."`
+}
+
+// groups are the headings of the commands, in the order of the help.
+func groups() kong.Option {
+	return kong.ExplicitGroups([]kong.Group{
+		{Key: "run", Title: "Run"}, {Key: "sagas", Title: "Sagas"}, {Key: "mend", Title: "Mend"}, {Key: "look", Title: "Look around"}, {Key: "write", Title: "Write definitions"}, {Key: "tool", Title: "This program"},
+		{Key: "server", Title: "Server"}, {Key: "output", Title: "Output"}, {Key: "which", Title: "Which sagas"},
+	})
+}
+
+const about = `Sagas, orchestrated or choreographed from one definition.
+
+Commands talk to "skald serve", or to any program that serves the HTTP API, at --address. "skald incidents" is where to begin when something is wrong.`
+
+// world is what commands see of the process.
+type world struct {
+	ctx            context.Context // ends when the process is told to stop
+	environment    []string        // "NAME=value"
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	out            *terminal.Terminal // stdout, for people
+	parser         *kong.Kong
 }
 
 // run is the program. It returns the exit code.
-func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	w := &world{getenv, stdout, stderr}
-	return sidecar.Parse(&commands{}, "skald", "Sagas, orchestrated or choreographed from one definition.", args, stdout, stderr,
-		func(parsed *kong.Context) error { return parsed.Run(w) })
+func run(args, environment []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	w := &world{ctx: ctx, environment: environment, stdin: stdin, stdout: stdout, stderr: stderr, out: terminal.New(stdout, environment)}
+	code := exitDone
+	usage := sidecar.Parse(&commands{}, "skald", about, args, stdout, stderr, func(parsed *kong.Context) error {
+		w.parser = parsed.Kong
+		code = w.end(parsed.Run(w), slices.Contains(args, "--json"))
+		return nil
+	}, options()...)
+	return max(code, usage)
 }
 
-// readDefinitions reads definitions from files. The error has the faults of all files.
-func readDefinitions(files []string) ([]*skald.Declared, error) {
-	var all []*skald.Declared
-	var faults []error
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		var d *skald.Declared
-		if err == nil {
-			d, err = skald.ReadDefinition(text)
+// options are how flags are read and help is set.
+func options() []kong.Option {
+	return []kong.Option{groups(), kong.Vars{"address": defaultAddress}, kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100})}
+}
+
+// getenv reads the environment.
+func (w *world) getenv(name string) (value string) {
+	for _, one := range w.environment {
+		if v, ok := strings.CutPrefix(one, name+"="); ok {
+			value = v
 		}
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", file, err))
-			continue
+	}
+	return value
+}
+
+// note tells a person something on stderr that is no part of the output.
+func (w *world) note(format string, args ...any) { fmt.Fprintf(w.stderr, format+"\n", args...) }
+
+// who is who decides, unless it is said: the user of this machine.
+func (w *world) who() string {
+	if name := w.getenv("USER"); name != "" {
+		return name
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}
+
+// printJSON prints a document on one line.
+func printJSON[T any](w *world, document T) error {
+	encoder := json.NewEncoder(w.stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(document)
+}
+
+// printLines prints documents, each on a line.
+func printLines[T any](w *world, documents []T) error {
+	for i := range documents {
+		if err := printJSON(w, documents[i]); err != nil {
+			return err
 		}
-		all = append(all, d)
 	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, fmt.Errorf("%w: %w", sidecar.ErrUsage, err)
-	}
-	return all, nil
+	return nil
 }

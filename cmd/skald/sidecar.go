@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-
-	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/sidecar"
 )
 
@@ -29,10 +26,6 @@ func (c *sidecarCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	sagas := make([]skald.Registered, len(read))
-	for i := range read {
-		sagas[i] = read[i]
-	}
 	c.Password = w.getenv(sidecar.PasswordVariable)
-	return c.Options.Run(context.Background(), w.stdout, w.stderr, sagas...)
+	return c.Options.Run(w.ctx, w.stdout, w.stderr, registered(read)...)
 }

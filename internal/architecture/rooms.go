@@ -46,6 +46,7 @@ var rooms = []room{
 	// Leaves that several rooms share, each a single idea of the operating system or of goroutines.
 	{path: "internal/filelock"},
 	{path: "internal/turns"},
+	{path: "internal/shape"},
 
 	// Drivers know their contract, the journal and their product; suites check drivers.
 	{path: "store/*", mayImport: []string{"journal", "store", "internal/filelock"}, modules: anyModule},
@@ -54,6 +55,11 @@ var rooms = []room{
 	{path: "store/storetest", mayImport: []string{"journal", "store"}, modules: anyModule, onlyTests: true},
 	{path: "broker/brokertest", mayImport: []string{"journal", "broker"}, modules: anyModule, onlyTests: true},
 	{path: "participant/participanttest", mayImport: []string{"journal", "participant"}, modules: anyModule, onlyTests: true},
+
+	// Who may do what with an engine that is served: the contract and what keeps it; drivers keep keys, or know people by tokens.
+	{path: "access", mayImport: []string{"journal"}},
+	{path: "access/*", mayImport: []string{"access"}, modules: anyModule},
+	{path: "access/accesstest", mayImport: []string{"access"}, onlyTests: true},
 
 	// The two modes drive the machine through the contracts.
 	{path: "internal/orchestrator", mayImport: all(contracts, "internal/plan", "internal/machine"), modules: ids},
@@ -65,15 +71,28 @@ var rooms = []room{
 	// Ready-made parts on top of the root package. They do not import each other: mains put them together.
 	{path: "embedded", mayImport: all(contracts, all(drivers, ".")...), modules: anyModule},
 	{path: "console", mayImport: all(contracts, "."), modules: anyModule},
-	{path: "httpapi", mayImport: all(contracts, "."), modules: anyModule},
+	{path: "httpapi", mayImport: all(contracts, ".", "access"), modules: anyModule},
 	{path: "metrics", mayImport: all(contracts, "."), modules: anyModule},
+	// Definitions as data, and the registry that keeps them beside a store: it calls participants where the registry says they are.
+	{path: "declarative", mayImport: all(contracts, ".", "participant/*", "internal/filelock"), modules: anyModule},
+	{path: "sealed", mayImport: all(contracts, "."), modules: ids},
+	{path: "traces", mayImport: all(contracts, "."), modules: anyModule},
 	// The sidecar is a participant of its own, with the SQLite desk, HTTP and the broker as its parts.
-	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "internal/filelock", "internal/turns")...), modules: anyModule},
+	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "access", "sealed", "internal/filelock", "internal/turns")...), modules: anyModule},
 	// The explorer drives the real coordinator through its seams, which users do not get.
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
+	// What is doubtful about definitions, and what a new version changes.
+	{path: "vet", mayImport: all(contracts, ".", "declarative", "internal/shape")},
+	// Outcomes for outsiders, from a database of its own.
+	{path: "webhook", mayImport: all(contracts, ".", "participant/*")},
+	// A definition as an AsyncAPI document.
+	{path: "asyncapi", mayImport: all(contracts, ".", "internal/shape")},
 
 	// Programs choose the parts.
-	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar")...), modules: anyModule},
+	// What the skald command shows, and where.
+	{path: "cmd/skald/internal/terminal", modules: anyModule},
+	{path: "cmd/skald/internal/draw", mayImport: all(contracts, ".", "httpapi", "vet", "cmd/skald/internal/terminal")},
+	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet", "asyncapi", "webhook", "traces", "sealed", "access", "access/*", "cmd/skald/internal/terminal", "cmd/skald/internal/draw")...), modules: anyModule},
 
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},

@@ -159,7 +159,7 @@ const verbLook journal.Verb = "look"
 
 // look hears everything that concerns the participant's part in a saga.
 func (a *Agent) look(ctx context.Context, start participant.Token) error {
-	r, hear := a.roles[a.scores.of(&start)], []participant.Token{start}
+	r, hear := a.role(a.scores.of(&start)), []participant.Token{start}
 	if r == nil || r.own == 0 {
 		return nil
 	}
@@ -187,7 +187,7 @@ func (a *Agent) decided(ctx context.Context, start participant.Token, x *act) er
 		if m == nil {
 			return participant.Work{}, false
 		}
-		p := part{name: a.Name, own: a.roles[m].own, now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}
+		p := part{name: a.Name, own: a.role(m).own, now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}
 		i, ok := m.Plan.Index(x.Step)
 		move := machine.Act
 		if x.Undo {

@@ -68,7 +68,7 @@ func (c *AgentConfig) defaults() {
 type Agent struct {
 	AgentConfig
 	scores scores
-	roles  map[*machine.Machine]*role
+	roles  sync.Map                    // by *machine.Machine: *role
 	turns  turns.Turns[journal.SagaID] // between processes the desk makes them wait
 	tells  turns.Turns[broker.Key]     // tokens that are being told
 	wake   chan struct{}               // something became due
@@ -86,29 +86,51 @@ const remembered = 1 << 13
 // NewAgent makes an agent. The error lists everything that is wrong with the configuration.
 func NewAgent(c AgentConfig) (*Agent, error) {
 	c.defaults()
-	a := &Agent{AgentConfig: c, roles: make(map[*machine.Machine]*role), wake: make(chan struct{}, 1)}
+	a := &Agent{AgentConfig: c, wake: make(chan struct{}, 1)}
 	a.actions = newLane(c.Parallel)
 	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[broker.Key, glance](remembered)
 	a.others = newMemory[journal.SagaID, struct{}](remembered)
 	takesPart := slices.ContainsFunc(c.Plans, func(p *plan.Plan) bool { return stepsOf(p, c.Name) != 0 })
-	var faults []plan.Fault
-	a.scores, faults = newScores(c.Plans)
+	faults := a.add(c.Plans)
 	if c.Broker == nil || c.Desk == nil {
 		faults = append(faults, plan.Fault{Problem: "participant " + c.Name + " has no broker or no desk", Mend: "give a broker, and a participant such as one of sqlparticipant, whose database is the desk"})
 	}
-	faults = append(faults, unkept(c.Broker, c.Plans)...)
 	if !takesPart {
 		faults = append(faults, plan.Fault{Problem: "no definition has a step of participant " + c.Name, Mend: "give the definitions that its operations stand in"})
 	}
 	if len(faults) > 0 {
 		return nil, &plan.Faults{Definition: "participant " + c.Name, List: faults}
 	}
-	for _, versions := range a.scores {
+	return a, nil
+}
+
+// Register adds definitions that the participant may have steps in, and widens its subscription to them. The error is *plan.Faults if one cannot be choreographed; then none was added. Tokens of a saga that came
+// before its definition are not heard again: register with those who take part before anybody starts one.
+func (a *Agent) Register(ctx context.Context, plans []*plan.Plan) error {
+	if faults := a.add(plans); len(faults) > 0 {
+		return &plan.Faults{Definition: "participant " + a.Name, List: faults}
+	}
+	return a.Declare(ctx)
+}
+
+func (a *Agent) add(plans []*plan.Plan) []plan.Fault {
+	if faults := append(a.scores.add(plans), unkept(a.Broker, plans)...); len(faults) > 0 {
+		return faults
+	}
+	for _, versions := range a.scores.all() {
 		for _, m := range versions {
-			a.roles[m] = roleIn(m, c.Name)
+			a.roles.LoadOrStore(m, roleIn(m, a.Name))
 		}
 	}
-	return a, nil
+	a.others.clear() // some of them may be of a definition that is known now
+	return nil
+}
+
+// role is the participant's in a definition; nil if the definition is not known.
+func (a *Agent) role(m *machine.Machine) *role {
+	r, _ := a.roles.Load(m)
+	known, _ := r.(*role)
+	return known
 }
 
 // subscription is the name of the agent's subscription: the same in every process of the service.
@@ -158,7 +180,7 @@ func (a *Agent) Declare(ctx context.Context) error {
 		return fmt.Errorf("declaring topics %s and %s: %w", a.Notes, a.Acts, err)
 	}
 	return subscribe(ctx, a.Broker, a.Topic, a.subscription(), a.scores.filters(func(m *machine.Machine, step string, d participant.Direction) bool {
-		return a.roles[m].concernedBy(step, d)
+		return a.role(m).concernedBy(step, d)
 	})...)
 }
 

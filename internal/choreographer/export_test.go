@@ -28,7 +28,7 @@ func Encode(t participant.Token) broker.Message { return encode(&t) }
 
 // Concerns says whether the agent's moves depend on a token.
 func (a *Agent) Concerns(t *participant.Token) bool {
-	return a.roles[a.scores.of(t)].concerns(t.Step, t.Kind)
+	return a.role(a.scores.of(t)).concerns(t.Step, t.Kind)
 }
 
 // Concerns says whether the end of a saga may depend on a token.

@@ -30,11 +30,11 @@ func reported(t *testing.T) (*track, func(step string, kind participant.TokenKin
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, faults := newScores([]*plan.Plan{p})
-	if len(faults) > 0 {
+	var s scores
+	if faults := s.add([]*plan.Plan{p}); len(faults) > 0 {
 		t.Fatal(faults)
 	}
-	tr := newTrack(s[p.Name][p.Version], "s-1")
+	tr := newTrack(s.versions(p.Name)[p.Version], "s-1")
 	token := func(step string, kind participant.TokenKind) *participant.Token {
 		return &participant.Token{ID: step + string(kind), Definition: p.Name, Version: p.Version, Saga: journal.SagaID("s-1"), Step: step, Kind: kind, Time: time.Unix(1, 0)}
 	}

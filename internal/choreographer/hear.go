@@ -21,11 +21,11 @@ func (a *Agent) ignores(k broker.Key, header func(name string) string) bool {
 	if g, mine := a.won.get(k); mine && g.fresh(a.Now()) {
 		return g.kind == participant.TokenDone || g.kind == participant.TokenUndone
 	}
-	versions := a.scores[p.definition]
+	versions := a.scores.versions(p.definition)
 	if versions == nil {
 		return true // of a definition that this participant has no part in
 	}
-	r := a.roles[versions[header(headerVersion)]]
+	r := a.role(versions[header(headerVersion)])
 	return r != nil && !r.concernedBy(p.step, p.direction)
 }
 
@@ -35,7 +35,7 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 	if err != nil {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
-	if a.scores[t.Definition] == nil {
+	if a.scores.versions(t.Definition) == nil {
 		return nil // the start of a saga that this participant has no part in
 	}
 	if a.scores.of(&t) == nil {
@@ -95,7 +95,7 @@ const ReasonDefinition = "skald.definition_missing"
 
 // Hear takes one token in and does what follows from it. It may be heard any number of times, in any order.
 func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
-	r := a.roles[a.scores.of(&t)]
+	r := a.role(a.scores.of(&t))
 	if r == nil || !r.concerns(t.Step, t.Kind) {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
 
 // onlyKept says whether nothing follows from a token but that it is remembered.
 func (a *Agent) onlyKept(t *participant.Token) bool {
-	r := a.roles[a.scores.of(t)]
+	r := a.role(a.scores.of(t))
 	return t.Step == participant.StepStart && r != nil && !r.first
 }
 

@@ -51,7 +51,7 @@ type InitiatorConfig struct {
 type Initiator struct {
 	InitiatorConfig
 	scores scores
-	latest map[string]*machine.Machine
+	latest sync.Map // by name: *machine.Machine
 	recent recent
 }
 
@@ -69,19 +69,42 @@ func NewInitiator(c InitiatorConfig) (*Initiator, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	i := &Initiator{InitiatorConfig: c, latest: make(map[string]*machine.Machine)}
-	var faults []plan.Fault
-	i.scores, faults = newScores(c.Plans)
+	i := &Initiator{InitiatorConfig: c}
+	faults := i.add(c.Plans)
 	if c.Broker == nil {
 		faults = append(faults, plan.Fault{Problem: "the initiator has no broker", Mend: "give one, such as natsbroker"})
 	}
 	if len(faults) > 0 {
 		return nil, &plan.Faults{Definition: "initiator " + c.Name, List: faults}
 	}
-	for _, p := range c.Plans {
-		i.latest[p.Name] = i.scores[p.Name][p.Version]
-	}
 	return i, nil
+}
+
+// Register adds definitions, after it has widened the subscription to them: whoever starts a saga of one can be sure that its end is heard of. Of one name, the last that is new is what Start takes from then on when no version is
+// asked for. The error is *plan.Faults if one cannot be choreographed; then none was added.
+func (i *Initiator) Register(ctx context.Context, plans []*plan.Plan) error {
+	var more scores
+	if faults := more.add(plans); len(faults) > 0 {
+		return &plan.Faults{Definition: "initiator " + i.Name, List: faults}
+	}
+	if err := i.subscribe(ctx, &more); err != nil {
+		return err
+	}
+	i.add(plans)
+	return nil
+}
+
+func (i *Initiator) add(plans []*plan.Plan) []plan.Fault {
+	known := i.scores.all()
+	if faults := i.scores.add(plans); len(faults) > 0 {
+		return faults
+	}
+	for _, p := range plans {
+		if known[p.Name][p.Version] == nil {
+			i.latest.Store(p.Name, i.scores.versions(p.Name)[p.Version])
+		}
+	}
+	return nil
 }
 
 // Request asks for a saga.
@@ -127,9 +150,10 @@ func (i *Initiator) Start(ctx context.Context, q Request) (start participant.Tok
 
 // accept checks a request against everything that can be known before anything is kept.
 func (i *Initiator) accept(q *Request) (*machine.Machine, error) {
-	m := i.latest[q.Definition]
+	found, _ := i.latest.Load(q.Definition)
+	m, _ := found.(*machine.Machine)
 	if q.Version != "" {
-		m = i.scores[q.Definition][q.Version]
+		m = i.scores.versions(q.Definition)[q.Version]
 	}
 	switch {
 	case m == nil:
@@ -155,8 +179,11 @@ func (i *Initiator) accept(q *Request) (*machine.Machine, error) {
 func (i *Initiator) subscription() string { return subscriptionName("initiator", i.Name) }
 
 // Declare makes the initiator's subscription. It is needed before the first start; Run does it, too.
-func (i *Initiator) Declare(ctx context.Context) error {
-	return subscribe(ctx, i.Broker, i.Topic, i.subscription(), i.scores.filters(func(m *machine.Machine, step string, d participant.Direction) bool {
+func (i *Initiator) Declare(ctx context.Context) error { return i.subscribe(ctx, &i.scores) }
+
+// subscribe widens the subscription to what may concern the ends of definitions.
+func (i *Initiator) subscribe(ctx context.Context, all *scores) error {
+	return subscribe(ctx, i.Broker, i.Topic, i.subscription(), all.filters(func(m *machine.Machine, step string, d participant.Direction) bool {
 		return slices.ContainsFunc(kindsOf(d), func(k participant.TokenKind) bool { return concernsEnd(m, step, k) })
 	})...)
 }
@@ -185,7 +212,7 @@ func (i *Initiator) ignores(k broker.Key, header func(name string) string) bool 
 	if !ok {
 		return false
 	}
-	versions := i.scores[p.definition]
+	versions := i.scores.versions(p.definition)
 	if versions == nil {
 		return true
 	}
@@ -198,7 +225,7 @@ func (i *Initiator) deliver(ctx context.Context, d *broker.Delivery) error {
 	if err != nil {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
-	if i.scores[t.Definition] == nil {
+	if i.scores.versions(t.Definition) == nil {
 		return nil
 	}
 	if i.scores.of(&t) == nil {

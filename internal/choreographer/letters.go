@@ -43,7 +43,7 @@ func (a *Agent) announce(ctx context.Context, w *participant.Waiting, from *part
 // file makes a dead letter of a step of this participant that was refused or failed, if the definition's registry has the reason code: somebody wants to look at it. Who decided by hand knows already. It happens
 // before the token is acknowledged, so that no letter is missed, and again changes nothing.
 func (a *Agent) file(ctx context.Context, t *participant.Token, d *broker.Delivery) error {
-	r := a.roles[a.scores.of(t)]
+	r := a.role(a.scores.of(t))
 	i, ok := r.m.Plan.Index(t.Step)
 	if !ok || t.By != "" || !r.own.Has(i) || t.Kind != participant.TokenRefused && t.Kind != participant.TokenFailed || r.m.Plan.Remedy(t.Reason) == nil {
 		return nil

@@ -62,8 +62,7 @@ func NewRemediator(c RemediatorConfig) (*Remediator, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Remediator{RemediatorConfig: c, waiting: make(map[string]waitingLetter)}
-	var faults []plan.Fault
-	r.scores, faults = newScores(c.Plans)
+	faults := r.Register(c.Plans)
 	if c.Broker == nil {
 		faults = append(faults, plan.Fault{Problem: "the remediation has no broker", Mend: "give one, such as natsbroker"})
 	} else if r.letters = letters(c.Broker); r.letters == nil {
@@ -74,6 +73,9 @@ func NewRemediator(c RemediatorConfig) (*Remediator, error) {
 	}
 	return r, nil
 }
+
+// Register adds definitions whose remedies it knows. It returns the faults of those that cannot be choreographed, and adds none then.
+func (r *Remediator) Register(plans []*plan.Plan) []plan.Fault { return r.scores.add(plans) }
 
 // Run handles dead letters until the context ends, and then returns nil.
 func (r *Remediator) Run(ctx context.Context) error {
@@ -116,9 +118,12 @@ func (r *Remediator) Round(ctx context.Context) error {
 	return failed
 }
 
+// DefinitionOf is the name of the definition that a message's saga runs, or nothing if it does not say it.
+func DefinitionOf(m *broker.Message) string { return m.Headers[headerDefinition] }
+
 // Remedy is what the letter's definition says of its reason code, or nil: then it waits for a person.
 func (r *Remediator) Remedy(l *broker.DeadLetter) *plan.Remedy {
-	m := r.scores[l.Message.Headers[headerDefinition]][l.Message.Headers[headerVersion]]
+	m := r.scores.versions(l.Message.Headers[headerDefinition])[l.Message.Headers[headerVersion]]
 	if m == nil || l.Topic != r.Topic && l.Topic != r.Acts {
 		return nil
 	}
@@ -156,7 +161,7 @@ func (r *Remediator) goOn(ctx context.Context, l *waitingLetter) error {
 // Compensate decides a step that was set aside, by rule 4, so that its saga turns back, and settles the letter. What was decided meanwhile stands. The error wraps machine.ErrVerb
 // if the step is none that may be decided from outside.
 func (r *Remediator) Compensate(ctx context.Context, l *broker.DeadLetter, by, reason string) error {
-	m := r.scores[l.Message.Headers[headerDefinition]][l.Message.Headers[headerVersion]]
+	m := r.scores.versions(l.Message.Headers[headerDefinition])[l.Message.Headers[headerVersion]]
 	if m == nil {
 		return fmt.Errorf("%w: the definition of this letter is not registered here", machine.ErrVerb)
 	}

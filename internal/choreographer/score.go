@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/machine"
@@ -13,13 +15,24 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// scores are the definitions that somebody takes part in, by name and version.
-type scores map[string]map[string]*machine.Machine
+// scores are the definitions that somebody takes part in. They grow while that somebody is at work: add puts another book in the place of the one that there is, so that whoever
+// reads needs no lock.
+type scores struct {
+	adding sync.Mutex
+	book   atomic.Pointer[book]
+}
 
-// newScores prepares definitions. It returns the faults of those that cannot be choreographed.
-func newScores(plans []*plan.Plan) (scores, []plan.Fault) {
-	all := make(scores, len(plans))
-	var faults []plan.Fault
+// book has definitions by name and version. It never changes.
+type book map[string]map[string]*machine.Machine
+
+// add prepares definitions, and adds those that are new. It returns the faults of those that cannot be choreographed, and adds none then.
+func (s *scores) add(plans []*plan.Plan) (faults []plan.Fault) {
+	s.adding.Lock()
+	defer s.adding.Unlock()
+	all := make(book)
+	for name, versions := range s.all() {
+		all[name] = maps.Clone(versions)
+	}
 	for _, p := range plans {
 		if strings.HasPrefix(p.Name, reserved) {
 			faults = append(faults, plan.Fault{Problem: "the name of definition " + p.Name + " begins with " + reserved + ", which is reserved", Mend: "name it otherwise"})
@@ -34,20 +47,38 @@ func newScores(plans []*plan.Plan) (scores, []plan.Fault) {
 		if all[p.Name] == nil {
 			all[p.Name] = make(map[string]*machine.Machine)
 		}
-		all[p.Name][p.Version] = machine.New(p, levels)
+		if all[p.Name][p.Version] == nil { // a version is the same for ever
+			all[p.Name][p.Version] = machine.New(p, levels)
+		}
 	}
-	return all, faults
+	if len(faults) == 0 {
+		s.book.Store(&all)
+	}
+	return faults
 }
+
+// all are the definitions as they are now.
+func (s *scores) all() book {
+	if b := s.book.Load(); b != nil {
+		return *b
+	}
+	return nil
+}
+
+// versions are those of one definition; nil if there is none of that name.
+func (s *scores) versions(definition string) map[string]*machine.Machine { return s.all()[definition] }
 
 // reserved begins the names that Skald keeps for itself.
 const reserved = "skald."
 
-func (s scores) of(t *participant.Token) *machine.Machine { return s[t.Definition][t.Version] }
+func (s *scores) of(t *participant.Token) *machine.Machine {
+	return s.versions(t.Definition)[t.Version]
+}
 
 // filters select the tokens that may concern somebody, by their keys: all starts, and of each definition the steps and directions that concerned names. Names of steps and definitions never have wildcards.
-func (s scores) filters(concerned func(m *machine.Machine, step string, d participant.Direction) bool) []broker.Filter {
+func (s *scores) filters(concerned func(m *machine.Machine, step string, d participant.Direction) bool) []broker.Filter {
 	all := map[broker.Filter]bool{broker.Filter(starts) + "/*": true}
-	for definition, versions := range s {
+	for definition, versions := range s.all() {
 		for _, m := range versions {
 			steps := []string{participant.StepEnd}
 			for i := range m.Plan.Steps {

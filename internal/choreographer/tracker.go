@@ -99,6 +99,8 @@ type Tracker struct {
 	began    time.Time
 	stopped  chan struct{} // closed when Run returns
 
+	looking sync.Mutex // held while a definition is looked up and said to be missing, and while definitions are added
+
 	mu     sync.Mutex
 	tracks map[journal.SagaID]*track // of unended sagas that something was heard of
 }
@@ -107,26 +109,52 @@ type Tracker struct {
 func OpenTracker(ctx context.Context, c TrackerConfig) (*Tracker, error) {
 	c.defaults()
 	x := &Tracker{TrackerConfig: c, tracks: make(map[journal.SagaID]*track), stopped: make(chan struct{}), began: c.Now()}
-	var faults []plan.Fault
-	x.scores, faults = newScores(c.Plans)
+	faults := x.scores.add(c.Plans)
 	if c.Broker == nil || c.Store == nil {
 		faults = append(faults, plan.Fault{Problem: "the tracker has no broker or no store", Mend: "give both; the store is the tracker's own"})
 	}
 	if len(faults) > 0 {
 		return nil, &plan.Faults{Definition: "tracker " + c.Name, List: faults}
 	}
-	for _, p := range c.Plans {
-		if err := c.Store.SaveDefinition(ctx, store.Definition{Name: p.Name, Version: p.Version, Canonical: p.Canonical}); err != nil {
-			return nil, fmt.Errorf("save definition %s: %w", p.Name, err)
-		}
+	err := saveDefinitions(ctx, c.Store, c.Plans)
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if x.epoch, err = c.Store.Acquire(ctx); err != nil {
 		return nil, fmt.Errorf("acquire the store: %w", err)
 	}
 	x.writer, x.purger = newWriter(x), newPurger(x)
 	x.started, x.over = newMemory[journal.SagaID, struct{}](remembered), newMemory[journal.SagaID, time.Time](remembered)
 	return x, nil
+}
+
+// Register adds definitions whose sagas it tracks, keeps them in the store, and goes on with sagas whose definition was missing. The error is *plan.Faults if one cannot be
+// choreographed; then none was added.
+func (x *Tracker) Register(ctx context.Context, plans []*plan.Plan) error {
+	if err := saveDefinitions(ctx, x.Store, plans); err != nil {
+		return err
+	}
+	x.looking.Lock()
+	faults := x.scores.add(plans)
+	x.looking.Unlock()
+	if len(faults) > 0 {
+		return &plan.Faults{Definition: "tracker " + x.Name, List: faults}
+	}
+	for _, p := range plans {
+		if err := x.rebuild(ctx, store.Filter{Definition: p.Name, Version: p.Version}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func saveDefinitions(ctx context.Context, s store.Store, plans []*plan.Plan) error {
+	for _, p := range plans {
+		if err := s.SaveDefinition(ctx, store.Definition{Name: p.Name, Version: p.Version, Canonical: p.Canonical}); err != nil {
+			return fmt.Errorf("save definition %s: %w", p.Name, err)
+		}
+	}
+	return nil
 }
 
 // Declare makes the tracker's subscriptions, so that it misses no saga that is started from then on. Run does it, too.
@@ -184,7 +212,7 @@ func (x *Tracker) deliver(ctx context.Context, d *broker.Delivery) error {
 	if err != nil {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
-	if x.scores[t.Definition] == nil {
+	if x.scores.versions(t.Definition) == nil {
 		return nil
 	}
 	if x.scores.of(&t) == nil {
@@ -202,7 +230,7 @@ func (x *Tracker) deliverNote(ctx context.Context, d *broker.Delivery) error {
 	if err != nil {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
-	if x.scores[n.definition][n.version] == nil {
+	if x.scores.versions(n.definition)[n.version] == nil {
 		return nil
 	}
 	early := false
@@ -419,7 +447,7 @@ func (x *Tracker) load(ctx context.Context, id journal.SagaID) (*track, error) {
 	var tr *track
 	summary, err := readJournal(ctx, x.Store, id, func(e journal.Event) error {
 		if tr == nil {
-			m := x.scores[e.Definition][e.Version]
+			m := x.scores.versions(e.Definition)[e.Version]
 			if m == nil {
 				return fmt.Errorf("%w: %s %s", ErrDefinition, e.Definition, e.Version)
 			}

@@ -183,7 +183,7 @@ func (x *track) deadlineOf(i int) time.Time {
 
 // watch looks at sagas when something of them is due, until the context ends.
 func (x *Tracker) watch(ctx context.Context) error {
-	if err := x.rebuild(ctx); err != nil {
+	if err := x.rebuild(ctx, store.Filter{}); err != nil {
 		return err
 	}
 	for ctx.Err() == nil {
@@ -202,20 +202,16 @@ func (x *Tracker) watch(ctx context.Context) error {
 	return nil
 }
 
-// rebuild plans when the sagas are looked at that were tracked before.
-func (x *Tracker) rebuild(ctx context.Context) error {
-	f := store.Filter{Unended: true, Oldest: true, Limit: store.MaxLimit}
+// rebuild plans when the sagas that a filter selects are looked at, which were tracked before.
+func (x *Tracker) rebuild(ctx context.Context, f store.Filter) error {
+	f.Unended, f.Oldest, f.Limit = true, true, store.MaxLimit
 	for {
 		page, err := x.Store.List(ctx, f)
 		if err != nil {
 			return err
 		}
 		for i := range page.Sagas {
-			err := x.change(ctx, page.Sagas[i].ID, false, x.registered)
-			if errors.Is(err, ErrDefinition) {
-				err = x.unregistered(ctx, page.Sagas[i])
-			}
-			if err != nil {
+			if err := x.takeUp(ctx, page.Sagas[i]); err != nil {
 				x.Logger.WarnContext(ctx, "a saga is not watched", "saga", page.Sagas[i].ID, "error", err)
 			}
 		}
@@ -224,6 +220,17 @@ func (x *Tracker) rebuild(ctx context.Context) error {
 		}
 		f.Cursor = page.Next
 	}
+}
+
+// takeUp goes on with a saga, or says that its definition is missing. That is not registered in between.
+func (x *Tracker) takeUp(ctx context.Context, s store.Summary) error {
+	x.looking.Lock()
+	defer x.looking.Unlock()
+	err := x.change(ctx, s.ID, false, x.registered)
+	if errors.Is(err, ErrDefinition) {
+		err = x.unregistered(ctx, s)
+	}
+	return err
 }
 
 // nudgeMost is the longest interval at which a participant that is away is asked.

@@ -146,7 +146,7 @@ func (a *Agent) next(l participant.Ledger) (participant.Work, bool) {
 		a.others.put(l.Heard[0].Saga, struct{}{})
 		return participant.Work{}, false
 	}
-	p := part{name: a.Name, own: a.roles[m].own, now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}
+	p := part{name: a.Name, own: a.role(m).own, now: a.Now, jitter: a.Jitter, heard: join(m, l.Heard), ledger: l}
 	return p.next()
 }
 

@@ -106,10 +106,10 @@ func (c *committer) hasten(p *pending) {
 }
 
 // queueOrphan queues a record of a saga that this coordinator cannot drive.
-func (c *committer) queueOrphan(a store.Append) {
+func (c *committer) queueOrphan(a store.Append, told func(error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = append(c.queue, &pending{append: a, since: c.o.Clock.Now()})
+	c.queue = append(c.queue, &pending{append: a, told: []func(error){told}, since: c.o.Clock.Now()})
 	c.wake()
 }
 

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
@@ -135,19 +134,6 @@ func operations(s *plan.Step) []string {
 		return []string{s.Action}
 	}
 	return []string{s.Action, s.Compensation}
-}
-
-func (c *Config) machines() map[string]*machine.Machine {
-	all := make(map[string]*machine.Machine, len(c.Plans))
-	for _, p := range c.Plans {
-		levels := make([]participant.Level, len(p.Steps))
-		for i := range p.Steps {
-			levels[i] = c.Participants[plan.Owner(p.Steps[i].Action)].Level
-		}
-		m := machine.New(p, levels)
-		all[versioned(p.Name, p.Version)], all[p.Name] = m, m
-	}
-	return all
 }
 
 func versioned(name, version string) string { return name + "@" + version }

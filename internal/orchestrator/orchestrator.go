@@ -11,6 +11,7 @@ import (
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store"
 )
 
@@ -45,12 +46,15 @@ func (e *OverloadError) Error() string {
 type Orchestrator struct {
 	Config
 	epoch     uint64
-	machines  map[string]*machine.Machine // by name and by name@version
-	lanes     map[string]*lanes
+	book      atomic.Pointer[book]
 	committer *committer
 	watchers  watchers
 	runs      runs
 	spare     sync.Pool // of lists of commands, see commands
+	orphans   orphans
+
+	registering sync.Mutex   // held while definitions are registered, and whoever reads Participants then
+	looking     sync.RWMutex // taken for reading to look a definition up and say that it is missing
 
 	ctx      context.Context // of calls; ends with a hard stop
 	hardStop context.CancelFunc
@@ -75,26 +79,19 @@ func Open(ctx context.Context, c Config) (*Orchestrator, error) {
 	if faults := c.validate(); len(faults) > 0 {
 		return nil, &plan.Faults{Definition: "engine", List: faults}
 	}
-	o := &Orchestrator{
-		Config: c, machines: c.machines(), lanes: make(map[string]*lanes, len(c.Participants)),
-		halt: make(chan struct{}), dead: make(chan struct{}),
-	}
+	o := &Orchestrator{Config: c, halt: make(chan struct{}), dead: make(chan struct{})}
 	o.ctx, o.hardStop = context.WithCancel(context.WithoutCancel(ctx))
 	o.committer = newCommitter(o)
-	for name, p := range c.Participants {
-		o.lanes[name] = newLanes(o, p)
+	o.book.Store((&book{machines: map[string]*machine.Machine{}, lanes: map[string]*lanes{}, levels: map[string]participant.Level{}}).with(o, &c))
+	err := saveDefinitions(ctx, c.Store, c.Plans)
+	if err != nil {
+		return nil, err
 	}
-	for _, p := range c.Plans {
-		if err := c.Store.SaveDefinition(ctx, store.Definition{Name: p.Name, Version: p.Version, Canonical: p.Canonical}); err != nil {
-			return nil, fmt.Errorf("save definition %s: %w", p.Name, err)
-		}
-	}
-	var err error
 	if o.epoch, err = c.Store.Acquire(ctx); err != nil {
 		return nil, fmt.Errorf("acquire the store: %w", err)
 	}
 	o.Threads.Go(o.committer.run) // Stop waits for it last
-	o.spawn(o.recoverAll)
+	o.spawn(func() { o.recoverAll(store.Filter{}) })
 	if c.Retention > 0 {
 		o.spawn(o.pruneAll)
 	}
@@ -228,7 +225,7 @@ type Health struct {
 // Health looks at everything once; it costs a little, so it is for scrapes and pages.
 func (o *Orchestrator) Health() Health {
 	h := Health{InFlight: o.runs.size(), Active: int(o.active.Load()), Backlog: o.committer.backlog(), Full: o.full.Load(), Damaged: o.damaged.list()}
-	for name, l := range o.lanes {
+	for name, l := range o.book.Load().lanes {
 		h.Waiting += l.actions.waiting() + l.compensations.waiting()
 		if l.actions.breaker.open() {
 			h.Open = append(h.Open, name)

@@ -23,14 +23,15 @@ const (
 // recovery goes on with the unended sagas of the store.
 type recovery struct {
 	o      *Orchestrator
+	only   store.Filter            // which of them
 	failed map[journal.SagaID]bool // those that could not be gone on with
 	again  []store.Summary         // of those, the ones that could not be read, which may pass
 }
 
-// recoverAll goes on with every unended saga of the store: first with those that have something to do, then with those that sleep, oldest first. What cannot be
+// recoverAll goes on with every unended saga of the store that a filter selects: first with those that have something to do, then with those that sleep, oldest first. What cannot be
 // read now is tried again.
-func (o *Orchestrator) recoverAll() {
-	x := &recovery{o: o, failed: map[journal.SagaID]bool{}}
+func (o *Orchestrator) recoverAll(only store.Filter) {
+	x := &recovery{o: o, only: only, failed: map[journal.SagaID]bool{}}
 	if !x.all() {
 		return
 	}
@@ -44,7 +45,8 @@ func (o *Orchestrator) recoverAll() {
 
 // all is false if it did not come to the end.
 func (x *recovery) all() bool {
-	f := store.Filter{Unended: true, Oldest: true, Limit: recoverPage}
+	f := x.only
+	f.Unended, f.Oldest, f.Limit = true, true, recoverPage
 	var next time.Time
 	for {
 		if began := x.o.now(); !began.Before(next) {
@@ -62,7 +64,8 @@ func (x *recovery) all() bool {
 
 // due goes on with what has something to do by now. It is false if it did not come to the end.
 func (x *recovery) due(now time.Time) bool {
-	f := store.Filter{Due: now, Oldest: true, Limit: recoverPage}
+	f := x.only
+	f.Due, f.Oldest, f.Limit = now, true, recoverPage
 	for {
 		if more, ok := x.page(&f); !more || !ok {
 			return ok
@@ -117,17 +120,21 @@ func (o *Orchestrator) recover(ctx context.Context, s *store.Summary) error {
 	if s.Mode != journal.Orchestrated {
 		return nil
 	}
-	m, ok := o.machines[versioned(s.Definition, s.Version)]
-	if !ok {
-		o.orphan(s)
-		return fmt.Errorf("%w: %s; register it, also beside a newer one", ErrDefinition, versioned(s.Definition, s.Version))
+	m, err := o.machineOf(s)
+	if err != nil {
+		return err
+	}
+	if there := o.orphans.there(s.ID); there != nil {
+		if o.Threads.Await(there, o.halt, nil, nil); o.stopping() {
+			return ErrStopped
+		}
 	}
 	r := &run{o: o, m: m, done: make(chan struct{}), begun: make(chan struct{}), summary: store.Summary{ID: s.ID}}
 	if o.runs.add(r) != nil {
 		return nil
 	}
 	defer close(r.begun)
-	err := r.replay(ctx, s.ID)
+	err = r.replay(ctx, s.ID)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil || r.s.Phase.Ended() {
@@ -142,6 +149,18 @@ func (o *Orchestrator) recover(ctx context.Context, s *store.Summary) error {
 	cmds = append(cmds, machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.SagaRecovered, Epoch: o.epoch}})
 	o.begin(r.advance(cmds, nil))
 	return nil
+}
+
+// machineOf finds the definition of a saga, or opens the incident that says that it is missing.
+func (o *Orchestrator) machineOf(s *store.Summary) (*machine.Machine, error) {
+	o.looking.RLock()
+	defer o.looking.RUnlock()
+	m, ok := o.book.Load().machines[versioned(s.Definition, s.Version)]
+	if !ok {
+		o.orphan(s)
+		return nil, fmt.Errorf("%w: %s; register it, also beside a newer one", ErrDefinition, versioned(s.Definition, s.Version))
+	}
+	return m, nil
 }
 
 // replay reads the saga's journal into the run.
@@ -168,6 +187,10 @@ func (o *Orchestrator) orphan(s *store.Summary) {
 	if s.Incident == ReasonDefinition {
 		return
 	}
+	told, first := o.orphans.add(s.ID)
+	if !first {
+		return
+	}
 	e := journal.Event{
 		Seq: s.Seq + 1, Time: o.now(), Kind: journal.IncidentOpened, Reason: ReasonDefinition,
 		Detail: fmt.Sprintf("no program has registered definition %s version %s; register it again, also beside a newer one", s.Definition, s.Version),
@@ -178,6 +201,6 @@ func (o *Orchestrator) orphan(s *store.Summary) {
 	a := store.Append{From: e.Seq, Summary: *s}
 	a.Records, a.Summary.Chain = journal.Append(nil, s.Chain, &e)
 	a.Summary.Seq, a.Summary.Updated, a.Summary.Incident = e.Seq, e.Time, ReasonDefinition
-	o.committer.queueOrphan(a)
+	o.committer.queueOrphan(a, told)
 	o.Observer.Recorded(&a.Summary, &e)
 }

@@ -283,12 +283,12 @@ func (r *run) call(e effect) *call {
 	owner := plan.Owner(step.Action)
 	if comp {
 		c.Phase, c.Operation, c.Result = participant.Compensation, step.Compensation, r.s.Results[e.step]
-		if r.o.Participants[owner].Level == participant.L2 && r.s.Steps[e.step].Input == nil {
+		if r.o.book.Load().levels[owner] == participant.L2 && r.s.Steps[e.step].Input == nil {
 			c.Input = nil // it has the input that it acted on; one that is sent is an operator's
 		}
 		owner = plan.Owner(c.Operation)
 	}
-	if c.lane = r.o.lanes[owner].of(c.Phase); !c.lane.admit(c) {
+	if c.lane = r.o.book.Load().lanes[owner].of(c.Phase); !c.lane.admit(c) {
 		return nil
 	}
 	return c

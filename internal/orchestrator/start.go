@@ -110,7 +110,7 @@ func (o *Orchestrator) accept(q *Request) (*machine.Machine, error) {
 	if q.Version != "" {
 		name = versioned(q.Definition, q.Version)
 	}
-	m, ok := o.machines[name]
+	m, ok := o.book.Load().machines[name]
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("%w: %s", ErrDefinition, name)
@@ -150,9 +150,10 @@ func (o *Orchestrator) admit(m *machine.Machine) error {
 	if n := o.runs.size(); n >= o.MaxOpen {
 		return &OverloadError{Why: fmt.Sprintf("%d sagas have no outcome yet", n), RetryAfter: 30 * time.Second}
 	}
+	lanes := o.book.Load().lanes
 	for i := range m.Plan.Steps {
 		owner := plan.Owner(m.Plan.Steps[i].Action)
-		if o.lanes[owner].actions.crowded() {
+		if lanes[owner].actions.crowded() {
 			return &OverloadError{Why: "too many calls wait for participant " + owner, RetryAfter: 2 * time.Second}
 		}
 	}

@@ -35,13 +35,37 @@ type Fault struct {
 	Step    string // empty: the definition as a whole
 	Problem string
 	Mend    string
+
+	Member string   // what of the step, or of the definition, as the form for data calls it, such as "retry" or "input/price"; may be empty
+	At     Position // where it is written; zero if it was not read from a text
 }
 
-// Error says the step, the problem and the mend in one line.
+// Position is a place in a text.
+type Position struct {
+	File   string // may be empty
+	Line   int    // from 1; 0: not known
+	Column int    // in characters, from 1
+}
+
+// String is the place as tools write it, such as "order.yaml:12:5", or empty if it is not known.
+func (p Position) String() string {
+	switch {
+	case p.Line == 0:
+		return p.File
+	case p.File == "":
+		return fmt.Sprintf("line %d, column %d", p.Line, p.Column)
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Error says the place, the step, the problem and the mend in one line.
 func (f Fault) Error() string {
 	where := "definition"
 	if f.Step != "" {
 		where = "step " + f.Step
+	}
+	if at := f.At.String(); at != "" {
+		where = at + ": " + where
 	}
 	return fmt.Sprintf("%s: %s; %s", where, f.Problem, f.Mend)
 }
@@ -123,11 +147,15 @@ func (c *checker) edges(index map[string]int) (preds []Set, ok bool) {
 	ok = true
 	preds = make([]Set, len(c.draft.Steps))
 	for i, s := range c.draft.Steps {
-		for _, name := range slices.Concat(s.Follows, s.ReadsOf) {
+		for k, name := range slices.Concat(s.Follows, s.ReadsOf) {
+			member := "after"
+			if k >= len(s.Follows) {
+				member = "input"
+			}
 			j, found := index[name]
 			switch {
 			case !found:
-				c.add(s.Name, fmt.Sprintf("it follows or reads %q, which is no step of this definition", name), "name one of its steps, or define that step first")
+				c.add(s.Name, member, fmt.Sprintf("it follows or reads %q, which is no step of this definition", name), "name one of its steps, or define that step first")
 				ok = false
 			default:
 				preds[i] |= One(j)

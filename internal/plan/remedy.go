@@ -62,17 +62,18 @@ var givenBySkald = []string{"skald.retries_exhausted", "skald.deadline"}
 // remedies finds remedies that nothing asks for, and those that do not fit the steps that do.
 func (c *checker) remedies() {
 	seen := make(map[string]bool)
-	for _, r := range c.draft.Remedies {
+	for i, r := range c.draft.Remedies {
+		member := fmt.Sprintf("on_reason/%d", i)
 		name := fmt.Sprintf("OnReason(%q): ", r.Reason)
 		if why := CheckName(r.Reason); why != "" {
-			c.add("", name+"the reason code cannot be used: "+why, "use a short code such as \"Drone.NoneFree\"")
+			c.add("", member, name+"the reason code cannot be used: "+why, "use a short code such as \"Drone.NoneFree\"")
 		}
 		if seen[r.Reason] {
-			c.add("", name+"it is said twice", "say once what becomes of a reason code")
+			c.add("", member, name+"it is said twice", "say once what becomes of a reason code")
 		}
 		seen[r.Reason] = true
 		if r.Does == Replay && (r.Budget < 1 || r.Budget > MaxBudget || r.Pause <= 0 || r.Pause > MaxBackoff) {
-			c.add("", fmt.Sprintf("%sit replays %d times with pauses of %s", name, r.Budget, r.Pause),
+			c.add("", member, fmt.Sprintf("%sit replays %d times with pauses of %s", name, r.Budget, r.Pause),
 				fmt.Sprintf("replay 1 to %d times, with pauses of up to %s", MaxBudget, MaxBackoff))
 		}
 		declared := slices.Contains(givenBySkald, r.Reason)
@@ -83,7 +84,7 @@ func (c *checker) remedies() {
 			}
 		}
 		if !declared {
-			c.add("", name+"no operation of this definition gives that code", "declare it with Reasons at the operation that does, or take this out")
+			c.add("", member, name+"no operation of this definition gives that code", "declare it with Reasons at the operation that does, or take this out")
 		}
 	}
 }
@@ -93,12 +94,12 @@ func (c *checker) fits(r Remedy, s DraftStep) {
 	turnsBack := s.Kind == participant.Compensatable || s.Kind == participant.ReadOnly
 	switch {
 	case r.Does == Replay && !turnsBack:
-		c.add(s.Name, fmt.Sprintf("reason %s is to be replayed, but a %s step is asked again without end", r.Reason, s.Kind), "leave the remedy out")
+		c.add(s.Name, "kind", fmt.Sprintf("reason %s is to be replayed, but a %s step is asked again without end", r.Reason, s.Kind), "leave the remedy out")
 	case r.Does == Compensate && s.Kind == participant.Retriable:
-		c.add(s.Name, fmt.Sprintf("reason %s is to be compensated, but nothing turns back from a retriable step", r.Reason), "use GoOn, or leave the remedy out: an incident then asks an operator")
+		c.add(s.Name, "kind", fmt.Sprintf("reason %s is to be compensated, but nothing turns back from a retriable step", r.Reason), "use GoOn, or leave the remedy out: an incident then asks an operator")
 	case r.Does == GoOn && s.Kind != participant.Retriable:
-		c.add(s.Name, fmt.Sprintf("reason %s is to be gone on from, but the step is %s: its refusal turns the saga back", r.Reason, s.Kind), "use GoOn for retriable steps only")
+		c.add(s.Name, "kind", fmt.Sprintf("reason %s is to be gone on from, but the step is %s: its refusal turns the saga back", r.Reason, s.Kind), "use GoOn for retriable steps only")
 	case r.Does == GoOn && slices.ContainsFunc(c.draft.Steps, func(x DraftStep) bool { return slices.Contains(x.ReadsOf, s.Name) }):
-		c.add(s.Name, fmt.Sprintf("reason %s is to be gone on from, but another step reads its result", r.Reason), "leave the remedy out: an incident then asks an operator for the result")
+		c.add(s.Name, "kind", fmt.Sprintf("reason %s is to be gone on from, but another step reads its result", r.Reason), "leave the remedy out: an incident then asks an operator for the result")
 	}
 }

@@ -31,7 +31,7 @@ type EgressConfig struct {
 	Resolver *net.Resolver
 }
 
-// Egress is the one way out: all clients and publishers of a process share one. It checks the address of every connection when it is
+// Egress is the one way out: all clients and publishers of a process share one, and whatever else asks strangers (Client). It checks the address of every connection when it is
 // made, follows no redirects, uses no proxy, and speaks HTTP/1.1 over connections that it keeps. It may be used concurrently.
 type Egress struct {
 	transport *http.Transport
@@ -65,6 +65,11 @@ func NewEgress(cfg EgressConfig) *Egress {
 		DisableCompression:     true,
 		// Proxy is nil: the environment must not reroute calls.
 	}}
+}
+
+// Client makes other requests the same guarded way, such as those to an issuer of tokens or to a webhook. It follows no redirects: the answer is the redirect.
+func (e *Egress) Client(timeout time.Duration) *http.Client {
+	return &http.Client{Transport: e.transport, Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // Close closes the connections that nothing uses.

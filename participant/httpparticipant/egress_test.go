@@ -3,6 +3,7 @@ package httpparticipant_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -33,8 +34,9 @@ func callAt(t *testing.T, cfg httpparticipant.EgressConfig, url string) (partici
 	return c.Invoke(t.Context(), someCall()), nil
 }
 
-func TestForbiddenAddressesAreNotCalled(t *testing.T) {
-	for _, host := range []string{
+// forbiddenHosts are what no configuration allows.
+func forbiddenHosts() []string {
+	return []string{
 		// link-local, and the metadata services that live there
 		"169.254.169.254", "169.254.170.2", "169.254.0.1", "169.254.255.255", "[fe80::1]", "[fe80::1%25lo]", "[febf::1]", "[fe80::a9fe:a9fe]",
 		// the same in IPv6's clothes
@@ -50,7 +52,11 @@ func TestForbiddenAddressesAreNotCalled(t *testing.T) {
 		// reserved
 		"240.0.0.1", "192.0.0.8", "192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1", "192.88.99.1",
 		"[fec0::1]", "[100::1]", "[2001:db8::1]", "[3fff::1]", "[5f00::1]",
-	} {
+	}
+}
+
+func TestForbiddenAddressesAreNotCalled(t *testing.T) {
+	for _, host := range forbiddenHosts() {
 		t.Run(host, func(t *testing.T) {
 			for _, scheme := range []string{"http://", "https://"} {
 				a, err := callAt(t, httpparticipant.EgressConfig{}, scheme+host+":9")
@@ -65,15 +71,19 @@ func TestForbiddenAddressesAreNotCalled(t *testing.T) {
 	}
 }
 
-// Forms that C libraries read as addresses, and addresses that say more than an address.
-func TestAddressesInOddFormsAreRefused(t *testing.T) {
-	for _, url := range []string{
+// oddForms are forms that C libraries read as addresses, and addresses that say more than an address.
+func oddForms() []string {
+	return []string{
 		"http://0251.0376.0251.0376:9", "http://0xa9.0xfe.0xa9.0xfe:9", "http://0xA9FEA9FE:9", "http://2852039166:9", "http://025177524776:9",
 		"http://169.254.43518:9", "http://169.16689662:9", "http://127.1:9", "http://0:9", "http://0x7f.1:9", "http://169.254.169.254.:9",
 		"http://127.0.0.1.:9", "http://0177.0.0.1:9", "http://127.0.0.010:9", "http://[::1%25]:9", "http://1.2.3.4.5:9", "http://99999999999999:9",
 		"", "127.0.0.1:9", "//127.0.0.1:9", "ftp://127.0.0.1:9", "unix:///tmp/socket", "http://", "http://:9", "file:///etc/passwd",
 		"http://user:secret@127.0.0.1:9", "http://127.0.0.1:9@169.254.169.254/", "http://127.0.0.1:9?x=1", "http://127.0.0.1:9/#x", "http://127.0.0.1:port",
-	} {
+	}
+}
+
+func TestAddressesInOddFormsAreRefused(t *testing.T) {
+	for _, url := range oddForms() {
 		t.Run(url, func(t *testing.T) {
 			a, err := callAt(t, httpparticipant.EgressConfig{}, url)
 			if err == nil {
@@ -83,6 +93,55 @@ func TestAddressesInOddFormsAreRefused(t *testing.T) {
 				t.Errorf("the error gives the password away: %v", err)
 			}
 		})
+	}
+}
+
+// What goes out by Egress.Client, such as webhooks and questions to an issuer of tokens, is held to the same rules: by number, by a name that stands for it, and by a redirect.
+func TestOtherRequestsGoTheSameGuardedWay(t *testing.T) {
+	var address atomic.Value
+	e := httpparticipant.NewEgress(httpparticipant.EgressConfig{Resolver: namesAre(t, func(string) netip.Addr { return address.Load().(netip.Addr) })})
+	defer e.Close()
+	client := e.Client(5 * time.Second)
+	get := func(url string) (int, error) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+		if err != nil {
+			return 0, err
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			return 0, err
+		}
+		return answer.StatusCode, answer.Body.Close()
+	}
+	cases := 0
+	for _, host := range forbiddenHosts() {
+		cases++
+		if _, err := get("http://" + host + ":9/"); !errors.Is(err, httpparticipant.ErrForbidden) {
+			t.Errorf("%s: %v", host, err)
+		}
+		ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		if err != nil || !ip.Unmap().Is4() {
+			continue // a zone, or what the test's name server does not say
+		}
+		cases++
+		address.Store(ip.Unmap())
+		if _, err := get("http://hooks.test:9/"); !errors.Is(err, httpparticipant.ErrForbidden) {
+			t.Errorf("a name that stands for %s: %v", host, err)
+		}
+	}
+	for _, url := range oddForms() {
+		cases++
+		if status, err := get(url); err == nil {
+			t.Errorf("%s is answered with %d", url, status)
+		}
+	}
+	if cases < 100 {
+		t.Errorf("only %d cases", cases)
+	}
+	server := httptest.NewServer(http.RedirectHandler("http://169.254.169.254/latest/meta-data/", http.StatusFound))
+	defer server.Close()
+	if status, err := get(server.URL); err != nil || status != http.StatusFound {
+		t.Errorf("a redirect is answered with %d, %v", status, err)
 	}
 }
 

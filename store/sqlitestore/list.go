@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/store"
 )
 
@@ -82,7 +83,7 @@ func (s *Store) plan(ctx context.Context, f *store.Filter) (*query, error) {
 	}
 	index := indexFor(f)
 	legs := []string{""}
-	if f.Definition != "" || f.Version != "" {
+	if f.Namespace != "" || f.Definition != "" || f.Version != "" {
 		runs, err := s.runsOf(ctx, f)
 		if err != nil || len(runs) == 0 {
 			return nil, err
@@ -144,7 +145,7 @@ func indexFor(f *store.Filter) string {
 	return ""
 }
 
-// conditions are all of a filter but its definition and version. They say literally what the partial indexes say.
+// conditions are all of a filter but its namespace, definition and version. They say literally what the partial indexes say.
 func conditions(f *store.Filter) (w where) {
 	if f.ID != "" {
 		w.and("s.id = ?", string(f.ID))
@@ -201,21 +202,23 @@ func microsUp(t time.Time) int64 {
 	return n
 }
 
-// runsOf returns the numbers of the runs with the filter's definition and version.
+// runsOf returns the numbers of the runs with the filter's namespace, definition and version. Runs are few, so that they are looked at one by one.
 func (s *Store) runsOf(ctx context.Context, f *store.Filter) ([]string, error) {
 	rows, err := s.readers.QueryContext(ctx,
-		"SELECT CAST(n AS TEXT) FROM runs WHERE (?1 = '' OR definition = ?1) AND (?2 = '' OR version = ?2)", f.Definition, f.Version)
+		"SELECT CAST(n AS TEXT), definition FROM runs WHERE (?1 = '' OR definition = ?1) AND (?2 = '' OR version = ?2)", f.Definition, f.Version)
 	if err != nil {
 		return nil, readError(err)
 	}
 	defer rows.Close()
 	var runs []string
 	for rows.Next() {
-		var n string
-		if err := rows.Scan(&n); err != nil {
+		var n, definition string
+		if err := rows.Scan(&n, &definition); err != nil {
 			return nil, readError(err)
 		}
-		runs = append(runs, n)
+		if f.Namespace == "" || f.Namespace == journal.NamespaceOf(definition) {
+			runs = append(runs, n)
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, readError(err)

@@ -68,7 +68,7 @@ func population(t *testing.T, s store.Store, epoch uint64) []store.Summary {
 	var appends []store.Append
 	for i, id := range numbered("s", 0, 240) {
 		saga := NewSaga(id).With(func(m *store.Summary) {
-			m.Definition, m.Version, m.Key = pick("order", "refund", "ship"), pick("v1", "v2"), pick("", "k1", "k2")
+			m.Definition, m.Version, m.Key = pick("order", "refund", "ship", "billing.order", "billing.refund"), pick("v1", "v2"), pick("", "k1", "k2")
 			m.Started = Epoch0().Add(time.Duration(i) * time.Second)
 			m.Updated = m.Started
 		})
@@ -102,6 +102,12 @@ func filters() map[string]store.Filter {
 		"definition":       {Definition: "refund"},
 		"version":          {Version: "v2"},
 		"definitionAt":     {Definition: "ship", Version: "v1"},
+		"namespace":        {Namespace: "billing"},
+		"defaultNamespace": {Namespace: journal.DefaultNamespace},
+		"unendedOf":        {Namespace: "billing", Unended: true},
+		"keyOfNamespace":   {Namespace: "billing", Key: "k1", Version: "v1"},
+		"foreignName":      {Namespace: "billing", Definition: "order"},
+		"unknownNamespace": {Namespace: "bill"},
 		"key":              {Key: "k1"},
 		"running":          {States: []store.State{store.Running}},
 		"compensating":     {States: []store.State{store.Compensating}},

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/cmd/skald/internal/draw"
+	"github.com/skaldhq/skald/httpapi"
+)
+
+// deadlettersCommand is "skald deadletters".
+type deadlettersCommand struct {
+	List       lettersListCommand      `cmd:"" help:"List dead letters."`
+	Show       letterShowCommand       `cmd:"" help:"Show a dead letter with its message."`
+	Replay     letterReplayCommand     `cmd:"" help:"Hand its message out again."`
+	Compensate letterCompensateCommand `cmd:"" help:"End its step, so that the saga turns back."`
+	Discard    letterDiscardCommand    `cmd:"" help:"Give it up, and leave its saga alone."`
+}
+
+// lettersListCommand is "skald deadletters list".
+type lettersListCommand struct {
+	State  string `help:"In this state: waiting, replayed, discarded, remedied, or all." enum:"waiting,replayed,discarded,remedied,all" default:"waiting"`
+	Saga   string `help:"Of this saga." placeholder:"ID"`
+	Reason string `help:"With this reason code." placeholder:"CODE"`
+	Topic  string `help:"Of this topic." placeholder:"TOPIC"`
+	Limit  int    `short:"n" help:"How many at most." default:"50"`
+	Cursor string `help:"Go on from where a list ended." placeholder:"CURSOR"`
+	Remote
+}
+
+// Run runs the command.
+func (c *lettersListCommand) Run(w *world) error {
+	client, err := c.client(w)
+	if err != nil {
+		return err
+	}
+	f := broker.LetterFilter{State: broker.LetterState(c.State), Saga: c.Saga, Reason: c.Reason, Topic: c.Topic, Limit: max(1, min(c.Limit, pageSize)), Cursor: c.Cursor}
+	if c.State == "all" {
+		f.State = ""
+	}
+	page, err := client.Letters(w.ctx, f)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printLines(w, page.Letters)
+	} else if len(page.Letters) > 0 {
+		draw.Letters(w.out, page.Letters, time.Now())
+	}
+	if len(page.Letters) == 0 {
+		w.note("No dead letter matches.")
+	}
+	if page.Next != "" {
+		w.note("There are more: add --cursor=%s", page.Next)
+	}
+	return err
+}
+
+// letterShowCommand is "skald deadletters show".
+type letterShowCommand struct {
+	ID string `arg:"" name:"letter" help:"The letter's id."`
+	Remote
+}
+
+// Run runs the command.
+func (c *letterShowCommand) Run(w *world) error {
+	client, err := c.client(w)
+	if err != nil {
+		return err
+	}
+	l, err := client.Letter(w.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	return showLetter(w, &l, &c.Remote)
+}
+
+func showLetter(w *world, l *httpapi.Letter, r *Remote) error {
+	if r.JSON {
+		return printJSON(w, l)
+	}
+	draw.Letter(w.out, l, r.flags(w), time.Now())
+	return nil
+}
+
+// letterDecision are the arguments of what is decided about a dead letter.
+type letterDecision struct {
+	ID string `arg:"" name:"letter" help:"The letter's id."`
+	Decided
+	Remote
+}
+
+func (c *letterDecision) decide(w *world, do func(c *httpapi.Client, ctx context.Context, id, by, reason string) (httpapi.Letter, error)) error {
+	by, reason, err := c.decision(w)
+	if err != nil {
+		return err
+	}
+	client, err := c.client(w)
+	if err != nil {
+		return err
+	}
+	l, err := do(client, w.ctx, c.ID, by, reason)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(w, l)
+	}
+	fmt.Fprintf(w.stdout, "%s %s\n", l.ID, l.State)
+	return nil
+}
+
+// letterReplayCommand is "skald deadletters replay".
+type letterReplayCommand struct {
+	LetterDecision letterDecision `embed:""`
+}
+
+// Run runs the command.
+func (c *letterReplayCommand) Run(w *world) error {
+	return c.LetterDecision.decide(w, (*httpapi.Client).ReplayLetter)
+}
+
+// letterCompensateCommand is "skald deadletters compensate".
+type letterCompensateCommand struct {
+	LetterDecision letterDecision `embed:""`
+}
+
+// Run runs the command.
+func (c *letterCompensateCommand) Run(w *world) error {
+	return c.LetterDecision.decide(w, (*httpapi.Client).CompensateLetter)
+}
+
+// letterDiscardCommand is "skald deadletters discard".
+type letterDiscardCommand struct {
+	LetterDecision letterDecision `embed:""`
+}
+
+// Run runs the command.
+func (c *letterDiscardCommand) Run(w *world) error {
+	return c.LetterDecision.decide(w, (*httpapi.Client).DiscardLetter)
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
+	"github.com/skaldhq/skald/access/sqliteaccess"
+	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/declarative"
+	"github.com/skaldhq/skald/embedded"
+	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/metrics"
+	"github.com/skaldhq/skald/sidecar"
+)
+
+// serveCommand is "skald serve".
+type serveCommand struct {
+	guardFlags
+	Listen       string        `help:"Address of the API. Without --access and TLS a loopback one." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
+	Data         string        `help:"Folder of journals and broker. It must outlive the process." default:"skald-data" env:"SKALD_DATA" type:"path"`
+	Definitions  []string      `help:"Files with definitions, or folders of them, that are registered, if they are not yet, before anything starts. Old versions stand before new ones." env:"SKALD_DEFINITIONS" placeholder:"PATH" type:"path"`
+	Participants string        `help:"File that says where participants are called and what they promise." env:"SKALD_PARTICIPANTS" placeholder:"FILE" type:"path"`
+	Mode         skald.Mode    `help:"Who drives sagas whose start does not say it." enum:"orchestrated,choreographed" default:"orchestrated" env:"SKALD_MODE"`
+	Retention    time.Duration `help:"How long ended sagas are kept." default:"720h" env:"SKALD_RETENTION"`
+	BrokerListen string        `help:"Loopback address of a broker inside this process, at which sidecars take part: for choreographed sagas. Without a broker there are orchestrated ones only." env:"SKALD_BROKER_LISTEN" placeholder:"HOST:PORT"`
+	Broker       string        `help:"NATS servers elsewhere, separated by commas, instead of the broker inside this process." env:"SKALD_BROKER" placeholder:"nats://HOST:PORT"`
+	BrokerUser   string        `help:"User at the broker; the password comes from SKALD_BROKER_PASSWORD." env:"SKALD_BROKER_USER" placeholder:"USER"`
+	Credentials  string        `help:"File with credentials for the broker (.creds)." env:"SKALD_BROKER_CREDENTIALS" placeholder:"FILE" type:"path"`
+	Debug        bool          `help:"Log more." env:"SKALD_DEBUG"`
+	LogJSON      bool          `name:"log-json" help:"Log JSON, a line each." env:"SKALD_LOG_JSON"`
+}
+
+// Help implements kong.HelpProvider.
+func (serveCommand) Help() string {
+	return `Everything is in one folder: journals in SQLite, what was registered, and, if it has one, the broker, which syncs before it acknowledges. It prints one line when it is up, logs to stderr, and stops on SIGTERM or Ctrl-C: what is under way is waited for, and every saga goes on after the next start. Killing it loses nothing either.
+
+Definitions and participants may also be given while it runs: "skald definitions register" and "skald participants enter".
+
+GET /livez, /readyz and /metrics are for those who watch it.`
+}
+
+// stopTime is how long what is under way may take after the program was told to stop.
+const stopTime = 10 * time.Second
+
+// Run runs the command.
+func (c *serveCommand) Run(w *world) (err error) {
+	if c.Mode == skald.Choreographed && !c.reached() {
+		return usage(errors.New("choreographed sagas need a broker over which participants take part: add --broker-listen=127.0.0.1:4222, or --broker"))
+	}
+	log := c.logger(w)
+	registry, err := c.registry(w)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, registry.Close()) }()
+	listener, encrypts, err := c.listen(w.ctx, c.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	collected := prometheus.NewRegistry()
+	measured, err := metrics.New(metrics.Config{Registerer: collected, Sagas: registry.Sagas(), Modes: []skald.Mode{skald.Orchestrated, skald.Choreographed}})
+	if err != nil {
+		return err
+	}
+	engine, err := embedded.Open(w.ctx, c.parts(w, registry, measured, log))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		soft, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), stopTime)
+		defer cancel()
+		err = errors.Join(err, engine.Stop(soft))
+	}()
+	registry.Attach(engine.Register)
+	measured.Watch(engine)
+	door, keys, err := c.guardFlags.open(w.ctx, c.Data, log)
+	if err != nil {
+		return err
+	}
+	if keys != nil {
+		defer func() { err = errors.Join(err, keys.Close()) }()
+	}
+	served := httpapi.Config{Engine: engine.Engine, Sagas: registry.Sagas(), Registry: registry, Remediation: engine.Remediation, Logger: log, Door: door, BehindProxy: c.BehindTLSProxy}
+	api, handler, err := c.handler(served, keys, promhttp.HandlerFor(collected, promhttp.HandlerOpts{}))
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if encrypts != nil {
+		scheme, listener = "https", tls.NewListener(listener, encrypts)
+	}
+	up := fmt.Sprintf("skald serves %s://%s (data in %s)", scheme, listener.Addr(), c.Data)
+	if url := engine.BrokerURL(); url != "" {
+		up += ", broker at " + url
+	}
+	fmt.Fprintln(w.stdout, up)
+	return c.serve(w, listener, handler, api, engine)
+}
+
+// handler is all that is served: the API, and figures for those who may read.
+func (c *serveCommand) handler(served httpapi.Config, keys *sqliteaccess.Store, figures http.Handler) (*httpapi.Handler, http.Handler, error) {
+	if keys != nil {
+		served.Keys, served.Audit = keys, keys
+		figures = served.Door.Require(access.Reader, figures)
+	}
+	api, err := httpapi.New(served)
+	if err != nil {
+		return nil, nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", api)
+	mux.Handle("GET /metrics", figures)
+	return api, c.around(mux), nil
+}
+
+// serve answers requests until the process is told to stop, or the engine fails.
+func (c *serveCommand) serve(w *world, l net.Listener, h http.Handler, api *httpapi.Handler, engine *embedded.Engine) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	server.RegisterOnShutdown(api.Drain)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	var failed error
+	select {
+	case <-w.ctx.Done():
+	case <-engine.Failed():
+		failed = fmt.Errorf("the engine had to stop: %w; start it again", engine.Err())
+	case failed = <-served:
+		return failed
+	}
+	soft, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), stopTime)
+	defer cancel()
+	if err := server.Shutdown(soft); err != nil {
+		_ = server.Close() // what is still open then has had its time
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+func (c *serveCommand) logger(w *world) *slog.Logger {
+	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if c.Debug {
+		options.Level = slog.LevelDebug
+	}
+	if c.LogJSON {
+		return slog.New(slog.NewJSONHandler(w.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(w.stderr, options))
+}
+
+// parts are what the engine is made of.
+func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer skald.Observer, log *slog.Logger) embedded.Config {
+	password := w.getenv(sidecar.PasswordVariable)
+	return embedded.Config{
+		Data: c.Data, Sagas: registry.Sagas(), Participants: registry.Participants(), Mode: c.Mode, Retention: c.Retention, Observer: observer, Logger: log,
+		Broker:       natsbroker.Config{URL: c.Broker, User: c.BrokerUser, Password: password, Credentials: c.Credentials},
+		NoBroker:     !c.reached(),
+		BrokerListen: c.BrokerListen, BrokerUser: c.BrokerUser, BrokerPassword: password,
+	}
+}
+
+// reached says whether participants are reached over a broker. Otherwise choreographed sagas would wait for ever, and are refused.
+func (c *serveCommand) reached() bool { return c.Broker != "" || c.BrokerListen != "" }
+
+// registry opens what was registered, and registers what the flags name.
+func (c *serveCommand) registry(w *world) (_ *declarative.Registry, err error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, err
+	}
+	r, err := declarative.OpenRegistry(declarative.RegistryConfig{Folder: filepath.Join(c.Data, "registry"), Broker: c.reached()})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	if c.Participants != "" {
+		text, err := os.ReadFile(c.Participants)
+		if err != nil {
+			return nil, usage(err)
+		}
+		addresses, err := declarative.ReadParticipants(c.Participants, text)
+		if err != nil {
+			return nil, usage(err)
+		}
+		for name, at := range addresses {
+			if _, err := r.Enter(w.ctx, name, at); err != nil {
+				return nil, usage(fmt.Errorf("%s: %w", c.Participants, err))
+			}
+		}
+	}
+	files, err := definitionFiles(c.Definitions)
+	if err != nil {
+		return nil, usage(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, usage(err)
+		}
+		if _, _, err := r.Define(w.ctx, file, text); err != nil {
+			return nil, usage(err)
+		}
+	}
+	return r, nil
+}
