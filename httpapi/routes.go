@@ -16,7 +16,7 @@ type route struct {
 
 // filters are the parameters that select sagas.
 func filters() []string {
-	return []string{"id", "definition", "version", "key", "mode", "state", "unended", "incident", "step", "reason", "started_before", "started_after", "order", "cursor", "limit"}
+	return []string{"id", "definition", "version", "key", "mode", "state", "unended", "incident", "step", "reason", "incident_reason", "started_before", "started_after", "order", "cursor", "limit"}
 }
 
 // routes are all there are.
