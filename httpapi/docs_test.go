@@ -153,7 +153,7 @@ func TestTheCommandsOfThePageDoWhatItSays(t *testing.T) {
 			t.Skipf("the page's commands need %s: install it", tool)
 		}
 	}
-	w := open(t)
+	w := open(t, counted)
 	var mu sync.Mutex
 	asked := map[string]bool{}
 	server := httptest.NewServer(http.HandlerFunc(func(a http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,7 @@
 package httpapi
 
+import "time"
+
 // Route is what a test may know of a route.
 type Route struct {
 	Method, Path, Operation string
@@ -14,3 +16,6 @@ func Routes() []Route {
 	}
 	return all
 }
+
+// ReportOf is what is answered at a moment.
+func ReportOf(a *Activity, now time.Time) ActivityReport { return a.report(now, "") }

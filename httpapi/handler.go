@@ -26,6 +26,9 @@ type Config struct {
 	// Remediation handles dead letters. Without one there are none here.
 	Remediation *skald.Remediation
 
+	// Activity counts what the engine does. It must be the engine's Observer. Without one that is not shown.
+	Activity *Activity
+
 	// Identify says who asks: of everything but /livez. Its error is answered with 401 and its text, so it should say the mend and nothing secret. Without it, requests
 	// are anonymous, and operators say themselves who they are. Called concurrently.
 	Identify func(r *http.Request) (Identity, error)

@@ -76,6 +76,7 @@ func operations() map[string]said {
 		"discardDeadLetter":    {summary: "Give a dead letter up, without doing anything about its saga", body: of[httpapi.Decision](), answers: ok[httpapi.Letter]()},
 		"listParticipants":     {summary: "List the participants", answers: ok[httpapi.ParticipantPage]()},
 		"getStatistics":        {summary: "Say what is under way", answers: ok[httpapi.Statistics]()},
+		"getActivity":          {summary: "Say what was done in the last hours", about: "It is counted by this process since its start, for at most three hours, and of several processes by each for itself.", answers: ok[httpapi.ActivityReport]()},
 		"getDocument":          {summary: "This document", answers: ok[json.RawMessage]()},
 		"live":                 {summary: "Say whether a restart would help", answers: map[int]reflect.Type{200: of[httpapi.Health](), 503: of[httpapi.Health]()}},
 		"ready":                {summary: "Say whether starts should come here now", answers: map[int]reflect.Type{200: of[httpapi.Health](), 503: of[httpapi.Health]()}},

@@ -43,6 +43,7 @@ func routes() []route {
 
 		{method: get, path: "/v1/participants", operation: "listParticipants", serve: (*Handler).listParticipants},
 		{method: get, path: "/v1/statistics", operation: "getStatistics", serve: (*Handler).getStatistics},
+		{method: get, path: "/v1/activity", operation: "getActivity", query: []string{"definition"}, serve: (*Handler).getActivity},
 		{method: get, path: "/v1/openapi.json", operation: "getDocument", serve: (*Handler).getDocument},
 		{method: get, path: "/livez", operation: "live", open: true, serve: (*Handler).live},
 		{method: get, path: "/readyz", operation: "ready", serve: (*Handler).ready},

@@ -121,12 +121,13 @@ func (t *Theatre) open(ctx context.Context) (*httpapi.Handler, error) {
 		return nil, err
 	}
 	t.stoppers = append(t.stoppers, remediation.Stop)
-	t.engine, err = skald.Open(ctx, skald.Config{Store: st, Sagas: sagas, Participants: participants, Broker: b, Logger: t.config.Logger})
+	activity := httpapi.NewActivity(sagas)
+	t.engine, err = skald.Open(ctx, skald.Config{Store: st, Sagas: sagas, Participants: participants, Broker: b, Observer: activity, Logger: t.config.Logger})
 	if err != nil {
 		return nil, err
 	}
 	t.stoppers = append(t.stoppers, t.engine.Stop)
-	return httpapi.New(httpapi.Config{Engine: t.engine, Sagas: sagas, Participants: participants, Remediation: remediation, Logger: t.config.Logger})
+	return httpapi.New(httpapi.Config{Engine: t.engine, Sagas: sagas, Participants: participants, Remediation: remediation, Activity: activity, Logger: t.config.Logger})
 }
 
 // URL is where the console is, without a slash at the end.
