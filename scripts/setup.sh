@@ -28,8 +28,10 @@ check_go() {
 }
 
 # Node is not installed here: what distributions have is often too old, and everybody who has one has a way of having it.
+has_node() { command -v npm >/dev/null 2>&1 && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; }
+
 check_node() {
-	if ! command -v npm >/dev/null 2>&1 || ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; then
+	if ! has_node; then
 		loud "building the console's pages needs Node 20.19 or newer with npm, in PATH: https://nodejs.org/en/download. Here is: $(node --version 2>/dev/null || echo none)"
 		exit 1
 	fi
@@ -102,6 +104,14 @@ keep_services_off() {
 	done
 }
 
+# The checker of the console's accessibility is one of the packages that build it.
+install_axe() {
+	[ console/web/node_modules/.package-lock.json -nt console/web/package-lock.json ] && return
+	if ! has_node || ! npm --prefix console/web ci --ignore-scripts >/dev/null; then
+		loud 'missing: axe-core, which npm installs. Not tested without it: whether the console is accessible. Mend: npm --prefix console/web ci --ignore-scripts'
+	fi
+}
+
 prepare_tests() {
 	local packages
 	mapfile -t packages < <(for_each_missing print_package | sort -u)
@@ -114,6 +124,7 @@ prepare_tests() {
 			install_packages "${packages[@]}"
 		fi
 	fi
+	install_axe
 	for_each_missing print_missing
 	[ "${#packages[@]}" -gt 0 ] || say 'everything the tests need is here'
 }

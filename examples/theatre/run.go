@@ -54,7 +54,7 @@ func (t *Theatre) fill(ctx context.Context, well int) error {
 			return err
 		}
 	}
-	for i, x := range []Trouble{SoldOut, Declined, Unreleased, Unclear, Puzzling, NoPaper, FullBox, FullBox, FullBox} {
+	for i, x := range []Trouble{SoldOut, Declined, Unreleased, Unclear, NoPaper, FullBox, FullBox, FullBox} {
 		for _, mode := range []skald.Mode{skald.Orchestrated, skald.Choreographed} {
 			v := Visit{Visitor: guests[i%len(guests)], Show: shows[i%len(shows)], Seats: 2, Trouble: x}
 			if _, err := t.Begin(ctx, v, skald.InMode(mode), skald.WithKey(fmt.Sprintf("trouble-%d", i))); err != nil {

@@ -68,9 +68,6 @@ func (t *Theatre) park(_ context.Context, _ participant.Tx, v Visit) (Done, erro
 	if t.has(v, Unclear) {
 		return Done{}, skald.Later("Parking.Unclear", 20*time.Millisecond, "the barrier's controller does not answer for %s", v.Visitor)
 	}
-	if t.has(v, Puzzling) {
-		return Done{}, skald.Later("Parking.Puzzling", 20*time.Millisecond, "the barrier of %s answers in another language", v.Visitor)
-	}
 	return Done{t.seat(), "level 2"}, nil
 }
 

@@ -15,7 +15,6 @@ const (
 	Declined   Trouble = "declined"   // a later step is refused: the saga turns back
 	Unreleased Trouble = "unreleased" // the same, and one of the compensations does not succeed
 	Unclear    Trouble = "unclear"    // a step has no clear answer until its attempts are used up
-	Puzzling   Trouble = "puzzling"   // the same, with a reason that the definition has no remedy for: choreographed, a person decides about a dead letter
 	NoPaper    Trouble = "no paper"   // the point of no return is tried again and again
 	FullBox    Trouble = "full box"   // a step after it is refused: an incident
 )
@@ -45,7 +44,7 @@ type Letter struct {
 var (
 	reserve = skald.Compensatable[Visit, Done]("seats.reserve", "seats.release", skald.Emits("SeatsReserved", "SeatsRefused"), skald.EmitsUndone("SeatsReleased"), skald.Reasons("Seats.SoldOut"))
 	charge  = skald.Compensatable[Visit, Done]("cards.charge", "cards.refund", skald.Emits("CardCharged", "CardDeclined"), skald.EmitsUndone("CardRefunded"), skald.Reasons("Cards.Declined"))
-	park    = skald.Compensatable[Visit, Done]("parking.book", "parking.free", skald.Emits("ParkingBooked", "ParkingRefused"), skald.EmitsUndone("ParkingFreed"), skald.Reasons("Parking.Unclear", "Parking.Puzzling"))
+	park    = skald.Compensatable[Visit, Done]("parking.book", "parking.free", skald.Emits("ParkingBooked", "ParkingRefused"), skald.EmitsUndone("ParkingFreed"), skald.Reasons("Parking.Unclear"))
 	issue   = skald.Pivot[Done, Done]("tickets.print", skald.Emits("TicketPrinted", "TicketRefused"), skald.Reasons("Tickets.NoPaper"))
 	send    = skald.Retriable[Letter, Done]("letters.send", skald.Emits("LetterSent", ""), skald.Reasons("Letters.Full"))
 	credit  = skald.Retriable[Visit, Done]("points.add", skald.Emits("PointsAdded", ""))

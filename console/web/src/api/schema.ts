@@ -1,5 +1,31 @@
 // Made from httpapi/openapi.json by types.mjs: do not edit.
 
+/** ActivityMinute is one minute of all definitions that were asked for. */
+export interface ActivityMinute {
+  /** its beginning */
+  at: string;
+  compensated: number;
+  completed: number;
+  /** opened */
+  incidents: number;
+  /** seconds that completed sagas took, within an eighth; left out without any */
+  p50?: number;
+  p95?: number;
+  started: number;
+}
+
+/** ActivityReport is what an engine did in the last three hours of this process. It is no ledger: it begins anew with the process, and knows nothing of other processes. */
+export interface ActivityReport {
+  /** by name */
+  definitions: DefinitionActivity[];
+  /** from since to now, oldest first; the last is not over */
+  minutes: ActivityMinute[];
+  /** nothing from before is counted */
+  since: string;
+  /** by definition and name */
+  steps: StepActivity[];
+}
+
 /** Bulk asks for one verb for many sagas. Each is decided on by itself, and is durable by itself. */
 export interface Bulk {
   /** left out where the request's identity says it */
@@ -78,6 +104,19 @@ export interface Definition {
   /** each behind all that it follows */
   steps: DefinitionStep[];
   version: string;
+}
+
+/** DefinitionActivity is the sum of a definition's minutes, over all its versions. */
+export interface DefinitionActivity {
+  compensated: number;
+  completed: number;
+  /** opened */
+  incidents: number;
+  name: string;
+  /** seconds that completed sagas took, within an eighth; left out without any */
+  p50?: number;
+  p95?: number;
+  started: number;
 }
 
 /** DefinitionPage is all definitions, without their steps. */
@@ -425,12 +464,13 @@ export interface Started {
   saga?: Saga;
 }
 
-/** StateCount counts the sagas of a definition in a state and a mode. */
+/** StateCount counts the sagas of a version of a definition in a state and a mode. */
 export interface StateCount {
   definition: string;
   mode: "orchestrated" | "choreographed";
   sagas: number;
   state: "running" | "compensating" | "completed" | "compensated";
+  version: string;
 }
 
 /** Statistics says what is under way now. All but in_flight, active, backlog and waiting_calls is counted in the store, at most once a second. */
@@ -491,6 +531,24 @@ export interface Step {
   /** waiting, running, retrying, done, refused, failed, skipped, undoing, undo_retrying, undone or left */
   state: string;
   undone?: string;
+}
+
+/** StepActivity is how a step went, over all versions of its definition. */
+export interface StepActivity {
+  asked: number;
+  definition: string;
+  done: number;
+  /** given up with the effect unknown */
+  failed: number;
+  name: string;
+  /** seconds from the first call to the result, retries included, within an eighth; left out without any */
+  p50?: number;
+  p95?: number;
+  refused: number;
+  /** attempts without a clear answer, of actions and compensations */
+  retries: number;
+  /** compensations that came to their end */
+  undone: number;
 }
 
 /** Summary is what lists show of a saga. */

@@ -1,7 +1,7 @@
 // What the pages ask of the API, by name.
 import { get, post } from "./http";
 import type {
-  BulkResult, Definition, DefinitionPage, EventPage, Event, Filter, Letter, LetterPage, ParticipantPage, Saga, SagaPage, Statistics,
+  ActivityReport, BulkResult, Definition, DefinitionPage, EventPage, Event, Filter, Letter, LetterPage, ParticipantPage, Saga, SagaPage, Statistics,
 } from "./schema";
 
 /** Who decides, and why. Both stay in the journal. */
@@ -63,4 +63,5 @@ export const settleLetter = (id: string, verb: "replay" | "compensate" | "discar
 export const listDefinitions = (signal?: AbortSignal) => get<DefinitionPage>("/v1/definitions", undefined, signal);
 export const getDefinition = (name: string, version?: string, signal?: AbortSignal) => get<Definition>(`/v1/definitions/${encodeURIComponent(name)}`, { version }, signal);
 export const listParticipants = (signal?: AbortSignal) => get<ParticipantPage>("/v1/participants", undefined, signal);
+export const getActivity = (definition?: string, signal?: AbortSignal) => get<ActivityReport>("/v1/activity", { definition }, signal);
 export const getStatistics = (signal?: AbortSignal) => get<Statistics>("/v1/statistics", undefined, signal);

@@ -21,7 +21,7 @@ const places: Record<string, string[]> = { o: [], i: ["incidents"], s: ["sagas"]
 export function typing(event: KeyboardEvent): boolean {
   if (event.ctrlKey || event.altKey || event.metaKey) return true;
   const at = event.target instanceof Element ? event.target : null;
-  return at?.closest("input, textarea, select, [contenteditable], dialog") !== null && at !== null;
+  return at?.closest("input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable], dialog") !== null && at !== null;
 }
 
 /** keys makes the handler of key presses; help shows what each does. */
