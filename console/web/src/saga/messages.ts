@@ -1,5 +1,5 @@
 // Who told whom what, from the journal. In a choreographed saga nobody keeps this: it is read from what each participant recorded, and the definition's edges say who had waited for it.
-import type { Definition, Event, Saga } from "../api/schema";
+import type { Definition, DefinitionStep, Event, Saga } from "../api/schema";
 
 export interface Message {
   seq: number;
@@ -21,7 +21,11 @@ function participant(definition: Definition | undefined, step: string): string {
 
 /** messages reads a journal. */
 export function messages(saga: Saga, events: Event[], definition: Definition | undefined): Message[] {
-  return events.flatMap((e) => (saga.mode === "choreographed" ? heard(e, definition) : called(e, definition)).map((m) => ({ ...m, seq: e.seq, time: e.time })));
+  const known = new Map<string, string>();
+  return events.flatMap((e) => {
+    if (e.step) known.set(e.step, e.kind);
+    return (saga.mode === "choreographed" ? heard(e, definition, known) : called(e, definition)).map((m) => ({ ...m, seq: e.seq, time: e.time }));
+  });
 }
 
 type Told = Omit<Message, "seq" | "time">;
@@ -74,8 +78,21 @@ function called(e: Event, definition: Definition | undefined): Told[] {
   }
 }
 
-/** heard: each participant hears what those before it did, and acts. */
-function heard(e: Event, definition: Definition | undefined): Told[] {
+/** clear is what a step tells those before it, so that they undo their own: by what happened to it last. */
+function clear(step: DefinitionStep, last: string | undefined): string {
+  switch (last) {
+    case "compensation_done":
+      return step.events.undone ?? `${step.name} is undone`;
+    case "step_refused":
+    case "step_failed":
+      return step.events.failure ?? `${step.name} is refused`;
+    default:
+      return `${step.name} is clear`;
+  }
+}
+
+/** heard: each participant hears what those before it did, and acts. known is the last that happened to each step so far. */
+function heard(e: Event, definition: Definition | undefined, known: Map<string, string>): Told[] {
   const steps = definition?.steps ?? [];
   const step = steps.find((s) => s.name === e.step);
   const whom = participant(definition, e.step ?? "");
@@ -96,7 +113,7 @@ function heard(e: Event, definition: Definition | undefined): Told[] {
     case "compensation_asked": {
       const after = steps.filter((s) => s.after.includes(e.step ?? ""));
       if (after.length === 0) return [{ from: whom, to: whom, text: `undoes ${e.step ?? ""}`, what: "back" }];
-      return after.map((s) => ({ from: s.participant, to: whom, text: s.events.undone ?? s.events.failure ?? `${s.name} is clear`, what: "back" }));
+      return after.map((s) => ({ from: s.participant, to: whom, text: clear(s, known.get(s.name)), what: "back" }));
     }
     case "compensation_done":
       return [{ from: whom, to: whom, text: `${e.step ?? ""} undone`, what: "back" }];
