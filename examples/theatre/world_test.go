@@ -3,7 +3,6 @@ package theatre_test
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -104,11 +103,4 @@ func axe(t *testing.T) string {
 		t.Skip("SKIPPED: there is no axe-core, so nobody looks whether the pages are accessible; install it (npm --prefix console/web ci --ignore-scripts), or run make test, which does")
 	}
 	return string(source)
-}
-
-// serve serves something on loopback that ends with the test.
-func problemJSON(w http.ResponseWriter, status int, kind, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	fmt.Fprintf(w, `{"type":"urn:skald:problem:%s","title":"No","status":%d,"detail":%q}`, kind, status, detail)
 }
