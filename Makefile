@@ -70,6 +70,6 @@ lint: ## gofmt, go vet and golangci-lint over all modules
 	@scripts/lint.sh format vet lint
 
 .PHONY: generate
-generate: ## write all generated and built files anew (everything behind a go:generate line)
-	@scripts/setup.sh go
+generate: ## write all generated and built files anew (everything behind a go:generate line); needs Node for the console
+	@scripts/setup.sh generate
 	@go generate $(PACKAGES)

@@ -11,6 +11,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/orchestrator"
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store"
 )
@@ -59,6 +60,23 @@ type Participant struct {
 
 // Observer sees events and commits, for metrics; package metrics has one for Prometheus.
 type Observer = orchestrator.Observer
+
+// Observers are several observers that see the same, one after the other.
+type Observers []Observer
+
+// Recorded implements Observer.
+func (all Observers) Recorded(s *store.Summary, e *journal.Event) {
+	for _, o := range all {
+		o.Recorded(s, e)
+	}
+}
+
+// Committed implements Observer.
+func (all Observers) Committed(appends int, took time.Duration) {
+	for _, o := range all {
+		o.Committed(appends, took)
+	}
+}
 
 // Health says what an operator should know of an engine now.
 type Health = orchestrator.Health

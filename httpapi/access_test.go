@@ -58,6 +58,7 @@ func openGuarded(t *testing.T) *guarded {
 		c.Registry = registry
 		c.Door = &access.Door{Knows: []access.Authenticator{store}, Sessions: access.NewSessions(false, 0)}
 		c.Keys, c.Audit = store, store
+		counted(ec, c)
 	})
 	registry.Attach(g.engine.Register)
 	t.Cleanup(func() { _ = registry.Close() })
@@ -132,7 +133,7 @@ func (g *guarded) requests() map[string]asked {
 		"compensateDeadLetter": {id: g.letterID, body: decision}, "discardDeadLetter": {id: g.letterID, body: decision},
 		"registerDefinition": {body: `{"skald":1,"name":"other.trip","steps":[{"kind":"pivot","action":"tickets.print","input":"/input"}]}`},
 		"getParticipant":     {name: "tickets"}, "enterParticipant": {name: "buses", body: `{"url":"http://127.0.0.1:9","level":"L2"}`}, "removeParticipant": {name: "trains"},
-		"listParticipants": {}, "getStatistics": {}, "getSession": {}, "closeSession": {},
+		"listParticipants": {}, "getStatistics": {}, "getActivity": {}, "getSession": {}, "closeSession": {},
 		"listKeys": {}, "createKey": {body: `{"name":"new","role":"reader","namespace":"other"}`},
 		"rotateKey": {id: g.ids["reader of other"], body: `{"overlap":3600}`}, "revokeKey": {id: g.ids["operator of other"]},
 		"listChanges": {}, "getDocument": {}, "ready": {},

@@ -150,6 +150,15 @@ func (c *Client) Participants(ctx context.Context) ([]Participant, error) {
 	return page.Participants, err
 }
 
+// Activity says what was done in the last hours, of one definition or, without a name, of all. See httpapi.Activity for what it does not promise.
+func (c *Client) Activity(ctx context.Context, definition string) (ActivityReport, error) {
+	query := url.Values{}
+	if definition != "" {
+		query.Set("definition", definition)
+	}
+	return get[ActivityReport](ctx, c, "/v1/activity", query)
+}
+
 // Statistics says what is under way.
 func (c *Client) Statistics(ctx context.Context) (Statistics, error) {
 	return get[Statistics](ctx, c, "/v1/statistics", nil)

@@ -9,22 +9,24 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/store"
 )
 
 // Filter selects sagas. A field that is left out selects everything.
 type Filter struct {
-	ID            skald.SagaID  `json:"id,omitempty"`
-	Definition    string        `json:"definition,omitempty"`
-	Version       string        `json:"version,omitempty"`
-	Key           string        `json:"key,omitempty"` // business key
-	Mode          skald.Mode    `json:"mode,omitempty"`
-	States        []skald.State `json:"states,omitempty"`   // any of them
-	Unended       bool          `json:"unended,omitempty"`  // only sagas without an outcome
-	Incident      bool          `json:"incident,omitempty"` // only sagas with an open incident
-	Step          string        `json:"step,omitempty"`     // the step it is at, or the cause of turning back
-	Reason        string        `json:"reason,omitempty"`   // reason code of turning back
-	StartedBefore time.Time     `json:"started_before,omitzero"`
-	StartedAfter  time.Time     `json:"started_after,omitzero"` // at or after
+	ID             skald.SagaID  `json:"id,omitempty"`
+	Definition     string        `json:"definition,omitempty"`
+	Version        string        `json:"version,omitempty"`
+	Key            string        `json:"key,omitempty"` // business key
+	Mode           skald.Mode    `json:"mode,omitempty"`
+	States         []skald.State `json:"states,omitempty"`          // any of them
+	Unended        bool          `json:"unended,omitempty"`         // only sagas without an outcome
+	Incident       bool          `json:"incident,omitempty"`        // only sagas with an open incident
+	Step           string        `json:"step,omitempty"`            // the step it is at, or the cause of turning back
+	Reason         string        `json:"reason,omitempty"`          // reason code of turning back
+	IncidentReason string        `json:"incident_reason,omitempty"` // reason code of the oldest open incident
+	StartedBefore  time.Time     `json:"started_before,omitzero"`
+	StartedAfter   time.Time     `json:"started_after,omitzero"` // at or after
 }
 
 // Listing is a Filter and which page of what matches.
@@ -51,10 +53,10 @@ func (f *Filter) check(prefix, states string) (faults []Fault) {
 	return faults
 }
 
-// store is the filter as a store takes it, which knows nothing of the mode.
+// store is the filter as a store takes it, which knows nothing of the mode and of the incident's reason.
 func (l *Listing) store() skald.Filter {
 	return skald.Filter{
-		ID: l.ID, Definition: l.Definition, Version: l.Version, Key: l.Key, States: l.States, Unended: l.Unended, Incident: l.Incident, Step: l.Step, Reason: l.Reason,
+		ID: l.ID, Definition: l.Definition, Version: l.Version, Key: l.Key, States: l.States, Unended: l.Unended, Incident: l.Incident || l.IncidentReason != "", Step: l.Step, Reason: l.Reason,
 		Before: l.StartedBefore, After: l.StartedAfter, Oldest: l.Oldest, Cursor: l.Cursor, Limit: l.Limit,
 	}
 }
@@ -91,6 +93,7 @@ func (f *Filter) values() url.Values {
 	}
 	set("step", f.Step)
 	set("reason", f.Reason)
+	set("incident_reason", f.IncidentReason)
 	if !f.StartedBefore.IsZero() {
 		v.Set("started_before", f.StartedBefore.UTC().Format(time.RFC3339Nano))
 	}
@@ -98,6 +101,13 @@ func (f *Filter) values() url.Values {
 		v.Set("started_after", f.StartedAfter.UTC().Format(time.RFC3339Nano))
 	}
 	return v
+}
+
+// narrows says whether the filter selects by what the store does not look at; selects looks at that.
+func (f *Filter) narrows() bool { return f.Mode != "" || f.IncidentReason != "" }
+
+func (f *Filter) selects(s *store.Summary) bool {
+	return (f.Mode == "" || s.Mode == f.Mode) && (f.IncidentReason == "" || s.Incident == f.IncidentReason)
 }
 
 func (l *Listing) values() url.Values {
@@ -188,7 +198,7 @@ func (q *query) page() int { return int(q.number("limit", maxPage)) }
 func (q *query) listing() Listing {
 	l := Listing{Filter: Filter{
 		ID: skald.SagaID(q.text("id")), Definition: q.text("definition"), Version: q.text("version"), Key: q.text("key"), Mode: skald.Mode(q.text("mode")),
-		Unended: q.yes("unended"), Incident: q.yes("incident"), Step: q.text("step"), Reason: q.text("reason"),
+		Unended: q.yes("unended"), Incident: q.yes("incident"), Step: q.text("step"), Reason: q.text("reason"), IncidentReason: q.text("incident_reason"),
 		StartedBefore: q.time("started_before"), StartedAfter: q.time("started_after"),
 	}, Cursor: q.text("cursor"), Limit: q.page()}
 	for _, s := range q.values["state"] {

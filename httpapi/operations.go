@@ -48,9 +48,10 @@ type Statistics struct {
 	Counted       time.Time       `json:"counted"`        // when
 }
 
-// StateCount counts the sagas of a definition in a state and a mode.
+// StateCount counts the sagas of a version of a definition in a state and a mode.
 type StateCount struct {
 	Definition string      `json:"definition"`
+	Version    string      `json:"version"`
 	Mode       skald.Mode  `json:"mode"`
 	State      skald.State `json:"state"`
 	Sagas      int         `json:"sagas"`
@@ -194,9 +195,9 @@ func (h *Handler) count(ctx context.Context) (Statistics, error) {
 	}
 	s := Statistics{Counted: time.Now().UTC(), States: []StateCount{}, IncidentCodes: []IncidentCount{}}
 	all, err := h.eachOf(ctx, skald.Filter{Unended: true}, func(x Summary) {
-		i := slices.IndexFunc(s.States, func(c StateCount) bool { return c.Definition == x.Definition && c.Mode == x.Mode && c.State == x.State })
+		i := slices.IndexFunc(s.States, func(c StateCount) bool { return c == StateCount{x.Definition, x.Version, x.Mode, x.State, c.Sagas} })
 		if i < 0 {
-			i, s.States = len(s.States), append(s.States, StateCount{x.Definition, x.Mode, x.State, 0})
+			i, s.States = len(s.States), append(s.States, StateCount{x.Definition, x.Version, x.Mode, x.State, 0})
 		}
 		s.States[i].Sagas++
 	})

@@ -260,7 +260,10 @@ func TestParticipantsAndStatistics(t *testing.T) {
 		t.Fatal(err)
 	}
 	slices.SortFunc(s.States, func(a, b httpapi.StateCount) int { return strings.Compare(string(b.Mode), string(a.Mode)) })
-	states := []httpapi.StateCount{{Definition: "visit", Mode: skald.Orchestrated, State: skald.Running, Sagas: 2}, {Definition: "visit", Mode: skald.Choreographed, State: skald.Running, Sagas: 1}}
+	states := []httpapi.StateCount{
+		{Definition: "visit", Version: w.saga.Version(), Mode: skald.Orchestrated, State: skald.Running, Sagas: 2},
+		{Definition: "visit", Version: w.saga.Version(), Mode: skald.Choreographed, State: skald.Running, Sagas: 1},
+	}
 	if diff := cmp.Diff(states, s.States); diff != "" || s.InFlight != 3 || s.Incidents != 2 || !s.Complete || !slices.Equal(s.OpenBreakers, []string{"tickets"}) {
 		t.Errorf("%+v\n%s", s, diff)
 	}

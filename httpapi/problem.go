@@ -59,6 +59,7 @@ const (
 	problemNoSaga          = "no-such-saga"
 	problemNoLetter        = "no-such-dead-letter"
 	problemNoLetters       = "no-dead-letters-here"
+	problemNoActivity      = "no-activity-here"
 	problemMode            = "no-such-mode"
 	problemConflict        = "idempotency-conflict"
 	problemEnded           = "saga-ended"

@@ -31,7 +31,7 @@ steps:
 `
 
 // openWithRegistry is a world whose API takes definitions.
-func openWithRegistry(t *testing.T) *world {
+func openWithRegistry(t *testing.T, with ...func(*skald.Config, *httpapi.Config)) *world {
 	t.Helper()
 	var r *declarative.Registry
 	w := open(t, func(ec *skald.Config, hc *httpapi.Config) {
@@ -40,6 +40,9 @@ func openWithRegistry(t *testing.T) *world {
 			t.Fatal(err)
 		}
 		hc.Registry = r
+		for _, change := range with {
+			change(ec, hc)
+		}
 	})
 	r.Attach(w.engine.Register)
 	t.Cleanup(func() { _ = r.Close() })

@@ -19,7 +19,7 @@ type route struct {
 
 // filters are the parameters that select sagas.
 func filters() []string {
-	return []string{"id", "definition", "version", "key", "mode", "state", "unended", "incident", "step", "reason", "started_before", "started_after", "order", "cursor", "limit"}
+	return []string{"id", "definition", "version", "key", "mode", "state", "unended", "incident", "step", "reason", "incident_reason", "started_before", "started_after", "order", "cursor", "limit"}
 }
 
 // routes are all there are. What is no GET is written to the audit log.
@@ -50,6 +50,7 @@ func routes() []route {
 		{method: put, path: "/v1/participants/{name}", operation: "enterParticipant", role: access.Admin, serve: (*Handler).enterParticipant},
 		{method: remove, path: "/v1/participants/{name}", operation: "removeParticipant", role: access.Admin, serve: (*Handler).removeParticipant},
 		{method: get, path: "/v1/statistics", operation: "getStatistics", role: access.Reader, serve: (*Handler).getStatistics},
+		{method: get, path: "/v1/activity", operation: "getActivity", role: access.Reader, query: []string{"definition"}, serve: (*Handler).getActivity},
 
 		{method: get, path: "/v1/session", operation: "getSession", role: access.Reader, serve: (*Handler).getSession},
 		{method: post, path: "/v1/session", operation: "openSession", open: true, serve: (*Handler).openSession},

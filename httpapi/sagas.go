@@ -73,10 +73,10 @@ func (h *Handler) listSagas(w http.ResponseWriter, r *http.Request) error {
 // maxLooks is how many pages of the store are read for one page here.
 const maxLooks = 10
 
-// list reads a page. The store does not select by mode: that is done here, with a bound on how far is looked, so that a page may be short although more follows.
+// list reads a page. The store does not select by mode or by an incident's reason: that is done here, with a bound on how far is looked, so that a page may be short although more follows.
 func (h *Handler) list(ctx context.Context, l Listing) (skald.Page, error) {
 	f := l.store()
-	if l.Mode == "" {
+	if !l.narrows() {
 		return h.scope(ctx).list(ctx, f)
 	}
 	if f.Limit == 0 {
@@ -88,7 +88,7 @@ func (h *Handler) list(ctx context.Context, l Listing) (skald.Page, error) {
 		if err != nil {
 			return found, err
 		}
-		page.Sagas = slices.DeleteFunc(page.Sagas, func(s store.Summary) bool { return s.Mode != l.Mode })
+		page.Sagas = slices.DeleteFunc(page.Sagas, func(s store.Summary) bool { return !l.selects(&s) })
 		found.Sagas, found.Next = append(found.Sagas, page.Sagas...), page.Next
 		f.Cursor = page.Next
 		f.Limit -= len(page.Sagas)

@@ -283,6 +283,11 @@ func TestIncidentsAreMended(t *testing.T) {
 	}
 	w.begin(t, "again", skald.Orchestrated, "Edda")
 	w.until(t, "again", journal.IncidentOpened)
+	for reason, want := range map[string]int{"Letters.Full": 1, "Tickets.Jam": 0} {
+		if page, err := w.client.Sagas(t.Context(), httpapi.Listing{Filter: httpapi.Filter{IncidentReason: reason}}); err != nil || len(page.Sagas) != want {
+			t.Errorf("%d sagas have an incident %s, want %d; %v", len(page.Sagas), reason, want, err)
+		}
+	}
 	w.full.Store(false)
 	if err := w.client.Resolve(t.Context(), "again", skald.Resolution{Step: "letters.send", Verb: skald.VerbRetry, By: "ada"}); err != nil {
 		t.Fatal(err)

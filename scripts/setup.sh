@@ -2,7 +2,8 @@
 # Makes a machine ready for Skald.
 #
 #   scripts/setup.sh go      checks that a usable Go is there (enough for `make run`)
-#   scripts/setup.sh tests   the same, and installs the programs that the tests drive
+#   scripts/setup.sh generate  the same, and a usable Node, which builds the console's pages
+#   scripts/setup.sh tests   the same as go, and installs the programs that the tests drive
 #
 # Installing needs root and apt-get (Debian, Ubuntu). Where that is not possible the script says what is missing
 # and goes on: the tests concerned skip with their reason, and with CI=true a skip fails the run.
@@ -22,6 +23,16 @@ check_go() {
 	# asks for, or says why it cannot.
 	if ! go env GOVERSION >/dev/null; then
 		loud 'This Go cannot build Skald (see the message above). Install Go 1.26 or newer: https://go.dev/doc/install'
+		exit 1
+	fi
+}
+
+# Node is not installed here: what distributions have is often too old, and everybody who has one has a way of having it.
+has_node() { command -v npm >/dev/null 2>&1 && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; }
+
+check_node() {
+	if ! has_node; then
+		loud "building the console's pages needs Node 20.19 or newer with npm, in PATH: https://nodejs.org/en/download. Here is: $(node --version 2>/dev/null || echo none)"
 		exit 1
 	fi
 }
@@ -93,6 +104,14 @@ keep_services_off() {
 	done
 }
 
+# The checker of the console's accessibility is one of the packages that build it.
+install_axe() {
+	[ console/web/node_modules/.package-lock.json -nt console/web/package-lock.json ] && return
+	if ! has_node || ! npm --prefix console/web ci --ignore-scripts >/dev/null; then
+		loud 'missing: axe-core, which npm installs. Not tested without it: whether the console is accessible. Mend: npm --prefix console/web ci --ignore-scripts'
+	fi
+}
+
 prepare_tests() {
 	local packages
 	mapfile -t packages < <(for_each_missing print_package | sort -u)
@@ -105,15 +124,17 @@ prepare_tests() {
 			install_packages "${packages[@]}"
 		fi
 	fi
+	install_axe
 	for_each_missing print_missing
 	[ "${#packages[@]}" -gt 0 ] || say 'everything the tests need is here'
 }
 
 case "${1:-}" in
 go) check_go ;;
+generate) check_go && check_node ;;
 tests) check_go && prepare_tests ;;
 *)
-	echo "usage: $0 go|tests" >&2
+	echo "usage: $0 go|generate|tests" >&2
 	exit 2
 	;;
 esac

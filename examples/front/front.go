@@ -1,4 +1,4 @@
-// Package front is the front page of both example systems: it explains the two modes, leads to the shop, its mailbox, the drones' map and the metrics, and lets one choose the
+// Package front is the front page of both example systems: it explains the two modes, leads to the shop, its mailbox, the drones' map, the console of each and the metrics, and lets one choose the
 // mode of new orders. Run is the program behind `make run`: both systems with one embedded broker, and this page.
 //
 // The page keeps nothing: the mode is OrchestratorService's. It listens on loopback only, and asks for no password.

@@ -29,6 +29,7 @@ import (
 	"github.com/skaldhq/skald/examples/commande/orchestrator/eventlog"
 	"github.com/skaldhq/skald/examples/commande/placeorder"
 	"github.com/skaldhq/skald/examples/local"
+	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/metrics"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
@@ -68,6 +69,7 @@ type Orchestrator struct {
 	egress    *httpparticipant.Egress
 	services  *asker
 	engine    *skald.Engine
+	operators *httpapi.Handler // the API that the console works over
 	announcer *announcer
 	metrics   http.Handler
 	mode      atomic.Pointer[skald.Mode] // of new orders
@@ -138,6 +140,7 @@ func (o *Orchestrator) open(ctx context.Context) (err error) {
 		Handler: o.counted(routes), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.log.Handler(), slog.LevelDebug),
 	}
+	o.server.RegisterOnShutdown(o.operators.Drain)
 	return nil
 }
 
@@ -171,6 +174,7 @@ func (o *Orchestrator) openEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	activity := httpapi.NewActivity(sagas)
 	o.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 8, Timeout: 10 * time.Second})
 	o.egress = httpparticipant.NewEgress(httpparticipant.EgressConfig{})
 	participants := make(map[string]skald.Participant)
@@ -183,11 +187,13 @@ func (o *Orchestrator) openEngine(ctx context.Context) error {
 	}
 	o.engine, err = skald.Open(ctx, skald.Config{
 		Store: o.store, Sagas: sagas, Participants: participants, Broker: o.config.Broker, Service: source,
-		MaxInFlight: o.config.MaxInFlight, Retention: retention, Observer: observer, Logger: o.log,
+		MaxInFlight: o.config.MaxInFlight, Retention: retention, Observer: skald.Observers{observer, activity}, Logger: o.log,
 	})
-	if err == nil {
-		observer.Watch(o.engine)
+	if err != nil {
+		return err
 	}
+	observer.Watch(o.engine)
+	o.operators, err = httpapi.New(httpapi.Config{Engine: o.engine, Sagas: sagas, Participants: participants, Activity: activity, Logger: o.log})
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skaldhq/skald/console"
 	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/problem"
 	"github.com/skaldhq/skald/participant/httpparticipant"
@@ -46,6 +47,12 @@ func (o *Orchestrator) routes() (http.Handler, error) {
 
 	mux := http.NewServeMux()
 	mux.Handle("/api/", secured(problems(api)))
+	pages, err := console.New(console.Config{})
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/v1/", secured(o.operators))
+	mux.Handle("/console/", http.StripPrefix("/console", pages))
 	mux.HandleFunc("GET /livez", o.live)
 	mux.Handle("GET /metrics", o.metrics)
 	mux.Handle("GET /receipts", receipts)

@@ -23,11 +23,13 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/console"
 	"github.com/skaldhq/skald/examples/drone/bus"
 	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/flight"
 	"github.com/skaldhq/skald/examples/drone/web"
 	"github.com/skaldhq/skald/examples/local"
+	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/metrics"
 	"github.com/skaldhq/skald/participant"
@@ -64,6 +66,7 @@ type Ingestion struct {
 	store   *sqlitestore.Store
 	engine  *skald.Engine
 	server  *web.Server
+	api     *httpapi.Handler // what the console works over
 	ask     *asker
 	answers *answers
 	view    *view
@@ -111,17 +114,25 @@ func (i *Ingestion) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	activity := httpapi.NewActivity(sagas)
 	behind := make(map[string]skald.Participant, len(i.config.Sidecars))
 	for name := range i.config.Sidecars {
 		behind[name] = skald.Participant{Level: participant.L1}
 	}
 	i.engine, err = skald.Open(ctx, skald.Config{
-		Store: i.store, Sagas: sagas, Participants: behind, Mode: skald.Choreographed, Broker: i.config.Broker, Service: Name, Observer: observer, Logger: i.log,
+		Store: i.store, Sagas: sagas, Participants: behind, Mode: skald.Choreographed, Broker: i.config.Broker, Service: Name, Observer: skald.Observers{observer, activity}, Logger: i.log,
 	})
 	if err != nil {
 		return err
 	}
 	observer.Watch(i.engine)
+	if i.api, err = httpapi.New(httpapi.Config{Engine: i.engine, Sagas: sagas, Participants: behind, Activity: activity, Logger: i.log}); err != nil {
+		return err
+	}
+	pages, err := console.New(console.Config{})
+	if err != nil {
+		return err
+	}
 	listener, err := local.Listen(ctx, cmp.Or(i.config.Listen, local.AnyPort))
 	if err != nil {
 		return err
@@ -133,8 +144,9 @@ func (i *Ingestion) start(ctx context.Context) (err error) {
 	i.hearing.Go(func() {
 		bus.Listen(running, i.config.Broker, bus.Events, Name, i.log, i.answers.hear)
 	})
-	i.server = web.Serve(listener, i.routes(promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})), i.log)
+	i.server = web.Serve(listener, i.routes(promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}), pages), i.log)
 	i.server.OnStop(end)
+	i.server.OnStop(i.api.Drain)
 	i.hearing.Go(func() { i.watch(running) })
 	return nil
 }
@@ -181,7 +193,7 @@ func (i *Ingestion) Stop(ctx context.Context) error {
 const answerTime = 5 * time.Second
 
 // routes are all pages.
-func (i *Ingestion) routes(metrics http.Handler) http.Handler {
+func (i *Ingestion) routes(metrics, console http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/deliveryrequests", i.request)
 	mux.HandleFunc("DELETE /api/deliveryrequests/{id}", i.cancel)
@@ -197,6 +209,8 @@ func (i *Ingestion) routes(metrics http.Handler) http.Handler {
 	mux.HandleFunc("GET /api/deliveries/{id}/status", i.status)
 
 	i.forwards(mux)
+	mux.Handle("/v1/", i.api)
+	mux.Handle("/console/", http.StripPrefix("/console", console))
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /livez", i.livez)
 	if i.config.Pages != nil {

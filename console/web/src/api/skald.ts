@@ -1,0 +1,67 @@
+// What the pages ask of the API, by name.
+import { get, post } from "./http";
+import type {
+  ActivityReport, BulkResult, Definition, DefinitionPage, EventPage, Event, Filter, Letter, LetterPage, ParticipantPage, Saga, SagaPage, Statistics,
+} from "./schema";
+
+/** Who decides, and why. Both stay in the journal. */
+export interface Decision {
+  by: string;
+  reason: string;
+}
+
+export type Verb = "retry" | "replace" | "skip" | "done";
+
+const saga = (id: string) => `/v1/sagas/${encodeURIComponent(id)}`;
+const letter = (id: string) => `/v1/dead-letters/${encodeURIComponent(id)}`;
+
+/** The query of a filter: the API writes a list's states as repeated "state". */
+export function queryOf({ states, ...rest }: Filter): Record<string, string | boolean | string[] | undefined> {
+  return { ...rest, state: states };
+}
+
+export const listSagas = (filter: Filter, page: { cursor?: string; limit?: number; order?: "oldest" | "newest" }, signal?: AbortSignal) =>
+  get<SagaPage>("/v1/sagas", { ...queryOf(filter), ...page }, signal);
+
+export const getSaga = (id: string, signal?: AbortSignal) => get<Saga>(saga(id), undefined, signal);
+
+/** The whole journal, up to a bound that no saga reaches in practice. */
+export async function listEvents(id: string, signal?: AbortSignal): Promise<Event[]> {
+  const all: Event[] = [];
+  for (let after: number | undefined = 0; after !== undefined && all.length < 20_000; ) {
+    const page: EventPage = await get<EventPage>(`${saga(id)}/events`, { after, limit: 1000 }, signal);
+    all.push(...page.events);
+    after = page.next;
+  }
+  return all;
+}
+
+export const cancelSaga = (id: string, decision: Decision) => post<Saga>(`${saga(id)}/cancel`, decision);
+
+/** payload is JSON text, sent as it was typed: reading and writing it anew could change a long number. */
+export function resolve(id: string, step: string, verb: Verb, decision: Decision, payload?: string): Promise<Saga> {
+  const rest = JSON.stringify({ step: step || undefined, verb, ...decision });
+  return post<Saga>(`${saga(id)}/resolve`, payload === undefined ? rest : `${rest.slice(0, -1)},"payload":${payload}}`);
+}
+
+export interface BulkRequest extends Decision {
+  filter: Filter;
+  verb: "cancel" | "retry" | "skip" | "done";
+  step?: string;
+  dry_run: boolean;
+  limit: number;
+  cursor?: string;
+}
+
+export const bulk = (request: BulkRequest) => post<BulkResult>("/v1/bulk", request);
+
+export const listLetters = (query: { state?: string; reason?: string; saga?: string; cursor?: string; limit?: number }, signal?: AbortSignal) =>
+  get<LetterPage>("/v1/dead-letters", query, signal);
+export const getLetter = (id: string, signal?: AbortSignal) => get<Letter>(letter(id), undefined, signal);
+export const settleLetter = (id: string, verb: "replay" | "compensate" | "discard", decision: Decision) => post<Letter>(`${letter(id)}/${verb}`, decision);
+
+export const listDefinitions = (signal?: AbortSignal) => get<DefinitionPage>("/v1/definitions", undefined, signal);
+export const getDefinition = (name: string, version?: string, signal?: AbortSignal) => get<Definition>(`/v1/definitions/${encodeURIComponent(name)}`, { version }, signal);
+export const listParticipants = (signal?: AbortSignal) => get<ParticipantPage>("/v1/participants", undefined, signal);
+export const getActivity = (definition?: string, signal?: AbortSignal) => get<ActivityReport>("/v1/activity", { definition }, signal);
+export const getStatistics = (signal?: AbortSignal) => get<Statistics>("/v1/statistics", undefined, signal);

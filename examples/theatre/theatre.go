@@ -1,0 +1,185 @@
+package theatre
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker/membroker"
+	"github.com/skaldhq/skald/console"
+	"github.com/skaldhq/skald/examples/local"
+	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store/sqlitestore"
+)
+
+// Config says where the theatre is.
+type Config struct {
+	Listen string       // loopback address of the API and the console; required
+	Data   string       // folder of its databases, made if it is missing; required
+	Logger *slog.Logger // default: none
+}
+
+// Theatre is a running theatre. Its methods may be called concurrently.
+type Theatre struct {
+	config Config
+	saga   *skald.Saga[Visit]
+	engine *skald.Engine
+	seats  atomic.Int64
+
+	mu     sync.Mutex
+	mended map[Trouble]bool
+
+	listener net.Listener
+	server   *http.Server
+	failed   chan error
+	stoppers []func(context.Context) error // in order of starting
+	closers  []func() error
+	once     sync.Once
+	err      error
+}
+
+// Start opens the theatre and goes on with every visit that has no outcome yet. ctx bounds the start only. The caller stops what was started.
+func Start(ctx context.Context, c Config) (*Theatre, error) {
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	t := &Theatre{config: c, mended: map[Trouble]bool{}, failed: make(chan error, 1)}
+	if err := t.start(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("the theatre cannot open: %w", err), t.Stop(ctx))
+	}
+	return t, nil
+}
+
+func (t *Theatre) start(ctx context.Context) (err error) {
+	if t.config.Data == "" {
+		return errors.New("there is no folder for the data: give one")
+	}
+	if err := os.MkdirAll(t.config.Data, 0o700); err != nil {
+		return err
+	}
+	if t.listener, err = local.Listen(ctx, t.config.Listen); err != nil {
+		return err
+	}
+	if t.saga, err = Definition(); err != nil {
+		return err
+	}
+	api, err := t.open(ctx)
+	if err != nil {
+		return err
+	}
+	pages, err := console.New(console.Config{TraceURL: "http://127.0.0.1:16686/trace/{trace}"})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", api)
+	mux.Handle("/livez", api)
+	mux.Handle("/readyz", api)
+	mux.Handle("/", pages)
+	t.server = &http.Server{Handler: local.Only(http.NewCrossOriginProtection().Handler(mux)), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(t.config.Logger.Handler(), slog.LevelDebug)}
+	t.server.RegisterOnShutdown(api.Drain)
+	go func() {
+		if err := t.server.Serve(t.listener); !errors.Is(err, http.ErrServerClosed) {
+			t.failed <- err
+		}
+	}()
+	t.stoppers = append(t.stoppers, t.server.Shutdown)
+	return nil
+}
+
+// open opens the services, which take part in both modes, the engine and the API.
+func (t *Theatre) open(ctx context.Context) (*httpapi.Handler, error) {
+	st, err := sqlitestore.Open(sqlitestore.Config{Path: filepath.Join(t.config.Data, "journals.db")})
+	if err != nil {
+		return nil, err
+	}
+	t.closers = append(t.closers, st.Close)
+	desks, err := t.desks()
+	if err != nil {
+		return nil, err
+	}
+	b, sagas, participants := membroker.New(membroker.Config{}), []skald.Registered{t.saga}, map[string]skald.Participant{}
+	for name, desk := range desks {
+		participants[name] = skald.Participant{Invoker: desk, Level: participant.L2}
+		service, err := skald.Serve(ctx, skald.ServiceConfig{Broker: b, Name: name, Desk: desk, Sagas: sagas, Logger: t.config.Logger})
+		if err != nil {
+			return nil, err
+		}
+		t.stoppers = append(t.stoppers, service.Stop)
+	}
+	remediation, err := skald.Remediate(ctx, skald.RemediationConfig{Broker: b, Sagas: sagas, Logger: t.config.Logger})
+	if err != nil {
+		return nil, err
+	}
+	t.stoppers = append(t.stoppers, remediation.Stop)
+	activity := httpapi.NewActivity(sagas)
+	t.engine, err = skald.Open(ctx, skald.Config{Store: st, Sagas: sagas, Participants: participants, Broker: b, Observer: activity, Logger: t.config.Logger})
+	if err != nil {
+		return nil, err
+	}
+	t.stoppers = append(t.stoppers, t.engine.Stop)
+	return httpapi.New(httpapi.Config{Engine: t.engine, Sagas: sagas, Participants: participants, Remediation: remediation, Activity: activity, Logger: t.config.Logger})
+}
+
+// URL is where the console is, without a slash at the end.
+func (t *Theatre) URL() string { return "http://" + t.listener.Addr().String() }
+
+// Engine is the theatre's engine. The theatre stops it.
+func (t *Theatre) Engine() *skald.Engine { return t.engine }
+
+// Begin starts a visit.
+func (t *Theatre) Begin(ctx context.Context, v Visit, options ...skald.StartOption) (skald.SagaID, error) {
+	if v.Trouble == NoPaper {
+		v.Show += " (" + string(NoPaper) + ")" // the printer reads only what the box office hands on
+	}
+	run, err := t.saga.Start(ctx, t.engine, v, options...)
+	if err != nil {
+		return "", err
+	}
+	return run.ID, nil
+}
+
+// Mend ends a kind of trouble, for all visits.
+func (t *Theatre) Mend(x Trouble) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.mended[x] = true
+}
+
+func (t *Theatre) ails(x Trouble) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.mended[x]
+}
+
+func (t *Theatre) has(v Visit, x Trouble) bool { return v.Trouble == x && t.ails(x) }
+
+// Failed receives an error if the theatre stops by itself. The caller still stops it.
+func (t *Theatre) Failed() <-chan error { return t.failed }
+
+// Stop closes the theatre: what is under way is waited for until ctx ends.
+func (t *Theatre) Stop(ctx context.Context) error {
+	t.once.Do(func() {
+		var faults []error
+		for i := len(t.stoppers) - 1; i >= 0; i-- {
+			faults = append(faults, t.stoppers[i](ctx))
+		}
+		for i := len(t.closers) - 1; i >= 0; i-- {
+			faults = append(faults, t.closers[i]())
+		}
+		if t.listener != nil && t.server == nil {
+			faults = append(faults, t.listener.Close())
+		}
+		t.err = errors.Join(faults...)
+	})
+	return t.err
+}
