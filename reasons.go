@@ -30,12 +30,14 @@ const (
 	ReasonConflict = participant.ReasonConflict
 	// ReasonForgotten is an incident: a participant no longer knows an action that it is asked to compensate.
 	ReasonForgotten = participant.ReasonForgotten
+	// ReasonSealed is of a step whose participant cannot open its input: a key of package sealed is missing there.
+	ReasonSealed = participant.ReasonSealed
 )
 
 // ReasonCodes lists the reason codes that Skald itself gives, in alphabetical order. The caller owns it.
 func ReasonCodes() []string {
 	return []string{
 		ReasonAbandoned, ReasonCancelled, ReasonCompensated, ReasonConflict, ReasonDeadline, ReasonDefinition, ReasonForgotten, ReasonMalformed,
-		ReasonMapping, ReasonNoProgress, ReasonExhausted, ReasonUnknownResult,
+		ReasonMapping, ReasonNoProgress, ReasonExhausted, ReasonSealed, ReasonUnknownResult,
 	}
 }

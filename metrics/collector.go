@@ -78,7 +78,7 @@ func (m *Metrics) collectEngine(to chan<- prometheus.Metric, e Engine) {
 	gauge(to, backlogDesc, float64(h.Backlog))
 	gauge(to, waitingDesc, float64(h.Waiting))
 	gauge(to, fullDesc, truth(h.Full))
-	for _, p := range m.owners {
+	for _, p := range m.known.Load().owners {
 		gauge(to, breakerDesc, truth(slices.Contains(h.Open, p)), p)
 	}
 	for of, n := range m.incidents.read(e, m.label) {
@@ -88,7 +88,7 @@ func (m *Metrics) collectEngine(to chan<- prometheus.Metric, e Engine) {
 
 // label is an open incident under the names that are shown.
 func (m *Metrics) label(definition, reason string) incident {
-	d := m.definitions[definition]
+	d := m.known.Load().definitions[definition]
 	if d == nil {
 		d = m.unknown()
 	}

@@ -9,6 +9,8 @@ package metrics
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +26,7 @@ type Config struct {
 	// Registerer is where the metrics are registered, such as a prometheus.NewRegistry that promhttp serves. For two engines in one process, give each a
 	// prometheus.WrapRegistererWith of its own labels.
 	Registerer prometheus.Registerer
-	// Sagas are the definitions that the engine runs, the same as its own: their names, steps and reason codes are the label values.
+	// Sagas are the definitions that the engine is opened with: their names, steps and reason codes are the label values. What it takes later is said with Register.
 	Sagas []skald.Registered
 	// Modes are those in which the sagas run; their series exist from the start, so that rates miss nothing. Orchestrated.
 	Modes []journal.Mode
@@ -32,13 +34,21 @@ type Config struct {
 
 // Metrics counts what one engine does. It is the engine's Observer, and is used concurrently.
 type Metrics struct {
-	families    *families
+	families  *families
+	unknown   func() *definition // for definitions that are not registered
+	progress  atomic.Int64       // time of the last event that moved a saga: microseconds
+	engine    atomic.Pointer[engine]
+	incidents incidents
+
+	known       atomic.Pointer[known]
+	registering sync.Mutex // guards config
+	config      Config     // with everything that was registered since
+}
+
+// known is what is registered. It never changes: another one takes its place.
+type known struct {
 	definitions map[string]*definition
-	unknown     func() *definition // for definitions that are not registered
-	progress    atomic.Int64       // time of the last event that moved a saga: microseconds
-	engine      atomic.Pointer[engine]
-	incidents   incidents
-	owners      []string // owners of the definitions' operations
+	owners      []string // of the definitions' operations
 }
 
 var _ skald.Observer = (*Metrics)(nil)
@@ -53,7 +63,8 @@ func New(c Config) (*Metrics, error) {
 		c.Modes = []journal.Mode{journal.Orchestrated}
 	}
 	f := newFamilies()
-	m := &Metrics{families: f, definitions: resolve(f, c), unknown: unregistered(f), owners: participants(c.Sagas)}
+	m := &Metrics{families: f, unknown: unregistered(f), config: c}
+	m.Register()
 	m.incidents.families = f
 	m.progress.Store(time.Now().UnixMicro())
 	if err := c.Registerer.Register(&collector{m}); err != nil {
@@ -62,13 +73,18 @@ func New(c Config) (*Metrics, error) {
 	return m, nil
 }
 
+// Register adds definitions that the engine takes while it runs. What they name has series of its own from then on.
+func (m *Metrics) Register(sagas ...skald.Registered) {
+	m.registering.Lock()
+	defer m.registering.Unlock()
+	m.config.Sagas = slices.Concat(m.config.Sagas, sagas)
+	m.known.Store(&known{resolve(m.families, m.config), participants(m.config.Sagas)})
+}
+
 func (c *Config) validate() error {
 	var faults []error
 	if c.Registerer == nil {
 		faults = append(faults, errors.New("metrics: Registerer is missing; give one, such as prometheus.NewRegistry()"))
-	}
-	if len(c.Sagas) == 0 {
-		faults = append(faults, errors.New("metrics: Sagas is empty, so that every saga would be counted as \"other\"; give the engine's definitions"))
 	}
 	for _, mode := range c.Modes {
 		if modeOf(mode) < 0 {
@@ -80,7 +96,7 @@ func (c *Config) validate() error {
 
 // Recorded implements skald.Observer: it counts one event.
 func (m *Metrics) Recorded(s *store.Summary, e *journal.Event) {
-	d := m.definitions[s.Definition]
+	d := m.known.Load().definitions[s.Definition]
 	if d == nil {
 		d = m.unknown()
 	}

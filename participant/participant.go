@@ -137,6 +137,8 @@ const (
 	// action: its record was pruned too early, or its database was restored from an older backup. Whether there is
 	// something to undo is for a person to find out. Nothing was undone and nothing was recorded.
 	ReasonForgotten = "skald.forgotten"
+	// ReasonSealed is of a call whose input cannot be opened: its key is missing here, or it was changed on the way (package sealed).
+	ReasonSealed = "skald.sealed"
 )
 
 // Invoker makes calls. It may be used concurrently. It returns when there is an answer or the context ends, which is Unknown; it never

@@ -8,9 +8,6 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// reasonSealed is the reason code of a call whose input cannot be opened: its key is missing here, or it was changed on the way.
-const reasonSealed = "skald.sealed"
-
 // Handlers wraps a participant's handlers: inputs are opened for them, and results, words of refusals and of errors are sealed before anything is stored, so that the participant's barrier has ciphertext, too. Events that handlers publish have
 // their results sealed. A call that cannot be opened is asked again until it can, with the reason code skald.sealed.
 func (r *Ring) Handlers(handlers ...participant.Handler) []participant.Handler {
@@ -74,7 +71,7 @@ func sagaOf(ctx context.Context) journal.SagaID {
 func (r *Ring) input(saga journal.SagaID, payload []byte) ([]byte, error) {
 	opened, err := r.Open(saga, payload)
 	if err != nil {
-		return nil, &participant.Postponement{Reason: reasonSealed, Detail: err.Error()}
+		return nil, &participant.Postponement{Reason: participant.ReasonSealed, Detail: err.Error()}
 	}
 	return opened, nil
 }
@@ -120,13 +117,13 @@ func (i invoker) Invoke(ctx context.Context, c participant.Call) participant.Ans
 	input, err := i.r.Open(c.Saga, c.Input)
 	result, wrong := i.r.Open(c.Saga, c.Result)
 	if err := errors.Join(err, wrong); err != nil {
-		return participant.Answer{Class: participant.Unknown, Reason: reasonSealed, Detail: err.Error()}
+		return participant.Answer{Class: participant.Unknown, Reason: participant.ReasonSealed, Detail: err.Error()}
 	}
 	c.Input, c.Result = input, result
 	a := i.next.Invoke(ctx, c)
 	a.Detail = i.r.sealWords(c.Saga, a.Detail)
 	if a.Result, err = i.r.Seal(c.Saga, a.Result); err != nil {
-		return participant.Answer{Class: participant.Unknown, Reason: reasonSealed, Detail: err.Error()}
+		return participant.Answer{Class: participant.Unknown, Reason: participant.ReasonSealed, Detail: err.Error()}
 	}
 	return a
 }

@@ -40,7 +40,7 @@ var update = flag.Bool("update", false, "write what commands print into the scri
 // TestScripts runs the commands as they are typed, against a theatre of its own for each script.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", UpdateScripts: *update, Setup: setUp, Cmds: map[string]func(*testscript.TestScript, bool, []string){
-		"exit": exits, "tidy": tidies, "theatre": changesTheatre, "answers": answers, "letter": letterOf,
+		"exit": exits, "tidy": tidies, "theatre": changesTheatre, "answers": answers, "until": until, "letter": letterOf,
 	}})
 }
 
@@ -94,6 +94,19 @@ func answers(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("nothing answers: %v", err)
 		}
 		<-time.After(10 * time.Millisecond) // between two looks at another process
+	}
+}
+
+// until runs a command until what it prints matches: until 'completed' skald show visit-1.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile(args[0])
+	for deadline := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) { // between two looks at another process
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if got := ts.ReadFile("stdout"); want.MatchString(got) {
+			return
+		} else if time.Now().After(deadline) {
+			ts.Fatalf("no match for %q in\n%s", args[0], got)
+		}
 	}
 }
 

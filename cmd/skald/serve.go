@@ -19,6 +19,7 @@ import (
 	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/access/sqliteaccess"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/console"
 	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/embedded"
 	"github.com/skaldhq/skald/httpapi"
@@ -39,6 +40,7 @@ type serveCommand struct {
 	Broker       string        `help:"NATS servers elsewhere, separated by commas, instead of the broker inside this process." env:"SKALD_BROKER" placeholder:"nats://HOST:PORT"`
 	BrokerUser   string        `help:"User at the broker; the password comes from SKALD_BROKER_PASSWORD." env:"SKALD_BROKER_USER" placeholder:"USER"`
 	Credentials  string        `help:"File with credentials for the broker (.creds)." env:"SKALD_BROKER_CREDENTIALS" placeholder:"FILE" type:"path"`
+	TraceURL     string        `help:"Where the console shows traces, with {trace} for a trace's id." env:"SKALD_TRACE_URL" placeholder:"URL"`
 	Debug        bool          `help:"Log more." env:"SKALD_DEBUG"`
 	LogJSON      bool          `name:"log-json" help:"Log JSON, a line each." env:"SKALD_LOG_JSON"`
 }
@@ -49,7 +51,7 @@ func (serveCommand) Help() string {
 
 Definitions and participants may also be given while it runs: "skald definitions register" and "skald participants enter".
 
-GET /livez, /readyz and /metrics are for those who watch it.`
+The console for operators is at the same address. GET /livez, /readyz and /metrics are for those who watch it.`
 }
 
 // stopTime is how long what is under way may take after the program was told to stop.
@@ -76,7 +78,8 @@ func (c *serveCommand) Run(w *world) (err error) {
 	if err != nil {
 		return err
 	}
-	engine, err := embedded.Open(w.ctx, c.parts(w, registry, measured, log))
+	activity := httpapi.NewActivity(registry.Sagas())
+	engine, err := embedded.Open(w.ctx, c.parts(w, registry, skald.Observers{measured, activity}, log))
 	if err != nil {
 		return err
 	}
@@ -85,7 +88,13 @@ func (c *serveCommand) Run(w *world) (err error) {
 		defer cancel()
 		err = errors.Join(err, engine.Stop(soft))
 	}()
-	registry.Attach(engine.Register)
+	registry.Attach(func(ctx context.Context, sagas []skald.Registered, participants map[string]skald.Participant) error {
+		err := engine.Register(ctx, sagas, participants)
+		if err == nil {
+			measured.Register(sagas...)
+		}
+		return err
+	})
 	measured.Watch(engine)
 	door, keys, err := c.guardFlags.open(w.ctx, c.Data, log)
 	if err != nil {
@@ -94,7 +103,7 @@ func (c *serveCommand) Run(w *world) (err error) {
 	if keys != nil {
 		defer func() { err = errors.Join(err, keys.Close()) }()
 	}
-	served := httpapi.Config{Engine: engine.Engine, Sagas: registry.Sagas(), Registry: registry, Remediation: engine.Remediation, Logger: log, Door: door, BehindProxy: c.BehindTLSProxy}
+	served := httpapi.Config{Engine: engine.Engine, Sagas: registry.Sagas(), Registry: registry, Remediation: engine.Remediation, Activity: activity, Logger: log, Door: door, BehindProxy: c.BehindTLSProxy}
 	api, handler, err := c.handler(served, keys, promhttp.HandlerFor(collected, promhttp.HandlerOpts{}))
 	if err != nil {
 		return err
@@ -111,7 +120,7 @@ func (c *serveCommand) Run(w *world) (err error) {
 	return c.serve(w, listener, handler, api, engine)
 }
 
-// handler is all that is served: the API, and figures for those who may read.
+// handler is all that is served: the API, the console, and figures for those who may read.
 func (c *serveCommand) handler(served httpapi.Config, keys *sqliteaccess.Store, figures http.Handler) (*httpapi.Handler, http.Handler, error) {
 	if keys != nil {
 		served.Keys, served.Audit = keys, keys
@@ -121,9 +130,16 @@ func (c *serveCommand) handler(served httpapi.Config, keys *sqliteaccess.Store, 
 	if err != nil {
 		return nil, nil, err
 	}
+	pages, err := console.New(console.Config{TraceURL: c.TraceURL})
+	if err != nil {
+		return nil, nil, usage(err)
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/", api)
+	for _, path := range []string{"/v1/", "/livez", "/readyz"} {
+		mux.Handle(path, api)
+	}
 	mux.Handle("GET /metrics", figures)
+	mux.Handle("/", pages) // without what they show, which they ask the API for
 	return api, c.around(mux), nil
 }
 
