@@ -18,7 +18,7 @@ type Activity struct {
 	since time.Time
 
 	mu    sync.Mutex
-	of    map[string]*activityOf // by definition
+	of    map[string]*activityOf  // by definition
 	asked map[askedStep]time.Time // when steps under way were asked, of so many
 }
 
