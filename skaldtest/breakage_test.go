@@ -162,7 +162,7 @@ func TestEveryBreakageOfTheRealCodeIsFound(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	run := func(breakage, tests string) (string, error) {
-		c := exec.CommandContext(t.Context(), binary, "-test.failfast", "-test.run", "^("+tests+")", "-steps", "2", "-seeds", "2000", "-barrier-seeds", "80")
+		c := exec.CommandContext(t.Context(), binary, "-test.failfast", "-test.run", "^("+tests+")", "-steps", "2", "-seeds", "4000", "-barrier-seeds", "80")
 		c.Env = append(os.Environ(), "SKALD_BREAKAGE="+breakage)
 		out, err := c.CombinedOutput()
 		return string(out), err

@@ -97,7 +97,7 @@ func (x *outlet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.inner.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))
 		panic(http.ErrAbortHandler)
 	case slow:
-		pause(r.Context(), 2*callLimit)
+		pause(r.Context(), callLimit+lasting)
 		x.inner.ServeHTTP(w, r)
 	case doubled:
 		x.twice(w, r)
