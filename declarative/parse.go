@@ -40,11 +40,35 @@ func parse(file string, text []byte) (*node, []skald.Fault) {
 		return parseJSON(file, text)
 	case deep(text):
 		return nil, one(begin, "it is nested too deeply", fmt.Sprintf("use at most %d levels", maxDepth))
+	case heavy(text):
+		return nil, one(begin, "it is more than YAML is read of here", fmt.Sprintf("use at most %d bytes, %d lines and %d marks such as colons and commas, or JSON", maxYAML, maxLines, maxMarks))
 	}
 	return parseYAML(file, text)
 }
 
-// deep says whether brackets are nested beyond what any definition needs, before a parser has to follow them.
+// Bounds of YAML, whose parser takes time by the square of what it has to look at. A definition of 64 steps needs a tenth of it.
+const (
+	maxYAML    = 64 << 10
+	maxLines   = 4000
+	maxMarks   = 8000 // punctuation
+	maxMembers = 1000 // of one object, in JSON, too
+)
+
+// heavy says whether a text is more than any definition needs, before a parser has to follow it.
+func heavy(text []byte) bool {
+	if len(text) > maxYAML || bytes.Count(text, []byte("\n")) > maxLines {
+		return true
+	}
+	marks := 0
+	for _, c := range text {
+		if strings.IndexByte(":,-?!&*[]{}%#|>\"'@`", c) >= 0 {
+			marks++
+		}
+	}
+	return marks > maxMarks
+}
+
+// deep says whether brackets are nested beyond what any definition needs.
 func deep(text []byte) bool {
 	depth := 0
 	for _, c := range text {
@@ -66,14 +90,23 @@ type parsing struct {
 	file   string
 	text   []byte
 	faults []skald.Fault
+
+	offset int            // of the last position in text
+	last   skald.Position // it
 }
 
 func (p *parsing) fault(at skald.Position, problem, mend string) {
 	p.faults = append(p.faults, skald.Fault{At: at, Problem: problem, Mend: mend})
 }
 
-// twice says that a member is there already.
+// twice says that a member is there already, or one too many.
 func (p *parsing) twice(n *node, name string, at skald.Position) bool {
+	if len(n.names) >= maxMembers {
+		if len(p.faults) == 0 {
+			p.fault(at, fmt.Sprintf("an object has more than %d members", maxMembers), "split it")
+		}
+		return true
+	}
 	if n.member(name) == nil {
 		return false
 	}
@@ -102,10 +135,18 @@ func parseJSON(file string, text []byte) (*node, []skald.Fault) {
 	return root, p.faults
 }
 
-// position is a place by its offset in bytes.
+// position is a place by its offset in bytes. It is counted on from the last one, so that asking in order costs no more than reading.
 func (p *parsing) position(offset int) skald.Position {
-	before := p.text[:min(offset, len(p.text))]
-	return skald.Position{File: p.file, Line: 1 + bytes.Count(before, []byte("\n")), Column: 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])}
+	offset = min(offset, len(p.text))
+	if p.last.Line == 0 || offset < p.offset {
+		p.offset, p.last = 0, skald.Position{File: p.file, Line: 1, Column: 1}
+	}
+	passed := p.text[p.offset:offset]
+	if i := bytes.LastIndexByte(passed, '\n'); i >= 0 {
+		p.last.Line, p.last.Column, passed = p.last.Line+bytes.Count(passed, []byte("\n")), 1, passed[i+1:]
+	}
+	p.last.Column, p.offset = p.last.Column+utf8.RuneCount(passed), offset
+	return p.last
 }
 
 // next is where the next token begins.
