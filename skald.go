@@ -4,7 +4,7 @@
 // the way forward (Define, Step, Build), and the way back follows from it. An Engine runs sagas from a store of journals; what it acknowledged survives a
 // crash at any instant. Participants carry operations out with exactly one effect through package participant/sqlparticipant.
 //
-// Payloads are JSON. A definition may have up to 64 steps, a payload up to 1 MiB and 64 levels, a saga up to 10,000 events.
+// Payloads are JSON. A definition may have up to 64 steps, a payload up to 1 MiB and 64 levels, an orchestrated saga up to 4 MiB of input and results, any saga up to 10,000 events.
 // What is promised, and what is not, is in docs/guarantees.md.
 package skald
 

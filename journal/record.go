@@ -15,6 +15,10 @@ import (
 const (
 	// MaxPayload is the largest input or result, in bytes.
 	MaxPayload = 1 << 20
+	// LargePayload is from how many bytes on an input or a result is worth a warning: it is copied and kept at every step.
+	LargePayload = 256 << 10
+	// MaxKept is how many bytes the input and the results of one saga may have together.
+	MaxKept = 4 << 20
 	// MaxDepth is how deep objects and lists may lie in each other in an input or a result.
 	MaxDepth = 64
 	// MaxEvents is the largest number of events of one saga.

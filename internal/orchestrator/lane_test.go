@@ -1,9 +1,11 @@
 package orchestrator_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -142,6 +144,36 @@ func TestF25_ResultThatIsTooLargeOrTooDeepIsUnknown(t *testing.T) {
 		}
 		if n := len(s.shop.called()); n != 8 {
 			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// A saga whose payloads are large one by one keeps none that is too much together with the others, and warns of them before.
+func TestF25_ResultForWhichASagaHasNoRoomIsUnknown(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := begin(t, func(c *orchestrator.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		defer s.end()
+		large := []byte(`"` + strings.Repeat("x", journal.MaxPayload-2) + `"`)
+		for _, step := range []string{"create", "reserve", "charge", "issue"} { // with the input, the last one is the fifth of which four have room
+			s.shop.script(step, says(participant.Answer{Class: participant.Done, Result: large}))
+		}
+		if _, _, err := s.Start(t.Context(), orchestrator.Request{Definition: "order", ID: "one", Input: large}); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.outcome("one"); got != store.Completed {
+			t.Errorf("outcome %s", got)
+		}
+		if n := len(s.shop.called()); n != 7 {
+			t.Errorf("%d calls, want one for each of six steps and a second one of issue", n)
+		}
+		for _, want := range []string{`saga's input is large`, `step's result is large`, `step=reserve`} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log does not say %q", want)
+			}
+		}
+		if strings.Contains(log.String(), "xxxx") {
+			t.Error("the log has payloads")
 		}
 	})
 }

@@ -337,12 +337,29 @@ func (r *run) answered(step int, comp bool, a reply) *call {
 	a.Answer = checked(a.Answer)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	a.Answer = r.fit(step, a.Answer)
 	if r.o.failed() != nil || a.Class == participant.Unknown && r.o.ctx.Err() != nil {
 		return nil // a hard stop ended the call: it is made again after the restart
 	}
 	return r.advance(r.m.Answered(&r.s, machine.Answer{
 		Step: step, Compensation: comp, Answer: a.Answer, NotAsked: a.notAsked, Unmapped: a.unmapped, Now: r.now(), Jitter: r.o.Jitter(),
 	}, r.o.commands()), nil)
+}
+
+// fit turns an answer into an unknown result that the saga has no room for, and warns of large ones. The lock is held.
+func (r *run) fit(step int, a participant.Answer) participant.Answer {
+	if a.Class != participant.Done || len(a.Result) <= journal.LargePayload {
+		return a
+	}
+	r.o.Logger.Warn("a step's result is large; return a reference to where the data is", "saga", r.summary.ID, "step", r.m.Plan.Steps[step].Name, "bytes", len(a.Result))
+	all := len(r.s.Input) + len(a.Result)
+	for _, result := range r.s.Results {
+		all += len(result)
+	}
+	if all <= journal.MaxKept {
+		return a
+	}
+	return participant.Answer{Detail: fmt.Sprintf("the saga's input and results would have %d bytes with this one; %d are allowed: return a reference to where the data is", all, journal.MaxKept)}
 }
 
 // checked turns an answer that cannot be used into an unknown result.
