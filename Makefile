@@ -39,7 +39,7 @@ test: ## run all tests, after installing what they need; TESTFLAGS are passed on
 	@scripts/setup.sh tests
 	@go build -o .tools/testreport ./internal/testreport
 	@scratch=$$(scripts/scratch.sh) && trap 'rm -rf "$$scratch"' EXIT && export GOTMPDIR="$${TMPDIR:-/tmp}" TMPDIR="$$scratch" && \
-		go test -json -count=1 -p=$(TEST_PACKAGES_AT_ONCE) -exec='$(CURDIR)/scripts/run-test.sh' -timeout=14m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
+		go test -json -count=1 -p=$(TEST_PACKAGES_AT_ONCE) -exec='$(CURDIR)/scripts/run-test.sh' -timeout=25m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
 
 # The race detector is the one thing that needs C. It looks at the library. Left out are what it has nothing to look at in (the crash explorer runs one goroutine at a time, the machine has none, and the house's own
 # tools), natsbroker, which mostly waits for synced disks, and the examples, which would take minutes more: make race RACE_PACKAGES=./examples/part

@@ -175,8 +175,9 @@ type choreography struct {
 	maxOpen   int
 
 	registering sync.Mutex // guards what follows, and is held while the loops are told to stop
-	config      Config     // with everything that was registered since
-	agents      map[string]*choreographer.Agent
+	config      Config     // with every participant that was registered since
+	plans       []*plan.Plan
+	agents      map[string]*choreographer.Agent // that are at work
 }
 
 // defaultOpen is how many choreographed sagas may be without an outcome, unless Config says otherwise.
@@ -190,6 +191,7 @@ func openChoreography(ctx context.Context, c Config) (*choreography, error) {
 	}
 	d := &choreography{running: newRunning(ctx), maxOpen: cmp.Or(c.MaxOpen, defaultOpen), config: c}
 	plans := plansOf(c.Sagas)
+	d.plans = plans
 	var err error
 	d.initiator, err = choreographer.NewInitiator(choreographer.InitiatorConfig{Broker: c.Broker, Name: name, Plans: plans, Logger: c.Logger})
 	if err != nil {
@@ -218,10 +220,16 @@ func openChoreography(ctx context.Context, c Config) (*choreography, error) {
 	}
 	d.run(d.initiator.Run)
 	d.run(d.tracker.Run)
+	d.engage(agents)
+	return d, nil
+}
+
+// engage sets agents to work.
+func (d *choreography) engage(agents []*choreographer.Agent) {
 	for _, a := range agents {
+		d.agents[a.Name] = a
 		d.run(a.Run)
 	}
-	return d, nil
 }
 
 // newAgents makes the agents that there are not yet of the participants that live in this process: those whose Invoker is a desk. The others serve themselves, with Serve.
@@ -236,7 +244,7 @@ func (d *choreography) newAgents(c Config, plans []*plan.Plan) ([]*choreographer
 		if err != nil {
 			return nil, err
 		}
-		agents, d.agents[name] = append(agents, a), a
+		agents = append(agents, a)
 	}
 	return agents, nil
 }
@@ -248,6 +256,9 @@ func (d *choreography) Register(ctx context.Context, plans []*plan.Plan, partici
 	if d.ctx.Err() != nil {
 		return ErrStopped
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.ctx, cancel)() // Stop does not wait for a broker that is away
 	c := d.config
 	c.Participants = maps.Clone(participants)
 	if c.Participants == nil {
@@ -262,18 +273,21 @@ func (d *choreography) Register(ctx context.Context, plans []*plan.Plan, partici
 			return known(err)
 		}
 	}
-	agents, err := d.newAgents(c, plans)
+	all := slices.Concat(d.plans, plans)
+	agents, err := d.newAgents(c, all)
 	if err != nil {
 		return err
 	}
 	for _, a := range agents {
 		if err := a.Declare(ctx); err != nil {
-			delete(d.agents, a.Name)
 			return known(err)
 		}
-		d.run(a.Run)
 	}
-	d.config = c
+	if d.ctx.Err() != nil {
+		return ErrStopped
+	}
+	d.engage(agents)
+	d.config, d.plans = c, all
 	return known(d.initiator.Register(ctx, plans))
 }
 
@@ -284,8 +298,8 @@ func takesPart(p *plan.Plan, name string) bool {
 
 // Stop implements driver. That work was cut off loses nothing.
 func (d *choreography) Stop(ctx context.Context) error {
-	d.registering.Lock() // no agent begins afterwards
 	d.cancel()
+	d.registering.Lock() // no agent begins afterwards
 	d.registering.Unlock()
 	_ = d.running.Stop(ctx)
 	return d.Err()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,13 @@ import (
 
 func open(t *testing.T, path string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), Config{Path: path})
+	return openAt(t, path, nil)
+}
+
+// openAt opens a store that goes by a clock.
+func openAt(t *testing.T, path string, now func() time.Time) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Config{Path: path, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,9 +88,9 @@ func TestSecretsAreNowhereInTheFile(t *testing.T) {
 }
 
 func TestKeysExpireAndAreRotatedAndRevoked(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "access.db"))
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	s.now = func() time.Time { return now }
+	var later atomic.Int64 // nanoseconds that have passed
+	s := openAt(t, filepath.Join(t.TempDir(), "access.db"), func() time.Time { return now.Add(time.Duration(later.Load())) })
 	opens := func(secret string) bool {
 		t.Helper()
 		_, err := s.Authenticate(t.Context(), secret)
@@ -108,7 +115,7 @@ func TestKeysExpireAndAreRotatedAndRevoked(t *testing.T) {
 	if _, _, err := s.Rotate(t.Context(), old.ID, "ada", 24*time.Hour); err != nil {
 		t.Error(err)
 	}
-	now = now.Add(time.Hour)
+	later.Store(int64(time.Hour))
 	if opens(briefly) || opens(oldSecret) || !opens(freshSecret) {
 		t.Error("after an hour the brief and the old one are over, even if the old one was rotated again for longer, and the new one is not")
 	}

@@ -21,9 +21,10 @@ import (
 
 // Config says where the file is.
 type Config struct {
-	Path   string        // of the file; its folder must exist. Required
-	Keep   time.Duration // how long lines of the audit log are kept, at least 30 days; 400 days
-	Logger *slog.Logger  // of failures; none
+	Path   string           // of the file; its folder must exist. Required
+	Keep   time.Duration    // how long lines of the audit log are kept, at least 30 days; 400 days
+	Logger *slog.Logger     // of failures; none
+	Now    func() time.Time // the clock, asked concurrently; time.Now
 }
 
 // Store keeps keys and the audit log. It implements access.Keys, access.Audit and access.Authenticator.
@@ -92,7 +93,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := migrate(ctx, db, c.Path); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s := &Store{db: db, keep: c.Keep, log: c.Logger, now: time.Now, wake: make(chan struct{}, 1)}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	s := &Store{db: db, keep: c.Keep, log: c.Logger, now: c.Now, wake: make(chan struct{}, 1)}
 	s.writing.Go(s.write)
 	return s, nil
 }

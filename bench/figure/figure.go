@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 )
 
 // Set collects the samples of figures by name.
@@ -33,16 +35,25 @@ func (s *Set) Median(name string) float64 {
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
-// Print writes a line "figure <name> <value> <unit>" for each figure, sorted by name, followed by the lowest and the highest round.
+// Print writes a line "figure <name> <value> <unit>" for each figure, sorted by name, and before it a line that begins with # and says of how many rounds that is the median, and what the lowest and the highest were.
 func (s *Set) Print(w io.Writer) error {
 	for _, name := range slices.Sorted(maps.Keys(s.samples)) {
 		all := s.samples[name]
-		_, err := fmt.Fprintf(w, "figure %s %.4g %s (rounds %d, from %.4g to %.4g)\n", name, s.Median(name), s.units[name], len(all), slices.Min(all), slices.Max(all))
+		_, err := fmt.Fprintf(w, "# %d rounds, from %s to %s\nfigure %s %s %s\n", len(all), number(slices.Min(all)), number(slices.Max(all)), name, number(s.Median(name)), s.units[name])
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// number writes a value with four digits that count, and without an exponent.
+func number(v float64) string {
+	digits := 0
+	if v != 0 {
+		digits = max(0, 3-int(math.Floor(math.Log10(math.Abs(v)))))
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64)
 }
 
 // Quantile is the q-quantile (0 to 1) of some values, 0 if there is none. It sorts them.

@@ -65,15 +65,19 @@ func (b *Broker) Declare(ctx context.Context, topics ...broker.Topic) error {
 		if err != nil {
 			return fmt.Errorf("natsbroker: %w", err)
 		}
-		if err := b.retry(ctx, func(ctx context.Context) error { return b.declare(ctx, filled) }); err != nil {
+		limits := limits{d.MaxMessages == 0, d.MaxBytes == 0}
+		if err := b.retry(ctx, func(ctx context.Context) error { return b.declare(ctx, filled, limits) }); err != nil {
 			return fmt.Errorf("natsbroker: declaring topic %s: %w", d.Name, b.explain(err))
 		}
 	}
 	return nil
 }
 
-func (b *Broker) declare(ctx context.Context, t broker.Topic) error {
-	stream, err := b.declareStream(ctx, t)
+// limits says which limits of a topic are the defaults, so that those of one that exists stay: somebody may have raised them.
+type limits struct{ messages, bytes bool }
+
+func (b *Broker) declare(ctx context.Context, t broker.Topic, unsaid limits) error {
+	stream, err := b.declareStream(ctx, t, unsaid)
 	if err != nil {
 		return err
 	}
@@ -106,7 +110,7 @@ func (b *Broker) declare(ctx context.Context, t broker.Topic) error {
 }
 
 // declareStream makes a topic's stream or changes its limits.
-func (b *Broker) declareStream(ctx context.Context, t broker.Topic) (jetstream.Stream, error) {
+func (b *Broker) declareStream(ctx context.Context, t broker.Topic, unsaid limits) (jetstream.Stream, error) {
 	cfg := jetstream.StreamConfig{
 		Name: b.names.stream(t.Name), Subjects: []string{b.names.topic(t.Name) + ">"}, Replicas: b.cfg.Replicas, Metadata: map[string]string{metaKept: strconv.FormatBool(t.Kept)},
 		Retention: jetstream.InterestPolicy, Discard: jetstream.DiscardNew, MaxMsgs: t.MaxMessages, MaxBytes: t.MaxBytes, Duplicates: window, AllowDirect: true,
@@ -131,6 +135,12 @@ func (b *Broker) declareStream(ctx context.Context, t broker.Topic) (jetstream.S
 	old := stream.CachedInfo().Config
 	if kept(old) != t.Kept {
 		return nil, fmt.Errorf("whether it is kept cannot be changed: %w", broker.ErrConflict)
+	}
+	if unsaid.messages {
+		cfg.MaxMsgs = old.MaxMsgs
+	}
+	if unsaid.bytes {
+		cfg.MaxBytes = old.MaxBytes
 	}
 	if old.MaxMsgs == cfg.MaxMsgs && old.MaxBytes == cfg.MaxBytes && max(old.MaxMsgsPerSubject, 0) == cfg.MaxMsgsPerSubject {
 		return stream, nil

@@ -21,17 +21,17 @@ type desk struct {
 
 // Take implements participant.Desk.
 func (d desk) Take(ctx context.Context, saga journal.SagaID, heard []participant.Token, next func(participant.Ledger) (participant.Work, bool)) (participant.Taken, error) {
-	s := seat{panel: d.panel, next: next, taken: make(map[string]fate)}
+	s := seat{panel: d.panel, next: next, taken: make(map[string]*fate)}
 	for {
 		taken, err := d.Desk.Take(ctx, saga, heard, s.find)
-		if err != nil || s.pause <= 0 {
+		if err != nil || s.slow == nil {
 			return taken, err
 		}
 		// What was heard is written and nothing else is. The transaction has ended, so that others work meanwhile.
-		if err := rest(ctx, s.pause); err != nil {
+		if err := rest(ctx, s.slow.pause); err != nil {
 			return participant.Taken{}, fmt.Errorf("waiting as the failure switch says: %w", err)
 		}
-		s.pause = 0
+		s.slow.pause = 0
 	}
 }
 
@@ -39,30 +39,31 @@ func (d desk) Take(ctx context.Context, saga journal.SagaID, heard []participant
 type seat struct {
 	panel *Panel
 	next  func(participant.Ledger) (participant.Work, bool)
-	taken map[string]fate // by the call's key
-	pause time.Duration   // to be waited before the Take is made again
+	taken map[string]*fate // by the call's key
+	slow  *fate            // what has to be waited for before the Take is made again; nil if nothing has
 }
 
 // fate is what the switches do to a call.
 type fate struct {
-	mode    Mode
-	says    string
-	decided bool
+	mode  Mode
+	says  string
+	pause time.Duration // still to be waited
 }
 
 func (s *seat) find(l participant.Ledger) (participant.Work, bool) {
-	s.pause = 0
+	s.slow = nil
 	w, ok := s.next(l)
 	if !ok || w.Call.Operation == "" || w.Expire {
 		return w, ok
 	}
 	f := s.taken[w.Call.Key()]
-	if !f.decided {
+	if f == nil {
 		f = s.decide(&w.Call)
 		s.taken[w.Call.Key()] = f
-		if s.pause > 0 {
-			return participant.Work{}, false
-		}
+	}
+	if f.pause > 0 {
+		s.slow = f
+		return participant.Work{}, false
 	}
 	then := w.Then
 	lost := func(participant.Answer) participant.Entry {
@@ -79,9 +80,9 @@ func (s *seat) find(l participant.Ledger) (participant.Work, bool) {
 }
 
 // decide takes the call's switch.
-func (s *seat) decide(c *participant.Call) fate {
+func (s *seat) decide(c *participant.Call) *fate {
 	set, on := s.panel.take(c.Operation, Slow, Down, Error500, Drop)
-	f := fate{mode: Off, decided: true}
+	f := &fate{mode: Off}
 	if !on {
 		return f
 	}
@@ -89,9 +90,9 @@ func (s *seat) decide(c *participant.Call) fate {
 	if set.Mode != Slow {
 		return f
 	}
-	s.pause = time.Duration(set.DelayMS) * time.Millisecond
-	if left := time.Until(c.Deadline); !c.Deadline.IsZero() && left < s.pause { // as if the caller had hung up
-		s.pause, f.mode = max(left, time.Millisecond), Down
+	f.pause = time.Duration(set.DelayMS) * time.Millisecond
+	if left := time.Until(c.Deadline); !c.Deadline.IsZero() && left < f.pause { // as if the caller had hung up
+		f.pause, f.mode = max(left, time.Millisecond), Down
 	}
 	return f
 }

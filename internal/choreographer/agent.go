@@ -117,18 +117,19 @@ func (a *Agent) add(plans []*plan.Plan) []plan.Fault {
 	if faults := append(a.scores.add(plans), unkept(a.Broker, plans)...); len(faults) > 0 {
 		return faults
 	}
-	for _, versions := range a.scores.all() {
-		for _, m := range versions {
-			a.roles.LoadOrStore(m, roleIn(m, a.Name))
-		}
-	}
 	a.others.clear() // some of them may be of a definition that is known now
 	return nil
 }
 
 // role is the participant's in a definition; nil if the definition is not known.
 func (a *Agent) role(m *machine.Machine) *role {
-	r, _ := a.roles.Load(m)
+	if m == nil {
+		return nil
+	}
+	r, ok := a.roles.Load(m)
+	if !ok { // it was added a moment ago
+		r, _ = a.roles.LoadOrStore(m, roleIn(m, a.Name))
+	}
 	known, _ := r.(*role)
 	return known
 }

@@ -3,6 +3,7 @@ package choreographer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -31,11 +32,15 @@ type ear struct {
 // listen hears tokens until the context ends, and returns what kept it from that, or nil. It waits for what it began.
 func (e *ear) listen(ctx context.Context) error {
 	if from, ok := e.broker.(broker.Overhearer); ok {
+		// What was begun outlives the context by the grace that handlers of deliveries have.
+		grace, abort := context.WithCancel(context.WithoutCancel(ctx))
+		defer abort()
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(overhearGrace, abort) })()
 		var working sync.WaitGroup
 		defer working.Wait()
 		places := make(chan struct{}, e.parallel)
 		stop := from.Overhear(e.topic, func(m broker.Message) {
-			if m.Source == e.name || e.ignored(m.Key, func(name string) string { return m.Headers[name] }) {
+			if ctx.Err() != nil || m.Source == e.name || e.ignored(m.Key, func(name string) string { return m.Headers[name] }) {
 				return
 			}
 			select {
@@ -45,7 +50,7 @@ func (e *ear) listen(ctx context.Context) error {
 			}
 			working.Go(func() {
 				defer func() { <-places }()
-				e.overheard(ctx, m)
+				e.overheard(grace, m)
 			})
 		})
 		defer stop()
@@ -55,8 +60,16 @@ func (e *ear) listen(ctx context.Context) error {
 	}, e.take)
 }
 
-// overheard takes a token in before it is handed out.
+// overhearGrace is how long what was begun may go on after the end of the context.
+const overhearGrace = 10 * time.Second
+
+// overheard takes a token in before it is handed out. A panic is left to whoever it is handed out to then.
 func (e *ear) overheard(ctx context.Context, m broker.Message) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.log.ErrorContext(ctx, "panic while a token was overheard; it is handed out", "token", m.ID, "panic", fmt.Sprint(p))
+		}
+	}()
 	err := e.take(ctx, &broker.Delivery{Message: m, Topic: e.topic, Subscription: e.subscription, Count: 1, Published: e.now()})
 	if err != nil && ctx.Err() == nil && !errors.As(err, new(*broker.Retry)) {
 		e.log.DebugContext(ctx, "overheard in vain; it is handed out", "token", m.ID, "error", err)

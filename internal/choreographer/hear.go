@@ -64,7 +64,7 @@ func (a *Agent) take(ctx context.Context, t participant.Token, d *broker.Deliver
 		defer leave()
 	}
 	hear := a.Hear
-	if t.Step == participant.StepStart && (d.Count > 1 || a.Now().Sub(d.Published) > unregisteredFor) { // what followed it may have been ignored while its version was not registered
+	if t.Step == participant.StepStart && (d.Count > 1 || a.Now().Sub(d.Published) > unregisteredFor || a.Now().Sub(t.Time) > unregisteredFor) { // what followed it may have been ignored while its version was not registered
 		hear = a.look
 	}
 	err := hear(ctx, t)

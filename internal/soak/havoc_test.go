@@ -22,6 +22,10 @@ func (h *house) havoc(ctx context.Context, order *rand.Rand) {
 		{"slow", func(ctx context.Context) { h.bank.suffers(ctx, slow, lasting) }},
 		{"doubled", func(ctx context.Context) { h.seats.suffers(ctx, doubled, lasting) }},
 	}
+	for _, k := range kinds { // so that one that never comes about is noticed
+		h.happened[k.name] += 0
+	}
+	h.happened["cancelled"] += 0
 	tick := time.NewTicker(*every)
 	defer tick.Stop()
 	for {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,7 +47,7 @@ type outlet struct {
 // listen serves a handler at an address of its own until the test ends.
 func listen(t *testing.T, inner http.Handler) *outlet {
 	t.Helper()
-	x := &outlet{t: t, inner: inner, address: "127.0.0.1:0"}
+	x := &outlet{t: t, inner: inner, address: address(t)}
 	x.comesBack()
 	t.Cleanup(x.goesAway)
 	return x
@@ -62,7 +64,6 @@ func (x *outlet) comesBack() {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.address = l.Addr().String()
 	x.server, x.served = &http.Server{Handler: x, ReadHeaderTimeout: 10 * time.Second}, make(chan error, 1)
 	go func(s *http.Server, served chan<- error) { served <- s.Serve(l) }(x.server, x.served)
 }
@@ -71,10 +72,28 @@ func (x *outlet) comesBack() {
 func (x *outlet) goesAway() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.server == nil { // it could not come back
+		return
+	}
 	_ = x.server.Close()
 	if err := <-x.served; !errors.Is(err, http.ErrServerClosed) {
 		x.t.Errorf("serving: %v", err)
 	}
+	x.server = nil
+}
+
+// address is one that nobody listens on, with a port that no system gives to whoever asks for any, or calls somebody: the server takes it again each time that it comes back.
+func address(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		a := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", a); err == nil {
+			_ = l.Close()
+			return a
+		}
+	}
+	t.Fatal("no port is free between 10000 and 30000")
+	return ""
 }
 
 // suffers has a trouble for a while.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
@@ -37,7 +38,7 @@ func benchmarkTake(b *testing.B, kind participant.Kind) {
 		id := journal.SagaID(fmt.Sprintf("saga-%d", n))
 		of := func(step string) participant.Token {
 			t := heardOf(step, participant.TokenDone)
-			t.ID, t.Saga, t.Detail = string(id)+step, id, ""
+			t.ID, t.Saga, t.Detail, t.Time = string(id)+step, id, "", time.Now()
 			return t
 		}
 		taken, err := p.Take(b.Context(), id, []participant.Token{of(participant.StepStart), of("stock.hold")}, func(participant.Ledger) (participant.Work, bool) {

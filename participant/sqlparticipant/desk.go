@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
@@ -70,10 +71,13 @@ func (r *ready) fits(c *participant.Call) bool {
 	return r.key == c.Key() && (r.guess == nil || bytes.Equal(r.guess, c.Input))
 }
 
+// guessFor is how old the last of what was heard may be for a guess.
+const guessFor = 5 * time.Second
+
 // guess makes a call that stores nothing before anything is known but what was heard, if that is all it seems to wait for. Mostly it is, and saves a transaction that is begun only to find it out;
 // otherwise something was read in vain.
 func (t *taking) guess(ctx context.Context) {
-	if len(t.heard) == 0 {
+	if len(t.heard) == 0 || t.p.now().Sub(t.heard[len(t.heard)-1].Time) > guessFor { // one that comes again may have been dealt with long ago
 		return
 	}
 	w, ok := t.next(participant.Ledger{Heard: t.heard})

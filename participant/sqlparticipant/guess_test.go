@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -18,6 +19,7 @@ import (
 type reader struct {
 	*sqlparticipant.Participant
 	asked []string
+	age   time.Duration // of what is heard
 }
 
 func newReader(t *testing.T) *reader {
@@ -44,6 +46,9 @@ func lookAtAll(l participant.Ledger) (participant.Work, bool) {
 
 func (r *reader) take(t *testing.T, heard ...participant.Token) participant.Taken {
 	t.Helper()
+	for i := range heard {
+		heard[i].Time = time.Now().Add(-r.age)
+	}
 	taken, err := r.Take(t.Context(), journal.SagaID("s-1"), heard, lookAtAll)
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +77,19 @@ func TestAReadOnAWrongGuessIsNotBelieved(t *testing.T) {
 		t.Errorf("taken %+v", taken)
 	}
 	if diff := cmp.Diff([]string{"1", "2"}, r.asked); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What comes again may have been dealt with long ago: nothing is read on the strength of it alone.
+func TestNothingIsReadOnOldNews(t *testing.T) {
+	r := newReader(t)
+	r.take(t, heardOf("a", participant.TokenDone))
+	r.age = time.Minute
+	if again := r.take(t, heardOf("a", participant.TokenDone)); again.Worked {
+		t.Errorf("worked again: %+v", again)
+	}
+	if diff := cmp.Diff([]string{"1"}, r.asked); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -115,6 +115,8 @@ func meaning(reason, otherwise string) string {
 		return "No running program has registered this version of the definition. Register it again, beside the newer one; the saga then goes on by itself."
 	case "skald.forgotten":
 		return "The participant does not know the action that it is to undo: its records were pruned too early, or restored from an older backup. Find out what exists, undo it by hand, then say done."
+	case "skald.sealed":
+		return "The participant cannot open what was sealed for it: a key is missing there, or it was changed on the way. Give it the key; it is asked again by itself."
 	case "skald.mapping", "skald.malformed":
 		return "Code and contract do not fit: the step's input could not be made, or its participant cannot read it. Mend the code, or replace the input."
 	}
