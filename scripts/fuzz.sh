@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Lets every fuzz target of all modules run for a while, as many side by side as there are processors:
+# Lets every fuzz target of all modules run for a while, twice as many side by side as there are processors:
 #
 #   scripts/fuzz.sh 30          each for 30 seconds
 #   scripts/fuzz.sh 600 Token   those whose package or name contains "Token", each for ten minutes
 #
 # Whatever stands behind "func Fuzz" in a test file is a target. An input that breaks one is written below testdata/fuzz of its package, and fails `make test` from then on; inputs that reached new code are
-# kept in .tools/fuzz, where the next run begins. The fuzzers give way to everything else on the machine, so that they can use the time in which tests wait. A target that came to hardly anything in its
+# kept in .tools/fuzz, where the next run begins. The fuzzers give way a little to everything else on the machine, so that they mostly use the time in which tests wait. A target that came to hardly anything in its
 # time goes on for as long again, a few times, and then fails: it would have shown nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -40,9 +40,9 @@ fuzz() {
 export -f fuzz program_of
 
 list=$(targets) || { echo "no fuzz target is called like $only" >&2; exit 1; }
-renice --priority 15 --pid $$ >/dev/null
+renice --priority 5 --pid $$ >/dev/null 2>&1 || true # only root takes back what a caller gave away
 # The test programs tell the fuzzer where in our own code they have been.
 cut -d' ' -f1 <<<"$list" | sort -u | while read -r folder; do
 	go test -c -gcflags='github.com/skaldhq/skald/...=-d=libfuzzer' -o "$(program_of "$folder")" "$folder"
 done
-xargs -P "$(nproc)" -L 1 bash -c 'set -euo pipefail; fuzz "$@"' fuzz <<<"$list"
+xargs -P "$((2 * $(nproc)))" -L 1 bash -c 'set -euo pipefail; fuzz "$@"' fuzz <<<"$list"
