@@ -411,6 +411,29 @@ func TestACrashAtAnyPointIsHarmless(t *testing.T) {
 	}
 }
 
+func TestF10_CancelWhileItIsUndoneChangesNothing(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.says("issues.do", refuses("NoPaper"))
+		s.says("charges.undo", func(context.Context) participant.Answer {
+			time.Sleep(time.Second)
+			return participant.Answer{Class: participant.Done}
+		})
+		s.start("s-1")
+		s.pass(time.Millisecond)
+		if now := s.tokens("s-1"); !strings.Contains(now, "issue:refused") || strings.Contains(now, "charge:undone") {
+			s.t.Fatalf("before the cancel the tokens are %s", now)
+		}
+		if err := s.initiator.Cancel(s.t.Context(), "s-1", "ann", "changed her mind"); err != nil {
+			s.t.Errorf("cancel: %v", err)
+		}
+		s.pass(2 * time.Second)
+		s.wantEffects("")
+		if now := s.tokens("s-1"); !strings.Contains(now, "skald.start:undone") || !strings.Contains(now, "issue:refused") {
+			s.t.Errorf("in the end the tokens are %s", now)
+		}
+	})
+}
+
 func TestACancelTurnsASagaBackUntilThePivot(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
 		s.down("charge")

@@ -813,6 +813,35 @@ func TestCompensationsHaveALaneOfTheirOwn(t *testing.T) {
 	})
 }
 
+func TestF10_CancelWhileItIsUndoneChangesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := begin(t)
+		defer s.end()
+		s.shop.script("issue", refuses("no"))
+		s.shop.script("uncharge", takes(time.Second))
+		s.start("one")
+		synctest.Wait()
+		if page, err := s.List(t.Context(), store.Filter{ID: "one"}); err != nil || page.Sagas[0].State != store.Compensating {
+			t.Fatalf("before the cancel the saga is %+v (%v)", page.Sagas, err)
+		}
+		if err := s.Cancel(t.Context(), "one", "ada", "a change of mind"); err != nil {
+			t.Errorf("cancel: %v", err)
+		}
+		if got := s.outcome("one"); got != store.Compensated {
+			t.Errorf("outcome %s", got)
+		}
+		v := s.view("one")
+		if v.Cause != "issue" || v.Reason != "no" {
+			t.Errorf("it was turned back by %s: %s, and the cancel came later", v.Cause, v.Reason)
+		}
+		for _, step := range []string{"create", "reserve", "charge"} {
+			if got := v.Step(step).State; got != journal.StepStateUndone {
+				t.Errorf("%s is %s", step, got)
+			}
+		}
+	})
+}
+
 func TestWatchSeesEveryEventOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := begin(t)
