@@ -253,6 +253,7 @@ func (m *Machine) asked(s *State, e *journal.Event, i int, cmds []Command) []Com
 	s.recording &^= plan.One(i)
 	st := &s.Steps[i]
 	m.first(s, i, e)
+	st.Tried = s.Maybe.Has(i) // a coordinator that crashed may have called it, and lost the record of that
 	if m.intent.Has(i) {
 		st.Wait = e.Seq
 	}
