@@ -223,7 +223,7 @@ func TestWaitingSiblingIsGivenUpWhenTheSagaTurnsBack(t *testing.T) {
 	b.answer("hold", isUnknown)
 	b.said = nil
 	b.answer("take", isRefused)
-	b.wants("step refused take No", "step failed hold skald.abandoned", "saga compensating take No", "compensation asked hold", "compensate hold#1 after 9")
+	b.wants("step refused take No", "step failed hold skald.abandoned", "saga compensating take No", "compensation asked hold", "compensate hold#1 after 10")
 }
 
 func TestUnstoredAnswerIsDurableBeforeItIsUsed(t *testing.T) {
@@ -477,6 +477,24 @@ func TestRecoveryAtL1CompensatesOnlyWhatWasAsked(t *testing.T) {
 	b.said = nil
 	b.answer("look", isRefused)
 	b.wants("step refused look No", "saga compensating look No", "saga compensated", "announce")
+}
+
+// A coordinator may have called the step and lost the record of that: although this one never does, a step whose time passes may have taken effect.
+func TestStepThatMayHaveBeenCalledBeforeACrashFailsWhenItsTimePasses(t *testing.T) {
+	expires := func(recovers bool) *bench {
+		b := newBench(t, participant.L2)
+		if recovers {
+			b.do(machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.SagaRecovered}})
+		}
+		b.done("look", "hold")
+		b.hear("take", machine.Answer{NotAsked: true})
+		b.said = nil
+		b.do(machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.DeadlineExpired, Step: "take"}})
+		return b
+	}
+	expires(false).wants("deadline expired take", "step refused take skald.deadline", "saga compensating take skald.deadline", "compensation asked hold", "compensate hold#1 after 10")
+	expires(true).wants("deadline expired take", "step failed take skald.deadline", "saga compensating take skald.deadline", "compensation asked hold", "compensation asked take",
+		"compensate hold#1 after 11", "compensate take#1 after 11")
 }
 
 func TestReplacedInputIsUsedAsSoonAsTheCallUnderWayEnds(t *testing.T) {
