@@ -300,7 +300,7 @@ func takesPart(p *plan.Plan, name string) bool {
 func (d *choreography) Stop(ctx context.Context) error {
 	d.cancel()
 	d.registering.Lock() // no agent begins afterwards
-	d.registering.Unlock()
+	defer d.registering.Unlock()
 	_ = d.running.Stop(ctx)
 	return d.Err()
 }
