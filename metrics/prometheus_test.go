@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,6 +19,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/skaldhq/skald/internal/freeport"
 )
 
 // program finds a program that a test drives, or skips the test.
@@ -58,7 +59,11 @@ scrape_configs:
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { log.Close() })
-	s := &server{address: freeAddress(t), client: http.Client{Timeout: 10 * time.Second}, log: log, exited: make(chan struct{})}
+	address, err := freeport.Address(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{address: address, client: http.Client{Timeout: 10 * time.Second}, log: log, exited: make(chan struct{})}
 	cmd := exec.Command(path, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+s.address)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
@@ -88,17 +93,6 @@ func (s *server) stop(t *testing.T, p *os.Process) {
 		t.Errorf("Prometheus (%d) did not end within 10 s and is killed: %v", p.Pid, p.Kill())
 		<-s.exited
 	}
-}
-
-// freeAddress is one on loopback that nobody listens on at this moment.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // poll waits until ready says true, at most 30 s.

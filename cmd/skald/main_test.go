@@ -19,6 +19,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/internal/freeport"
 )
 
 // TestMain lets this binary be the programs that the tests start, as processes of their own.
@@ -58,7 +59,7 @@ func setUp(env *testscript.Env) error {
 		}
 	})
 	env.Values[theatreKey{}] = w
-	free, err := freeAddress()
+	free, err := freeport.Address(context.Background())
 	if err != nil {
 		return err
 	}

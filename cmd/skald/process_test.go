@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/internal/freeport"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/sidecar"
 	"github.com/skaldhq/skald/store/memstore"
@@ -89,20 +89,11 @@ func (p *process) kill() {
 // freePort is an address that nobody listens on, for a program that is started several times.
 func freePort(t *testing.T) string {
 	t.Helper()
-	address, err := freeAddress()
+	address, err := freeport.Address(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return address
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // depot is a service that honours the Idempotency-Key: it acts once under each, and gives the same answer again.

@@ -45,6 +45,7 @@ var rooms = []room{
 
 	// Leaves that several rooms share, each a single idea of the operating system or of goroutines.
 	{path: "internal/filelock"},
+	{path: "internal/freeport", onlyTests: true},
 	{path: "internal/turns"},
 	{path: "internal/shape"},
 

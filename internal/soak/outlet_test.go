@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/skaldhq/skald/internal/freeport"
 )
 
 // trouble is what is wrong with a service for a while.
@@ -47,7 +47,11 @@ type outlet struct {
 // listen serves a handler at an address of its own until the test ends.
 func listen(t *testing.T, inner http.Handler) *outlet {
 	t.Helper()
-	x := &outlet{t: t, inner: inner, address: address(t)}
+	address, err := freeport.Address(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &outlet{t: t, inner: inner, address: address}
 	x.comesBack()
 	t.Cleanup(x.goesAway)
 	return x
@@ -80,20 +84,6 @@ func (x *outlet) goesAway() {
 		x.t.Errorf("serving: %v", err)
 	}
 	x.server = nil
-}
-
-// address is one that nobody listens on, with a port that no system gives to whoever asks for any, or calls somebody: the server takes it again each time that it comes back.
-func address(t *testing.T) string {
-	t.Helper()
-	for range 1000 {
-		a := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
-		if l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", a); err == nil {
-			_ = l.Close()
-			return a
-		}
-	}
-	t.Fatal("no port is free between 10000 and 30000")
-	return ""
 }
 
 // suffers has a trouble for a while.
