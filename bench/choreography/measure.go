@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime/pprof"
 	"time"
 
 	"github.com/google/uuid"
@@ -82,24 +81,6 @@ func (b *bed) round(ctx context.Context) error {
 	return b.stuck(ctx)
 }
 
-// profile begins a profile of what follows, if that is wanted, and returns what ends it.
-func (b *bed) profile(part string) (stop func() error, err error) {
-	if b.profiles == "" {
-		return func() error { return nil }, nil
-	}
-	f, err := os.Create(filepath.Join(b.profiles, "choreographed."+part+".pprof"))
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return func() error {
-		pprof.StopCPUProfile()
-		return f.Close()
-	}, nil
-}
-
 // publishes measures the broker alone.
 func (b *bed) publishes(ctx context.Context, lanes int) error {
 	took, err := load.Run(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), 1, 0) })
@@ -124,7 +105,7 @@ func (b *bed) sagas(ctx context.Context, lanes int, d time.Duration, o order) ([
 
 // path measures one way through the order, and the floor of just as many publishes and commits, those of the tracker included.
 func (b *bed) path(ctx context.Context, path string, lanes int) error {
-	stop, err := b.profile(fmt.Sprintf("%s.c%d", path, lanes))
+	stop, err := load.Profile(b.profiles, fmt.Sprintf("choreographed.%s.c%d", path, lanes))
 	if err != nil {
 		return err
 	}

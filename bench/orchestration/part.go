@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime/pprof"
 	"time"
 
 	"github.com/skaldhq/skald/bench/figure"
@@ -83,20 +80,10 @@ func (p *part) policy() string {
 
 // profile begins to record where the processor's time goes, if that is asked for.
 func (p *part) profile() (stop func() error, err error) {
-	if p.Profiles == "" || p.Do == doFill {
-		return func() error { return nil }, nil
+	if p.Do == doFill {
+		return load.Profile("", "")
 	}
-	f, err := os.Create(filepath.Join(p.Profiles, p.name()+".pprof"))
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return func() error {
-		pprof.StopCPUProfile()
-		return f.Close()
-	}, nil
+	return load.Profile(p.Profiles, p.name())
 }
 
 func (p *part) measure(ctx context.Context) (figures, error) {

@@ -1,0 +1,26 @@
+package load
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+)
+
+// Profile begins to record where this process's processor time goes, into a file of that name in a folder, and returns what ends it. Without a folder it does nothing.
+func Profile(folder, name string) (stop func() error, err error) {
+	if folder == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(filepath.Join(folder, name+".pprof"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
+}
