@@ -26,7 +26,7 @@ type Topic struct {
 	Name string
 	// Kept topics take messages by Decide only and keep them until they are purged; all others take them by Publish. It cannot be changed.
 	Kept bool
-	// MaxMessages and MaxBytes bound what the topic holds. Default: 1,000,000 messages, 512 MiB. A broker may reserve MaxBytes and refuse a declaration with ErrFull.
+	// MaxMessages and MaxBytes bound what the topic holds. Default: 1,000,000 messages, 512 MiB, and of a topic that exists what it has: somebody may have raised it. A broker may reserve MaxBytes and refuse a declaration with ErrFull.
 	MaxMessages int64
 	MaxBytes    int64
 	// MaxPerKey bounds how many messages one key may hold, so that a session that is stuck cannot fill the topic. Default: 1,000 with sessions, otherwise no bound. Kept topics

@@ -22,6 +22,14 @@ func testDeclare(t *testing.T, d Driver) {
 		declare(t, another(t, d, b), topic)
 		complete(t, next(t, receiver(t, b, "q", "q")))
 	})
+	d.run(t, "LimitsThatADeclarationLeavesOutStay", func(t *testing.T) {
+		topic := queue("q")
+		topic.MaxMessages = 2
+		b := open(t, d, topic)
+		declare(t, b, queue("q"))
+		publish(t, b, "q", message("1", "k"), message("2", "k"))
+		isErr(t, "a third message", b.Publish(limited(t), "q", message("3", "k")), broker.ErrFull)
+	})
 	d.run(t, "WhatCannotChangeIsRefused", func(t *testing.T) {
 		b := open(t, d, queue("q"), queue("s", sessions), broker.Topic{Name: "tokens", Kept: true})
 		isErr(t, "kept", b.Declare(limited(t), broker.Topic{Name: "q", Kept: true}), broker.ErrConflict)

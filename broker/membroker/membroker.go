@@ -31,7 +31,7 @@ type Config struct {
 // errFault is what a caller sees of a fault: it does not say whether the call took effect.
 var errFault = errors.New("membroker: the connection was lost (injected)")
 
-// Broker is a broker in memory. It implements broker.Broker, broker.DeadLetters and broker.Gauge.
+// Broker is a broker in memory. It implements broker.Broker, broker.DeadLetters, broker.Gauge and broker.Overhearer.
 type Broker struct {
 	overhearing broker.Overhearing
 	cfg         Config
@@ -126,6 +126,12 @@ func (b *Broker) Declare(ctx context.Context, topics ...broker.Topic) error {
 			return fmt.Errorf("membroker: %w", err)
 		}
 		t, ok := b.topics[d.Name]
+		if ok && d.MaxMessages == 0 {
+			filled.MaxMessages = t.MaxMessages
+		}
+		if ok && d.MaxBytes == 0 {
+			filled.MaxBytes = t.MaxBytes
+		}
 		if !ok {
 			t = newTopic(filled)
 			b.topics[d.Name] = t

@@ -65,15 +65,15 @@ func (b *Broker) Declare(ctx context.Context, topics ...broker.Topic) error {
 		if err != nil {
 			return fmt.Errorf("natsbroker: %w", err)
 		}
-		limits := limits{d.MaxMessages == 0, d.MaxBytes == 0}
-		if err := b.retry(ctx, func(ctx context.Context) error { return b.declare(ctx, filled, limits) }); err != nil {
+		unsaid := limits{d.MaxMessages == 0, d.MaxBytes == 0}
+		if err := b.retry(ctx, func(ctx context.Context) error { return b.declare(ctx, filled, unsaid) }); err != nil {
 			return fmt.Errorf("natsbroker: declaring topic %s: %w", d.Name, b.explain(err))
 		}
 	}
 	return nil
 }
 
-// limits says which limits of a topic are the defaults, so that those of one that exists stay: somebody may have raised them.
+// limits are those of a topic that a declaration leaves to the defaults: those of one that exists stay.
 type limits struct{ messages, bytes bool }
 
 func (b *Broker) declare(ctx context.Context, t broker.Topic, unsaid limits) error {

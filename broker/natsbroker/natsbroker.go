@@ -72,7 +72,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
-// Broker is a connection to a server or cluster. It implements broker.Broker, broker.DeadLetters and broker.Gauge.
+// Broker is a connection to a server or cluster. It implements broker.Broker, broker.DeadLetters, broker.Gauge and broker.Overhearer.
 type Broker struct {
 	cfg   Config
 	names names
