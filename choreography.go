@@ -260,11 +260,9 @@ func (d *choreography) Register(ctx context.Context, plans []*plan.Plan, partici
 	defer cancel()
 	defer context.AfterFunc(d.ctx, cancel)() // Stop does not wait for a broker that is away
 	c := d.config
-	c.Participants = maps.Clone(participants)
-	if c.Participants == nil {
-		c.Participants = make(map[string]Participant, len(d.config.Participants))
-	}
-	maps.Copy(c.Participants, d.config.Participants)
+	c.Participants = make(map[string]Participant, len(participants)+len(d.config.Participants))
+	maps.Copy(c.Participants, participants)
+	maps.Copy(c.Participants, d.config.Participants) // those that are there stay as they are
 	if err := d.tracker.Register(ctx, plans); err != nil {
 		return known(err)
 	}

@@ -32,12 +32,14 @@ type ear struct {
 // listen hears tokens until the context ends, and returns what kept it from that, or nil. It waits for what it began.
 func (e *ear) listen(ctx context.Context) error {
 	if from, ok := e.broker.(broker.Overhearer); ok {
-		// What was begun outlives the context by the grace that handlers of deliveries have.
+		// What was begun outlives the context, or the receiving, by the grace that handlers of deliveries have.
+		var working sync.WaitGroup
 		grace, abort := context.WithCancel(context.WithoutCancel(ctx))
 		defer abort()
-		defer context.AfterFunc(ctx, func() { time.AfterFunc(overhearGrace, abort) })()
-		var working sync.WaitGroup
 		defer working.Wait()
+		ending, end := context.WithCancel(ctx)
+		context.AfterFunc(ending, func() { time.AfterFunc(overhearGrace, abort) })
+		defer end()
 		places := make(chan struct{}, e.parallel)
 		stop := from.Overhear(e.topic, func(m broker.Message) {
 			if ctx.Err() != nil || m.Source == e.name || e.ignored(m.Key, func(name string) string { return m.Headers[name] }) {
