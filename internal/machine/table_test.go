@@ -223,7 +223,7 @@ func TestWaitingSiblingIsGivenUpWhenTheSagaTurnsBack(t *testing.T) {
 	b.answer("hold", isUnknown)
 	b.said = nil
 	b.answer("take", isRefused)
-	b.wants("step refused take No", "step failed hold skald.abandoned", "saga compensating take No", "compensation asked hold", "compensate hold#1 after 10")
+	b.wants("step refused take No", "step failed hold skald.abandoned", "saga compensating take No", "compensation asked hold", "compensate hold#1 after 9")
 }
 
 func TestUnstoredAnswerIsDurableBeforeItIsUsed(t *testing.T) {
