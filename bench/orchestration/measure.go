@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/skaldhq/skald/bench/figure"
@@ -12,13 +14,14 @@ import (
 
 // Config says how much is measured.
 type Config struct {
-	Dir      string        // where the files lie; it should be on the disk that matters
-	Rounds   int           // interleaved
-	Slice    time.Duration // how long each part of a round takes, after a third of it to warm up
-	History  int           // ended sagas in the store whose throughput is compared with that of an empty one; 0: not
-	Open     int           // sagas without an outcome in the store with which the engine is started; 0: not
-	Sleeping int           // sagas that sleep in a retry when they are weighed; 0: not
-	Profiles string        // folder for profiles of the processor's time, one for each part; none
+	Dir      string         // where the files lie; it should be on the disk that matters
+	Rounds   int            // interleaved
+	Slice    time.Duration  // how long each part of a round takes, after a third of it to warm up
+	History  int            // ended sagas in the store whose throughput is compared with that of an empty one; 0: not
+	Open     int            // sagas without an outcome in the store with which the engine is started; 0: not
+	Sleeping int            // sagas that sleep in a retry when they are weighed; 0: not
+	Parts    *regexp.Regexp // of the names of those to measure, beside the floor; nil: all
+	Profiles string         // folder for profiles of the processor's time, one for each part; none
 }
 
 // bed is what all parts of a run share.
@@ -56,6 +59,13 @@ func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
 	return nil
 }
 
+// wanted are the parts to measure.
+func (c *Config) wanted() []part {
+	return slices.DeleteFunc(parts(), func(p part) bool {
+		return c.Parts != nil && p.Subject != subjectFloor && !c.Parts.MatchString(p.name())
+	})
+}
+
 // parts are what every round measures, in this order, so that what is compared stands close to each other.
 func parts() (all []part) {
 	for _, lanes := range []int{1, 64} {
@@ -67,6 +77,9 @@ func parts() (all []part) {
 			add(part{Subject: subjectSkald, Through: through, Path: path, Strict: strict})
 		}
 		add(part{Subject: subjectFloor, Path: pathHappy})
+		if lanes == 1 {
+			add(part{Subject: subjectSynced, Path: pathHappy})
+		}
 		skald(throughLibrary, pathHappy, false)
 		skald(throughLibrary, pathRefused, false)
 		skald(throughAPI, pathHappy, false)
@@ -90,7 +103,7 @@ func units() map[string]string {
 // round measures everything once.
 func (b *bed) round(ctx context.Context) error {
 	bare := map[int]figures{} // by lanes
-	for _, p := range parts() {
+	for _, p := range b.wanted() {
 		f, err := b.run(ctx, p)
 		if err != nil {
 			return err

@@ -20,9 +20,10 @@ const (
 
 // What is measured.
 const (
-	subjectFloor = "calls"
-	subjectHand  = "hand.sqlite"
-	subjectSkald = "skald.sqlite"
+	subjectFloor  = "calls"
+	subjectSynced = "synced" // the calls between two synced writes
+	subjectHand   = "hand.sqlite"
+	subjectSkald  = "skald.sqlite"
 )
 
 // The ways to a Skald that runs the sagas.
@@ -63,7 +64,7 @@ func (p *part) name() string {
 	switch {
 	case p.Do != doLoad:
 		return p.Do
-	case p.Subject == subjectFloor && p.Path == pathHappy:
+	case p.Subject == subjectFloor || p.Subject == subjectSynced:
 		return fmt.Sprintf("%s.c%d", p.Subject, p.Lanes)
 	case p.Subject != subjectSkald:
 		return fmt.Sprintf("%s.%s.c%d", p.Subject, p.Path, p.Lanes)
@@ -105,6 +106,8 @@ func (p *part) open(ctx context.Context) (subject, error) {
 	case p.Subject == subjectFloor:
 		client, err := wire(p.Address)
 		return &floor{client}, err
+	case p.Subject == subjectSynced:
+		return openSynced(p)
 	case p.Subject == subjectHand:
 		return openHand(ctx, p)
 	case p.Subject == subjectSkald && p.Through == throughLibrary:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,54 @@ func (f *floor) one(ctx context.Context, o order) error {
 
 func (*floor) commits() (n, carried int64)  { return 0, 0 }
 func (*floor) stop(_ context.Context) error { return nil }
+
+// synced makes the calls between two records that are synced, with one saga at a time: the least that can be durable, on this disk.
+type synced struct {
+	floor
+	file *os.File
+	n    int64
+}
+
+// roomToSync is written beforehand, so that a sync need not wait for the file to grow.
+const roomToSync = 64 << 20
+
+func openSynced(p *part) (*synced, error) {
+	client, err := wire(p.Address)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Create(filepath.Join(p.Dir, "records"))
+	if err != nil {
+		return nil, err
+	}
+	if _, err = file.Write(make([]byte, roomToSync)); err == nil {
+		err = file.Sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &synced{floor{client}, file, 0}, nil
+}
+
+func (s *synced) one(ctx context.Context, o order) error {
+	if err := s.record(o); err != nil {
+		return err
+	}
+	if err := s.floor.one(ctx, o); err != nil {
+		return err
+	}
+	return s.record(o)
+}
+
+func (s *synced) record(o order) error {
+	data := encode(o)
+	_, err := s.file.WriteAt(data, s.n*int64(len(data))%roomToSync)
+	s.n++
+	return errors.Join(err, s.file.Sync())
+}
+
+func (s *synced) commits() (n, carried int64) { return s.n, s.n }
+func (s *synced) stop(context.Context) error  { return s.file.Close() }
 
 // byHand makes the six calls, or those until the payment is refused and then the compensations. It says after each how far it is.
 func byHand(ctx context.Context, client *httpparticipant.Client, o order, at func(state string) error) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/skaldhq/skald/bench/choreography"
@@ -34,6 +35,10 @@ func parse(args []string) *options {
 	flags.IntVar(&o.other.History, "history", 100_000, "ended sagas in the store whose throughput is compared with that of an empty one; 0: not")
 	flags.IntVar(&o.other.Open, "open", 100_000, "open sagas in the store with which the coordinator is started; 0: not")
 	flags.IntVar(&o.other.Sleeping, "sleeping", 20_000, "sagas that sleep in a retry when they are weighed; 0: not")
+	flags.Func("parts", "`pattern` of the names of the orchestrated parts to measure, as in skald.sqlite.lazy.library.happy.c64; all", func(pattern string) (err error) {
+		o.other.Parts, err = regexp.Compile(pattern)
+		return err
+	})
 	flags.StringVar(&o.other.Profiles, "profiles", "", "`folder` for profiles of the processor's time, one for each part; none")
 	_ = flags.Parse(args) // it exits by itself
 	if o.only != "" && o.only != onlyChoreography && o.only != onlyOrchestration {
