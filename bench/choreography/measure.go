@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,16 +22,16 @@ type Config struct {
 	Rounds int           // interleaved
 	Slice  time.Duration // how long each part of a round takes
 
-	Profiles string // folder for profiles of the processor's time, one for each part of the last round; none
+	Parts    *regexp.Regexp // of the names of those to measure; nil: all
+	Profiles string         // folder for profiles of the processor's time, one for each part of the last round; none
 }
 
 // bed is everything that is measured, on fresh files.
 type bed struct {
 	*system
-	floor    *bare
-	set      *figure.Set
-	slice    time.Duration
-	profiles string
+	Config
+	floor *bare
+	set   *figure.Set
 }
 
 // Measure adds the figures of choreographed sagas to a set.
@@ -40,7 +41,7 @@ func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bed{set: set, slice: c.Slice, profiles: c.Profiles}
+	b := &bed{Config: c, set: set}
 	if err := os.MkdirAll(filepath.Join(dir, "skald"), 0o700); err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.floor.stop()) }()
-	if _, _, err := b.sagas(ctx, 8, time.Second, order{SKU: "warm"}); err != nil { // files, caches and statements
+	if _, err := load.Run(ctx, 8, time.Second, func(ctx context.Context) error { return b.one(ctx, order{SKU: "warm"}) }); err != nil { // files, caches and statements
 		return err
 	}
 	for range c.Rounds {
@@ -66,83 +67,107 @@ func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
 	return nil
 }
 
+// wanted says whether a part is to be measured.
+func (b *bed) wanted(name string) bool { return b.Parts == nil || b.Parts.MatchString(name) }
+
 // round measures everything once.
 func (b *bed) round(ctx context.Context) error {
 	for _, lanes := range []int{1, 64} {
-		if err := b.publishes(ctx, lanes); err != nil {
+		if err := b.publishes(ctx, fmt.Sprintf("bare.jetstream.c%d", lanes), lanes); err != nil {
 			return err
 		}
 		for _, path := range []string{"happy", "refused"} {
-			if err := b.path(ctx, path, lanes); err != nil {
+			if err := b.path(ctx, fmt.Sprintf("skald.choreographed.%s.c%d", path, lanes), path, lanes); err != nil {
 				return fmt.Errorf("%s, %d in flight: %w", path, lanes, err)
 			}
 		}
 	}
-	return b.stuck(ctx)
+	return b.stuck(ctx, "skald.choreographed.happy.c32.beside_stuck_sagas")
 }
 
 // publishes measures the broker alone.
-func (b *bed) publishes(ctx context.Context, lanes int) error {
-	took, err := load.Run(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), 1, 0) })
-	b.set.Add(fmt.Sprintf("bare.jetstream.c%d.rate", lanes), float64(len(took))/b.slice.Seconds(), "publishes/s")
+func (b *bed) publishes(ctx context.Context, name string, lanes int) error {
+	if !b.wanted(name) {
+		return nil
+	}
+	all, err := b.run(ctx, lanes, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), 1, 0) })
+	b.set.Add(name+".rate", all.rate(), "publishes/s")
 	return err
+}
+
+// lot is what was done in a time, which includes the ends of what was begun in it.
+type lot struct {
+	took    []time.Duration
+	elapsed time.Duration
+}
+
+func (l *lot) rate() float64        { return float64(len(l.took)) / l.elapsed.Seconds() }
+func (l *lot) ms(q float64) float64 { return figure.Quantile(l.took, q).Seconds() * 1e3 }
+
+// run does something for a slice of time.
+func (b *bed) run(ctx context.Context, lanes int, one func(ctx context.Context) error) (lot, error) {
+	began := time.Now()
+	took, err := load.Run(ctx, lanes, b.Slice, one)
+	return lot{took, time.Since(began)}, err
 }
 
 // counts is what a saga took on average.
 type counts struct{ publishes, commits, tracker, cpu float64 }
 
 // sagas runs sagas for a time.
-func (b *bed) sagas(ctx context.Context, lanes int, d time.Duration, o order) ([]time.Duration, counts, error) {
+func (b *bed) sagas(ctx context.Context, lanes int, o order) (lot, counts, error) {
 	published := func() int64 { return b.system.broker.decided.Load() + b.system.broker.published.Load() }
 	p, c, t, used := published(), b.databaseCommits(), b.tracker.n.Load(), load.CPU()
-	took, err := load.Run(ctx, lanes, d, func(ctx context.Context) error { return b.one(ctx, o) })
-	n := float64(max(len(took), 1))
-	return took, counts{
+	all, err := b.run(ctx, lanes, func(ctx context.Context) error { return b.one(ctx, o) })
+	n := float64(max(len(all.took), 1))
+	return all, counts{
 		publishes: float64(published()-p) / n, commits: float64(b.databaseCommits()-c) / n, tracker: float64(b.tracker.n.Load()-t) / n,
 		cpu: (load.CPU() - used).Seconds() * 1e3 / n,
 	}, err
 }
 
 // path measures one way through the order, and the floor of just as many publishes and commits, those of the tracker included.
-func (b *bed) path(ctx context.Context, path string, lanes int) error {
-	stop, err := load.Profile(b.profiles, fmt.Sprintf("choreographed.%s.c%d", path, lanes))
+func (b *bed) path(ctx context.Context, name, path string, lanes int) error {
+	if !b.wanted(name) {
+		return nil
+	}
+	stop, err := load.Profile(b.Profiles, name)
 	if err != nil {
 		return err
 	}
-	took, per, err := b.sagas(ctx, lanes, b.slice, order{SKU: "CAF-001", Amount: 1, Refuse: path == "refused"})
+	all, per, err := b.sagas(ctx, lanes, order{SKU: "CAF-001", Amount: 1, Refuse: path == "refused"})
 	err = errors.Join(err, stop())
 	if err != nil {
 		return err
 	}
 	publishes, commits := int(math.Round(per.publishes)), int(math.Round(per.commits+per.tracker))
-	floor, err := load.Run(ctx, lanes, b.slice, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), publishes, commits) })
+	floor, err := b.run(ctx, lanes, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), publishes, commits) })
 	if err != nil {
 		return err
 	}
-	add := func(what string, value float64, unit string) {
-		b.set.Add(fmt.Sprintf("skald.choreographed.%s.c%d.%s", path, lanes, what), value, unit)
-	}
-	rate := func(all []time.Duration) float64 { return float64(len(all)) / b.slice.Seconds() }
-	ms := func(all []time.Duration, q float64) float64 { return figure.Quantile(all, q).Seconds() * 1e3 }
-	add("rate", rate(took), "sagas/s")
-	add("p50", ms(took, .5), "ms")
-	add("p99", ms(took, .99), "ms")
+	add := func(what string, value float64, unit string) { b.set.Add(name+"."+what, value, unit) }
+	add("rate", all.rate(), "sagas/s")
+	add("p50", all.ms(.5), "ms")
+	add("p99", all.ms(.99), "ms")
 	add("cpu", per.cpu, "ms")
 	add("publishes", per.publishes, "/saga")
 	add("commits", per.commits, "/saga")
 	add("tracker.commits", per.tracker, "/saga")
-	add("floor.rate", rate(floor), "sagas/s")
-	add("floor.p50", ms(floor, .5), "ms")
-	add("of_floor.rate", rate(took)/rate(floor), "x")
-	add("of_floor.p50", ms(took, .5)/ms(floor, .5), "x")
+	add("floor.rate", floor.rate(), "sagas/s")
+	add("floor.p50", floor.ms(.5), "ms")
+	add("of_floor.rate", all.rate()/floor.rate(), "x")
+	add("of_floor.p50", all.ms(.5)/floor.ms(.5), "x")
 	return nil
 }
 
 // stuck measures what sagas that get nowhere cost the others: while 64 of them wait for a payment that is never answered, as many go their way.
-func (b *bed) stuck(ctx context.Context) error {
+func (b *bed) stuck(ctx context.Context, name string) error {
+	if !b.wanted(name) {
+		return nil
+	}
 	with := func() (float64, error) {
-		took, _, err := b.sagas(ctx, 32, b.slice, order{SKU: "CAF-001"})
-		return float64(len(took)) / b.slice.Seconds(), err
+		all, _, err := b.sagas(ctx, 32, order{SKU: "CAF-001"})
+		return all.rate(), err
 	}
 	before, err := with()
 	if err != nil {
@@ -160,6 +185,6 @@ func (b *bed) stuck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.set.Add("skald.choreographed.happy.c32.beside_stuck_sagas", during/before, "x")
+	b.set.Add(name, during/before, "x")
 	return nil
 }

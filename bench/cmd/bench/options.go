@@ -35,7 +35,7 @@ func parse(args []string) *options {
 	flags.IntVar(&o.other.History, "history", 100_000, "ended sagas in the store whose throughput is compared with that of an empty one; 0: not")
 	flags.IntVar(&o.other.Open, "open", 100_000, "open sagas in the store with which the coordinator is started; 0: not")
 	flags.IntVar(&o.other.Sleeping, "sleeping", 20_000, "sagas that sleep in a retry when they are weighed; 0: not")
-	flags.Func("parts", "`pattern` of the names of the orchestrated parts to measure, as in skald.sqlite.lazy.library.happy.c64; all", func(pattern string) (err error) {
+	flags.Func("parts", "`pattern` of the names of the parts to measure, as in skald.sqlite.lazy.library.happy.c64; all", func(pattern string) (err error) {
 		o.other.Parts, err = regexp.Compile(pattern)
 		return err
 	})
@@ -46,7 +46,7 @@ func parse(args []string) *options {
 		os.Exit(2)
 	}
 	o.other.Dir, o.other.Rounds, o.other.Slice = o.one.Dir, o.one.Rounds, o.one.Slice
-	o.one.Profiles = o.other.Profiles
+	o.one.Profiles, o.one.Parts = o.other.Profiles, o.other.Parts
 	return o
 }
 
