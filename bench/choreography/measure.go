@@ -30,8 +30,9 @@ type Config struct {
 type bed struct {
 	*system
 	Config
-	floor *bare
-	set   *figure.Set
+	floor  *bare
+	byHand *hand
+	set    *figure.Set
 }
 
 // Measure adds the figures of choreographed sagas to a set.
@@ -42,11 +43,10 @@ func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bed{Config: c, set: set}
-	if err := os.MkdirAll(filepath.Join(dir, "skald"), 0o700); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "floor"), 0o700); err != nil {
-		return err
+	for _, part := range []string{"skald", "floor", "hand"} {
+		if err := os.Mkdir(filepath.Join(dir, part), 0o700); err != nil {
+			return err
+		}
 	}
 	if b.system, err = open(ctx, filepath.Join(dir, "skald")); err != nil {
 		return err
@@ -56,6 +56,10 @@ func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.floor.stop()) }()
+	if b.byHand, err = openHand(ctx, filepath.Join(dir, "hand")); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.byHand.stop()) }()
 	if _, err := load.Run(ctx, 8, time.Second, func(ctx context.Context) error { return b.one(ctx, order{SKU: "warm"}) }); err != nil { // files, caches and statements
 		return err
 	}
@@ -80,6 +84,9 @@ func (b *bed) round(ctx context.Context) error {
 			if err := b.path(ctx, fmt.Sprintf("skald.choreographed.%s.c%d", path, lanes), path, lanes); err != nil {
 				return fmt.Errorf("%s, %d in flight: %w", path, lanes, err)
 			}
+		}
+		if err := b.hand(ctx, fmt.Sprintf("hand.jetstream.happy.c%d", lanes), lanes); err != nil {
+			return fmt.Errorf("by hand, %d in flight: %w", lanes, err)
 		}
 	}
 	return b.stuck(ctx, "skald.choreographed.happy.c32.beside_stuck_sagas")
@@ -145,19 +152,44 @@ func (b *bed) path(ctx context.Context, name, path string, lanes int) error {
 	if err != nil {
 		return err
 	}
-	add := func(what string, value float64, unit string) { b.set.Add(name+"."+what, value, unit) }
-	add("rate", all.rate(), "sagas/s")
-	add("p50", all.ms(.5), "ms")
-	add("p99", all.ms(.99), "ms")
-	add("cpu", per.cpu, "ms")
-	add("publishes", per.publishes, "/saga")
-	add("commits", per.commits, "/saga")
-	add("tracker.commits", per.tracker, "/saga")
-	add("floor.rate", floor.rate(), "sagas/s")
-	add("floor.p50", floor.ms(.5), "ms")
-	add("of_floor.rate", all.rate()/floor.rate(), "x")
-	add("of_floor.p50", all.ms(.5)/floor.ms(.5), "x")
+	b.compare(name, &all, &floor)
+	b.set.Add(name+".cpu", per.cpu, "ms")
+	b.set.Add(name+".publishes", per.publishes, "/saga")
+	b.set.Add(name+".commits", per.commits, "/saga")
+	b.set.Add(name+".tracker.commits", per.tracker, "/saga")
 	return nil
+}
+
+// hand measures the order by hand, and the floor of its publishes and commits.
+func (b *bed) hand(ctx context.Context, name string, lanes int) error {
+	if !b.wanted(name) {
+		return nil
+	}
+	used := load.CPU()
+	all, err := b.run(ctx, lanes, func(ctx context.Context) error { return b.byHand.one(ctx, order{SKU: "CAF-001", Amount: 1}) })
+	if err != nil {
+		return err
+	}
+	cpu := (load.CPU() - used).Seconds() * 1e3 / float64(max(len(all.took), 1))
+	steps := len(handSteps())
+	floor, err := b.run(ctx, lanes, func(ctx context.Context) error { return b.floor.one(ctx, uuid.NewString(), 1+steps, steps) })
+	if err != nil {
+		return err
+	}
+	b.compare(name, &all, &floor)
+	b.set.Add(name+".cpu", cpu, "ms")
+	return nil
+}
+
+// compare adds the figures that everything has beside its floor.
+func (b *bed) compare(name string, all, floor *lot) {
+	b.set.Add(name+".rate", all.rate(), "sagas/s")
+	b.set.Add(name+".p50", all.ms(.5), "ms")
+	b.set.Add(name+".p99", all.ms(.99), "ms")
+	b.set.Add(name+".floor.rate", floor.rate(), "sagas/s")
+	b.set.Add(name+".floor.p50", floor.ms(.5), "ms")
+	b.set.Add(name+".of_floor.rate", all.rate()/floor.rate(), "x")
+	b.set.Add(name+".of_floor.p50", all.ms(.5)/floor.ms(.5), "x")
 }
 
 // stuck measures what sagas that get nowhere cost the others: while 64 of them wait for a payment that is never answered, as many go their way.
