@@ -2,7 +2,6 @@ package sqlparticipant
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,10 +33,11 @@ type row struct {
 // barrier is one call in its transaction.
 type barrier struct {
 	p       *Participant
-	tx      *sql.Tx
+	tx      transaction
 	op      *operation
 	call    participant.Call
 	now     time.Time
+	guard   *guarded // of the handler, once it runs
 	emitted bool
 }
 
@@ -69,20 +69,22 @@ func (b *barrier) answer(ctx context.Context) (participant.Answer, error) {
 // claim inserts the saga's and step's row. If there is one it returns it, locked; it waits for a transaction that works on it.
 func (b *barrier) claim(ctx context.Context, s status) (*row, error) {
 	now := b.now.UnixMicro()
-	res, err := b.p.exec(ctx, b.tx, b.p.sql.claim, string(b.call.Saga), b.call.Step, b.op.Action, s, b.call.Input, now, now)
-	if err != nil {
+	n, err := b.tx.run(ctx, b.p.sql.claim, string(b.call.Saga), b.call.Step, b.op.Action, int64(s), b.call.Input, now, now)
+	if err != nil || n == 1 {
 		return nil, err
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 1 {
-		return nil, err
+	var r *row
+	err = b.tx.each(ctx, func(columns []any) error {
+		r = &row{text(columns[0]), status(number(columns[1])), blob(columns[2]), blob(columns[3]), text(columns[4]), text(columns[5])}
+		return nil
+	}, b.p.sql.find, string(b.call.Saga), b.call.Step)
+	if err == nil && r == nil {
+		err = errors.New("it is gone")
 	}
-	var r row
-	err = b.tx.QueryRowContext(ctx, b.p.sql.find, string(b.call.Saga), b.call.Step).
-		Scan(&r.operation, &r.status, &r.input, &r.result, &r.reason, &r.detail)
 	if err != nil {
 		return nil, fmt.Errorf("reading the row of saga %s, step %s: %w", b.call.Saga, b.call.Step, err)
 	}
-	return &r, nil
+	return r, nil
 }
 
 // repeat answers an action whose row exists.
@@ -102,11 +104,6 @@ func (b *barrier) repeat(r *row) participant.Answer {
 // act runs the action for the first time.
 func (b *barrier) act(ctx context.Context) (participant.Answer, error) {
 	stores := b.op.Kind != participant.Retriable // a retriable step's refusal is not for good
-	if stores {
-		if _, err := b.p.exec(ctx, b.tx, savepointAction); err != nil {
-			return participant.Answer{}, err
-		}
-	}
 	result, err := b.do(ctx)
 	if refusal, ok := refusalOf(err); ok {
 		if !stores {
@@ -125,8 +122,10 @@ func (b *barrier) act(ctx context.Context) (participant.Answer, error) {
 
 // decline undoes what the handler changed and stores its refusal.
 func (b *barrier) decline(ctx context.Context, r participant.Refusal) (participant.Answer, error) {
-	if _, err := b.p.exec(ctx, b.tx, rollbackAction); err != nil {
-		return participant.Answer{}, err
+	if b.guard != nil {
+		if err := b.guard.undo(ctx); err != nil {
+			return participant.Answer{}, err
+		}
 	}
 	b.emitted = false
 	if err := b.settle(ctx, declined, nil, r); err != nil {
@@ -140,18 +139,18 @@ func (b *barrier) decline(ctx context.Context, r participant.Refusal) (participa
 }
 
 func (b *barrier) settle(ctx context.Context, s status, result []byte, r participant.Refusal) error {
-	return b.change(ctx, b.p.sql.settle, s, result, r.Reason, r.Detail, string(b.call.Saga), b.call.Step)
+	return b.change(ctx, b.p.sql.settle, int64(s), result, r.Reason, r.Detail, string(b.call.Saga), b.call.Step)
 }
 
 // change updates the row. It has to be there: a database that rolled the transaction back by itself (SQLite does, on some errors that a handler may have
 // swallowed) must not be taken for success.
 func (b *barrier) change(ctx context.Context, statement string, args ...any) error {
-	res, err := b.p.exec(ctx, b.tx, statement, args...)
+	n, err := b.tx.run(ctx, statement, args...)
 	if err != nil {
 		return fmt.Errorf("barrier: %w", err)
 	}
-	if n, err := res.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(err, errors.New("barrier: its row is gone: the transaction was rolled back while the handler was working"))
+	if n != 1 {
+		return errors.New("barrier: its row is gone: the transaction was rolled back while the handler was working")
 	}
 	return nil
 }
@@ -183,7 +182,7 @@ func (b *barrier) undo(ctx context.Context, r *row) (participant.Answer, error) 
 	if err != nil {
 		return participant.Answer{}, err
 	}
-	if err := b.change(ctx, b.p.sql.undone, undone, b.now.UnixMicro(), string(b.call.Saga), b.call.Step); err != nil {
+	if err := b.change(ctx, b.p.sql.undone, int64(undone), b.now.UnixMicro(), string(b.call.Saga), b.call.Step); err != nil {
 		return participant.Answer{}, err
 	}
 	data, err := withdrawal(participant.Refusal{Reason: participant.ReasonCompensated})

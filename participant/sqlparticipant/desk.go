@@ -3,7 +3,6 @@ package sqlparticipant
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -118,7 +117,7 @@ func (t *taking) end() {
 // once takes in one transaction.
 func (t *taking) once(ctx context.Context) (taken participant.Taken, err error) {
 	emitted := false
-	err = t.p.transact(ctx, func(tx *sql.Tx) (changed bool, err error) {
+	err = t.p.transact(ctx, func(tx transaction) (changed bool, err error) {
 		l := ledger{p: t.p, tx: tx, now: t.p.now()}
 		wrote, err := l.hear(ctx, t.saga, t.heard)
 		if err != nil {
@@ -179,7 +178,7 @@ func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (par
 	// Actions that store their answers write only what is kept, or nothing: what is there already stays as it is.
 	guard := op.phase == participant.Compensation || op.Kind == participant.Retriable
 	if guard {
-		if _, err := l.p.exec(ctx, l.tx, savepointCall); err != nil {
+		if _, err := l.tx.run(ctx, savepointCall); err != nil {
 			return participant.Answer{}, false, err
 		}
 	}
@@ -196,7 +195,7 @@ func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (par
 		return answer, b.emitted, nil
 	case errors.As(err, &un):
 		if guard {
-			_, err = l.p.exec(ctx, l.tx, rollbackCall)
+			_, err = l.tx.run(ctx, rollbackCall)
 			return un.answer, false, err
 		}
 		return un.answer, false, nil

@@ -41,7 +41,7 @@ type statements struct {
 	turn        string // wait until no other transaction takes for the saga; empty where there is one writer
 	hear        string // write a token that was heard, unless it was heard before
 	tell        string // write a token to be told, unless there is one
-	tokens      string
+	tokens      string // all of a saga, and whether calls of it wait
 	untold      string
 	wait        string
 	waiting     string
@@ -54,6 +54,7 @@ type statements struct {
 
 func (d Dialect) statements() statements {
 	const calls = `saga, step, phase, attempt, since_us, due_us, reason, detail, input, refused, aside, round, first_reason, first_detail`
+	const waits = `CASE WHEN EXISTS (SELECT 1 FROM skald_waiting WHERE owner = ? AND saga = ?) THEN 1 ELSE 0 END`
 	lock, lead, turn, elements := "", "", "", "json_each(?)"
 	if d == PostgreSQL {
 		lock, elements = " FOR UPDATE", "jsonb_array_elements_text(CAST(? AS jsonb)) AS held(value)"
@@ -80,7 +81,7 @@ func (d Dialect) statements() statements {
 			meta = excluded.meta, updated_us = excluded.updated_us WHERE skald_token.heard = 0`,
 		tell: `INSERT INTO skald_token (owner, saga, step, direction, heard, kind, payload, meta, updated_us) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)
 			ON CONFLICT (owner, saga, step, direction) DO NOTHING`,
-		tokens: `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND saga = ? ORDER BY seq`,
+		tokens: `SELECT saga, step, heard, kind, payload, meta, ` + waits + ` FROM skald_token WHERE owner = ? AND saga = ? ORDER BY seq`,
 		heard:  `UPDATE skald_token SET heard = 1 WHERE owner = ? AND saga = ? AND step = ? AND direction = ? AND kind = ? AND heard = 0`,
 		untold: `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND heard = 0 AND updated_us < ? ORDER BY updated_us, seq LIMIT ?`,
 		wait: `INSERT INTO skald_waiting (owner, saga, step, phase, attempt, since_us, due_us, reason, detail, input, refused, aside, round, first_reason, first_detail)

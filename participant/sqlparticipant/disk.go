@@ -49,7 +49,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("sqlparticipant: the driver's connections are %T, which cannot do all that is needed", made), made.Close())
 	}
-	return &conn{full, c.disk}, nil
+	return &connection{fullConn: full, disk: c.disk, statements: make(map[string]statement)}, nil
 }
 
 // Driver implements driver.Connector.
@@ -89,14 +89,39 @@ type fullConn interface {
 	driver.Validator
 }
 
-// conn is a connection whose commits are watched.
-type conn struct {
+// connection is a connection whose commits are watched, and that keeps statements of this package prepared.
+type connection struct {
 	fullConn
-	disk *disk
+	disk       *disk
+	statements map[string]statement // by text
+}
+
+// statement is a prepared one.
+type statement interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
+// statement prepares a statement that is run often, once.
+func (c *connection) statement(text string) (statement, error) {
+	if s, ok := c.statements[text]; ok {
+		return s, nil
+	}
+	made, err := c.PrepareContext(context.Background(), text)
+	if err != nil {
+		return nil, fmt.Errorf("preparing %q: %w", text, err)
+	}
+	s, ok := made.(statement)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("sqlparticipant: the driver's statements are %T, which cannot do all that is needed", made), made.Close())
+	}
+	c.statements[text] = s
+	return s, nil
 }
 
 // BeginTx implements driver.ConnBeginTx.
-func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+func (c *connection) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if err := c.disk.alive(); err != nil {
 		return nil, err
 	}
@@ -108,7 +133,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 }
 
 // ExecContext implements driver.ExecerContext.
-func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c *connection) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if err := c.disk.alive(); err != nil {
 		return nil, err
 	}
@@ -117,12 +142,16 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 }
 
 // Close implements driver.Conn. When the disk has failed the connection is left open until the process ends: closing the last one folds the log into the file, and syncs both.
-func (c *conn) Close() error {
+func (c *connection) Close() error {
 	select {
 	case <-c.disk.failed:
 		return nil
 	default:
-		return c.fullConn.Close()
+		var all error
+		for _, s := range c.statements {
+			all = errors.Join(all, s.Close())
+		}
+		return errors.Join(all, c.fullConn.Close())
 	}
 }
 

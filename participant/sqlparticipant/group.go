@@ -2,7 +2,6 @@ package sqlparticipant
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -13,10 +12,10 @@ import (
 
 // work is what somebody does in a transaction. It returns whether there is something to commit; after an error there is not. It may be called again, in another transaction, when
 // this one came to nothing.
-type work func(tx *sql.Tx) (changed bool, err error)
+type work func(tx transaction) (changed bool, err error)
 
 // safely does work; a panic in it becomes an error, so that it takes neither the one writer nor what shares the transaction with it.
-func (w work) safely(tx *sql.Tx) (changed bool, err error) {
+func (w work) safely(tx transaction) (changed bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			changed, err = false, fmt.Errorf("panic: %v", p)
@@ -107,7 +106,7 @@ func (p *Participant) lead() {
 // together does work in one transaction. It is false if that was rolled back as a whole before its commit: then nothing was done.
 func (p *Participant) together(batch []*shared) bool {
 	ctx := context.Background() // no caller's time is the time of all
-	tx, err := p.db.BeginTx(ctx, p.writes())
+	tx, err := p.begin(ctx, p.writes())
 	if err != nil {
 		return false
 	}
@@ -145,11 +144,11 @@ func (p *Participant) together(batch []*shared) bool {
 // errBroken says that a savepoint could not be ended: the database rolled the whole transaction back, as SQLite does on some errors.
 var errBroken = errors.New("the transaction was rolled back")
 
-func (p *Participant) inSavepoint(ctx context.Context, tx *sql.Tx, j *shared) (bool, error) {
+func (p *Participant) inSavepoint(ctx context.Context, tx transaction, j *shared) (bool, error) {
 	if err := j.ctx.Err(); err != nil {
 		return false, fmt.Errorf("waiting for the database's one writer: %w", context.Cause(j.ctx))
 	}
-	if _, err := p.exec(ctx, tx, savepointShared); err != nil {
+	if _, err := tx.run(ctx, savepointShared); err != nil {
 		return false, errBroken
 	}
 	changed, err := j.do.safely(tx)
@@ -157,11 +156,11 @@ func (p *Participant) inSavepoint(ctx context.Context, tx *sql.Tx, j *shared) (b
 		err = fmt.Errorf("before committing: %w", context.Cause(j.ctx))
 	}
 	if err != nil || !changed {
-		if _, err := p.exec(ctx, tx, rollbackShared); err != nil {
+		if _, err := tx.run(ctx, rollbackShared); err != nil {
 			return false, errBroken
 		}
 	}
-	if _, err := p.exec(ctx, tx, releaseShared); err != nil {
+	if _, err := tx.run(ctx, releaseShared); err != nil {
 		return false, errBroken
 	}
 	return changed && err == nil, err
@@ -172,7 +171,7 @@ func (p *Participant) single(ctx context.Context, do work) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("beginning a transaction: %w", context.Cause(ctx))
 	}
-	tx, err := p.db.BeginTx(p.lasting(ctx), p.writes())
+	tx, err := p.begin(p.lasting(ctx), p.writes())
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
@@ -197,7 +196,7 @@ func (p *Participant) single(ctx context.Context, do work) error {
 	return err
 }
 
-func (p *Participant) commit(tx *sql.Tx) error {
+func (p *Participant) commit(tx transaction) error {
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
@@ -205,25 +204,7 @@ func (p *Participant) commit(tx *sql.Tx) error {
 	return nil
 }
 
-// exec and query run a statement of this package, prepared once where that is worth while. They are short and not cut off: SQLite would roll the whole transaction back, which others
-// share, and its driver watches over a context that can end with a goroutine for each statement.
-func (p *Participant) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) (sql.Result, error) {
-	ctx = p.lasting(ctx)
-	if s := p.prepared[text]; s != nil {
-		return tx.StmtContext(ctx, s).ExecContext(ctx, args...) //nolint:sqlclosecheck // the transaction's end closes it
-	}
-	return tx.ExecContext(ctx, text, args...)
-}
-
-func (p *Participant) query(ctx context.Context, tx *sql.Tx, text string, args ...any) (*sql.Rows, error) {
-	ctx = p.lasting(ctx)
-	if s := p.prepared[text]; s != nil {
-		return tx.StmtContext(ctx, s).QueryContext(ctx, args...) //nolint:sqlclosecheck // as above
-	}
-	return tx.QueryContext(ctx, text, args...)
-}
-
-// lasting is the context without its end on SQLite; a server elsewhere may hang.
+// lasting is the context without its end on SQLite, where statements are short, and an interrupted one takes the whole transaction with it, which others share; a server elsewhere may hang.
 func (p *Participant) lasting(ctx context.Context) context.Context {
 	if p.dialect == SQLite {
 		return context.WithoutCancel(ctx)
@@ -231,36 +212,16 @@ func (p *Participant) lasting(ctx context.Context) context.Context {
 	return ctx
 }
 
-// prepareAll prepares what runs often. They live as long as the database. Drivers of PostgreSQL do it by themselves.
-func (p *Participant) prepareAll(ctx context.Context) error {
-	if p.dialect != SQLite {
-		return nil
-	}
-	p.prepared = make(map[string]*sql.Stmt)
-	for _, text := range []string{
-		p.sql.claim, p.sql.find, p.sql.settle, p.sql.undone, p.sql.emit, p.sql.hear, p.sql.tell, p.sql.tokens, p.sql.wait, p.sql.waiting, p.sql.waited, p.sql.heard,
-		savepointShared, rollbackShared, releaseShared, savepointCall, rollbackCall, savepointAction, rollbackAction, savepointGuard, releaseGuard, countChanges,
-	} {
-		s, err := p.db.PrepareContext(ctx, text) //nolint:sqlclosecheck // it lives as long as the database
-		if err != nil {
-			return fmt.Errorf("preparing %q: %w", text, err)
-		}
-		p.prepared[text] = s
-	}
-	return nil
-}
-
-// The savepoints: of work that shares a transaction, of a call in it, of the call's handler, and the one whose presence shows that the transaction is still there.
+// The savepoints: of work that shares a transaction, of a call in it, and of what a handler does.
 const (
-	savepointShared = `SAVEPOINT skald_shared`
-	rollbackShared  = `ROLLBACK TO SAVEPOINT skald_shared`
-	releaseShared   = `RELEASE SAVEPOINT skald_shared`
-	savepointCall   = `SAVEPOINT skald_call`
-	rollbackCall    = `ROLLBACK TO SAVEPOINT skald_call`
-	savepointAction = `SAVEPOINT skald_action`
-	rollbackAction  = `ROLLBACK TO SAVEPOINT skald_action`
-	savepointGuard  = `SAVEPOINT skald_guard`
-	releaseGuard    = `RELEASE SAVEPOINT skald_guard`
+	savepointShared  = `SAVEPOINT skald_shared`
+	rollbackShared   = `ROLLBACK TO SAVEPOINT skald_shared`
+	releaseShared    = `RELEASE SAVEPOINT skald_shared`
+	savepointCall    = `SAVEPOINT skald_call`
+	rollbackCall     = `ROLLBACK TO SAVEPOINT skald_call`
+	savepointHandler = `SAVEPOINT skald_handler`
+	rollbackHandler  = `ROLLBACK TO SAVEPOINT skald_handler`
+	releaseHandler   = `RELEASE SAVEPOINT skald_handler`
 )
 
 // Settle implements participant.Desk: the next commit writes it.
@@ -271,7 +232,7 @@ func (p *Participant) Settle(tokens []participant.Token) {
 }
 
 // settle writes what was settled meanwhile. The caller says in the end whether that is durable; otherwise the next transaction does it.
-func (p *Participant) settle(ctx context.Context, tx *sql.Tx) (end func(durable bool), err error) {
+func (p *Participant) settle(ctx context.Context, tx transaction) (end func(durable bool), err error) {
 	p.settling.Lock()
 	all := p.settled
 	p.settled = nil
@@ -282,7 +243,7 @@ func (p *Participant) settle(ctx context.Context, tx *sql.Tx) (end func(durable 
 		}
 	}
 	for i := range all {
-		if _, err := p.exec(ctx, tx, p.sql.heard, p.name, string(all[i].Saga), all[i].Step, string(all[i].Direction()), string(all[i].Kind)); err != nil {
+		if _, err := tx.run(ctx, p.sql.heard, p.name, string(all[i].Saga), all[i].Step, string(all[i].Direction()), string(all[i].Kind)); err != nil {
 			return end, fmt.Errorf("settling token %s: %w", all[i].ID, err)
 		}
 	}
@@ -297,7 +258,7 @@ func (p *Participant) settleNow(ctx context.Context) error {
 	if !behind {
 		return nil
 	}
-	return p.transact(ctx, func(tx *sql.Tx) (bool, error) {
+	return p.transact(ctx, func(tx transaction) (bool, error) {
 		if p.writer != nil {
 			return true, nil // as every transaction does
 		}

@@ -15,57 +15,90 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// guarded hands a transaction to a handler without the means to end it. SQLite ends it by itself on some errors (an interrupted write, a full disk): what the handler
-// wrote before is gone, and what it writes from then on would be committed at once, each statement by itself. So after every error it is looked whether the
-// transaction is still there, and if it is not, nothing is written any more and the call fails, whatever the handler makes of it.
+// guarded hands a transaction to a handler without the means to end it, and can undo what the handler did. A savepoint for that is set when the handler first needs the database.
+//
+// SQLite ends a transaction by itself on some errors (an interrupted write, a full disk): what the handler wrote before is gone, and what it writes from then on would be committed at once, each statement by
+// itself. So after every error it is looked whether the transaction is still there, and if it is not, nothing is written any more and the call fails, whatever the handler makes of it. In the end the savepoint shows it, in case the
+// error was met where nobody looked.
 type guarded struct {
-	p    *Participant
-	tx   *sql.Tx
-	lost *bool // the transaction is gone; nil where that cannot be
+	tx      transaction
+	dialect Dialect
+	touched bool // the savepoint is set
+	lost    bool // the transaction is gone
 }
 
 // errLost says that the transaction is gone.
 var errLost = errors.New("the database rolled the transaction back on an error before; everything of this call is undone, and it comes again")
 
-// guard lets run work in a transaction and watches over it. It fails if run does or if the transaction is gone, also after an error that run passed over, or met where nobody looked.
-func (p *Participant) guard(tx *sql.Tx, run func(participant.Tx) error) error {
-	g := guarded{p: p, tx: tx}
-	if p.dialect == SQLite {
-		if _, err := p.exec(context.Background(), tx, savepointGuard); err != nil {
-			return err
-		}
-		g.lost = new(bool)
-	}
+func (p *Participant) guard(tx transaction) *guarded { return &guarded{tx: tx, dialect: p.dialect} }
+
+// do lets run work in the transaction. It fails if run does or if the transaction is gone, also after an error that run passed over.
+func (g *guarded) do(ctx context.Context, run func(participant.Tx) error) error {
 	if err := run(g); err != nil {
 		return err
 	}
-	return g.check(nil)
+	switch {
+	case g.lost:
+		return errLost
+	case !g.touched:
+		return nil
+	}
+	if _, err := g.tx.run(ctx, releaseHandler); err != nil {
+		return errors.Join(errLost, err)
+	}
+	return nil
 }
 
-// check says whether the transaction is still there, after an error and in the end.
-func (g guarded) check(err error) error {
-	switch {
-	case g.lost == nil:
+// touch comes before everything that a handler does in the transaction.
+func (g *guarded) touch(ctx context.Context) error {
+	if g.lost || g.touched {
+		return g.alive()
+	}
+	if _, err := g.tx.run(ctx, savepointHandler); err != nil {
 		return err
-	case *g.lost:
-		return errors.Join(err, errLost)
 	}
-	if _, gone := g.p.exec(context.Background(), g.tx, releaseGuard); gone != nil {
-		*g.lost = true
-		return errors.Join(err, errLost)
+	g.touched = true
+	return nil
+}
+
+func (g *guarded) alive() error {
+	if g.lost {
+		return errLost
 	}
-	if _, gone := g.p.exec(context.Background(), g.tx, savepointGuard); gone != nil {
-		*g.lost = true
-		return errors.Join(err, errLost)
+	return nil
+}
+
+// undo undoes what the handler did.
+func (g *guarded) undo(ctx context.Context) error {
+	if g.lost || !g.touched {
+		return g.alive()
 	}
+	_, err := g.tx.run(ctx, rollbackHandler)
 	return err
 }
 
-func (g guarded) gone() bool { return g.lost != nil && *g.lost }
+// check says whether the transaction is still there after an error: then no other can begin.
+func (g *guarded) check(err error) error {
+	if g.dialect != SQLite || g.lost {
+		return errors.Join(err, g.alive())
+	}
+	ctx := context.Background()
+	_, begun := g.tx.ExecContext(ctx, `BEGIN`)
+	if begun != nil && strings.Contains(begun.Error(), "within a transaction") {
+		return err
+	}
+	g.lost = true
+	if begun == nil {
+		if _, ended := g.tx.ExecContext(ctx, `ROLLBACK`); ended != nil {
+			err = errors.Join(err, ended)
+		}
+	}
+	return errors.Join(err, errLost)
+}
 
-func (g guarded) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if g.gone() {
-		return nil, errLost
+func (g *guarded) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if err := g.touch(ctx); err != nil {
+		return nil, err
 	}
 	res, err := g.tx.ExecContext(ctx, query, args...)
 	if err != nil {
@@ -74,16 +107,16 @@ func (g guarded) ExecContext(ctx context.Context, query string, args ...any) (sq
 	return res, err
 }
 
-func (g guarded) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	if g.gone() {
-		return nil, errLost
+func (g *guarded) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	if err := g.touch(ctx); err != nil {
+		return nil, err
 	}
 	return g.tx.PrepareContext(ctx, query)
 }
 
-func (g guarded) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if g.gone() {
-		return nil, errLost
+func (g *guarded) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := g.touch(ctx); err != nil {
+		return nil, err
 	}
 	rows, err := g.tx.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -92,10 +125,10 @@ func (g guarded) QueryContext(ctx context.Context, query string, args ...any) (*
 	return rows, err
 }
 
-func (g guarded) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if g.gone() {
+func (g *guarded) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if err := g.touch(ctx); err != nil {
 		ended, end := context.WithCancelCause(ctx)
-		end(errLost)
+		end(err)
 		ctx = ended // its Scan returns an error
 	}
 	return g.tx.QueryRowContext(ctx, query, args...)
@@ -117,7 +150,8 @@ func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.C
 	var err error
 	switch {
 	case b.op.stores():
-		err = p.guard(b.tx, call)
+		b.guard = p.guard(b.tx)
+		err = b.guard.do(ctx, call)
 	case p.dialect == SQLite:
 		err = call(reading{b.tx})
 	default:

@@ -135,7 +135,7 @@ func (notKept) Error() string { return "the answer is not stored" }
 // write makes a call in one transaction with the barrier.
 func (p *Participant) write(ctx context.Context, op *operation, c participant.Call) (answer participant.Answer, err error) {
 	emitted := false
-	err = p.transact(ctx, func(tx *sql.Tx) (bool, error) {
+	err = p.transact(ctx, func(tx transaction) (bool, error) {
 		b := barrier{p: p, tx: tx, op: op, call: c, now: p.now()}
 		answer, err = b.answer(ctx)
 		emitted = b.emitted

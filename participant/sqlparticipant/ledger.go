@@ -2,9 +2,7 @@ package sqlparticipant
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,7 +14,7 @@ import (
 // ledger reads and writes what a desk holds, in a transaction.
 type ledger struct {
 	p   *Participant
-	tx  *sql.Tx
+	tx  transaction
 	now time.Time
 	new []participant.Token // written in this transaction: they need not be read
 }
@@ -42,7 +40,7 @@ type meta struct {
 // hear writes tokens that were heard and says whether any of them was new. Others that take for the saga wait from then on.
 func (l *ledger) hear(ctx context.Context, saga journal.SagaID, heard []participant.Token) (wrote bool, err error) {
 	if turn := l.p.sql.turn; turn != "" {
-		if _, err := l.p.exec(ctx, l.tx, turn, l.p.name, string(saga)); err != nil {
+		if _, err := l.tx.run(ctx, turn, l.p.name, string(saga)); err != nil {
 			return false, fmt.Errorf("waiting for the saga's turn: %w", err)
 		}
 	}
@@ -70,27 +68,36 @@ func (l *ledger) token(ctx context.Context, statement string, saga journal.SagaI
 	if err != nil {
 		return 0, err
 	}
-	res, err := l.p.exec(ctx, l.tx, statement, l.p.name, string(saga), t.Step, string(t.Direction()), string(t.Kind), t.Payload, string(said), l.now.UnixMicro())
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
+	return l.tx.run(ctx, statement, l.p.name, string(saga), t.Step, string(t.Direction()), string(t.Kind), t.Payload, string(said), l.now.UnixMicro())
 }
 
 // read reads all that is known of a saga.
 func (l *ledger) read(ctx context.Context, saga journal.SagaID) (known participant.Ledger, err error) {
-	err = tokens(ctx, l.query, l.new, func(t participant.Token, heard bool) {
+	waits := false
+	err = l.tx.each(ctx, func(columns []any) error {
+		waits = number(columns[tokenColumns]) == 1
+		t, heard, err := tokenOf(columns, l.new)
 		if heard {
 			known.Heard = append(known.Heard, t)
 		} else {
 			known.Told = append(known.Told, t)
 		}
-	}, l.p.sql.tokens, l.p.name, string(saga))
+		return err
+	}, l.p.sql.tokens, l.p.name, string(saga), l.p.name, string(saga))
 	if err != nil {
-		return known, err
+		return known, fmt.Errorf("reading tokens: %w", err)
 	}
-	known.Waiting, err = waiting(ctx, l.query, l.p.sql.waiting, l.p.name, string(saga))
-	return known, err
+	if !waits {
+		return known, nil
+	}
+	err = l.tx.each(ctx, func(columns []any) error {
+		known.Waiting = append(known.Waiting, waitingOf(columns))
+		return nil
+	}, l.p.sql.waiting, l.p.name, string(saga))
+	if err != nil {
+		return known, fmt.Errorf("reading waiting calls: %w", err)
+	}
+	return known, nil
 }
 
 // write writes what came of a piece of work that was found in what is known.
@@ -114,7 +121,7 @@ func (l *ledger) write(ctx context.Context, saga journal.SagaID, known *particip
 		}
 	}
 	if w := e.Wait; w != nil {
-		_, err := l.p.exec(ctx, l.tx, l.p.sql.wait, l.p.name, string(saga), w.Step, string(w.Phase), int64(w.Attempt), w.Since.UnixMicro(),
+		_, err := l.tx.run(ctx, l.p.sql.wait, l.p.name, string(saga), w.Step, string(w.Phase), int64(w.Attempt), w.Since.UnixMicro(),
 			w.At.UnixMicro(), w.Reason, trim(w.Detail), w.Input, flag(w.Refused), flag(w.Aside), int64(w.Round), w.FirstReason, trim(w.FirstDetail))
 		if err != nil {
 			return fmt.Errorf("planning the next attempt of step %s: %w", w.Step, err)
@@ -132,70 +139,42 @@ func flag(set bool) int {
 
 // forget forgets a step's waiting call.
 func (l *ledger) forget(ctx context.Context, saga journal.SagaID, step string) error {
-	if _, err := l.p.exec(ctx, l.tx, l.p.sql.waited, l.p.name, string(saga), step); err != nil {
+	if _, err := l.tx.run(ctx, l.p.sql.waited, l.p.name, string(saga), step); err != nil {
 		return fmt.Errorf("forgetting what step %s waited for: %w", step, err)
 	}
 	return nil
 }
 
-// querier runs a statement of this package, on the database or in a transaction.
-type querier func(ctx context.Context, statement string, args ...any) (*sql.Rows, error)
+// tokenColumns is how many columns a token has.
+const tokenColumns = 6
 
-func (l *ledger) query(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
-	return l.p.query(ctx, l.tx, statement, args...)
+// tokenOf makes a token of its columns, and says whether it was heard. What stands in known is taken from there.
+func tokenOf(columns []any, known []participant.Token) (t participant.Token, heard bool, err error) {
+	step, kind := text(columns[1]), participant.TokenKind(text(columns[3]))
+	heard = number(columns[2]) == 1
+	same := func(k participant.Token) bool { return k.Step == step && k.Kind == kind }
+	if i := slices.IndexFunc(known, same); i >= 0 {
+		return known[i], heard, nil
+	}
+	var m meta
+	if err := json.Unmarshal(blob(columns[5]), &m); err != nil {
+		return t, heard, fmt.Errorf("the token of saga %s, step %s: %w", text(columns[0]), step, err)
+	}
+	return participant.Token{
+		Saga: journal.SagaID(text(columns[0])), Step: step, Kind: kind, Payload: blob(columns[4]),
+		ID: m.ID, Definition: m.Definition, Version: m.Version, Reason: m.Reason, Detail: m.Detail, By: m.By, Verb: m.Verb,
+		Source: m.Source, Attempts: m.Attempts, Time: m.Time, Cause: m.Cause, Trace: m.Trace, Key: m.Key, Deadline: m.Deadline,
+	}, heard, nil
 }
 
-// tokens reads what a statement selects, in its order. What stands in known is taken from there.
-func tokens(ctx context.Context, query querier, known []participant.Token, yield func(t participant.Token, heard bool), statement string, args ...any) (err error) {
-	rows, err := query(ctx, statement, args...)
-	if err != nil {
-		return fmt.Errorf("reading tokens: %w", err)
+// waitingOf makes a waiting call of its columns.
+func waitingOf(columns []any) participant.Waiting {
+	at := func(i int) time.Time { return time.UnixMicro(number(columns[i])).UTC() }
+	return participant.Waiting{
+		Saga: journal.SagaID(text(columns[0])), Step: text(columns[1]), Phase: participant.Phase(text(columns[2])), Attempt: uint32(number(columns[3])), //nolint:gosec // it was written as one
+		Since: at(4), At: at(5), Reason: text(columns[6]), Detail: text(columns[7]), Input: blob(columns[8]), Refused: number(columns[9]) == 1, Aside: number(columns[10]) == 1,
+		Round: uint32(number(columns[11])), FirstReason: text(columns[12]), FirstDetail: text(columns[13]), //nolint:gosec // as above
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var t participant.Token
-		var saga, kind, said string
-		var heard int
-		if err := rows.Scan(&saga, &t.Step, &heard, &kind, &t.Payload, &said); err != nil {
-			return fmt.Errorf("reading tokens: %w", err)
-		}
-		same := func(k participant.Token) bool { return k.Step == t.Step && string(k.Kind) == kind }
-		if i := slices.IndexFunc(known, same); i >= 0 {
-			yield(known[i], heard == 1)
-			continue
-		}
-		var m meta
-		if err := json.Unmarshal([]byte(said), &m); err != nil {
-			return fmt.Errorf("reading the token of saga %s, step %s: %w", saga, t.Step, err)
-		}
-		t.Saga, t.Kind = journal.SagaID(saga), participant.TokenKind(kind)
-		t.ID, t.Definition, t.Version, t.Reason, t.Detail, t.By = m.ID, m.Definition, m.Version, m.Reason, m.Detail, m.By
-		t.Verb = m.Verb
-		t.Source, t.Attempts, t.Time, t.Cause, t.Trace, t.Key, t.Deadline = m.Source, m.Attempts, m.Time, m.Cause, m.Trace, m.Key, m.Deadline
-		yield(t, heard == 1)
-	}
-	return rows.Err()
-}
-
-func waiting(ctx context.Context, query querier, statement string, args ...any) (all []participant.Waiting, err error) {
-	rows, err := query(ctx, statement, args...)
-	if err != nil {
-		return nil, fmt.Errorf("reading waiting calls: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var w participant.Waiting
-		var saga, phase string
-		var since, due int64
-		var refused, aside int
-		if err := rows.Scan(&saga, &w.Step, &phase, &w.Attempt, &since, &due, &w.Reason, &w.Detail, &w.Input, &refused, &aside, &w.Round, &w.FirstReason, &w.FirstDetail); err != nil {
-			return nil, fmt.Errorf("reading waiting calls: %w", err)
-		}
-		w.Saga, w.Phase, w.Refused, w.Aside = journal.SagaID(saga), participant.Phase(phase), refused == 1, aside == 1
-		w.Since, w.At = time.UnixMicro(since).UTC(), time.UnixMicro(due).UTC()
-		all = append(all, w)
-	}
-	return all, rows.Err()
 }
 
 // Untold implements participant.Desk. What was settled is written first.
@@ -203,18 +182,31 @@ func (p *Participant) Untold(ctx context.Context, before time.Time, limit int) (
 	if err := p.settleNow(ctx); err != nil {
 		return nil, fmt.Errorf("sqlparticipant: %w", err)
 	}
-	err = tokens(ctx, p.db.QueryContext, nil, func(t participant.Token, _ bool) { all = append(all, t) }, p.sql.untold, p.name, before.UnixMicro(), limit)
+	rows, err := p.db.QueryContext(ctx, p.sql.untold, p.name, before.UnixMicro(), limit)
+	if err == nil {
+		err = eachOf(rows, func(columns []any) error {
+			t, _, err := tokenOf(columns, nil)
+			all = append(all, t)
+			return err
+		})
+	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlparticipant: %w", err)
+		return nil, fmt.Errorf("sqlparticipant: reading tokens: %w", err)
 	}
 	return all, nil
 }
 
 // Due implements participant.Desk.
-func (p *Participant) Due(ctx context.Context, limit int) ([]participant.Waiting, error) {
-	all, err := waiting(ctx, p.db.QueryContext, p.sql.due, p.name, limit)
+func (p *Participant) Due(ctx context.Context, limit int) (all []participant.Waiting, err error) {
+	rows, err := p.db.QueryContext(ctx, p.sql.due, p.name, limit)
+	if err == nil {
+		err = eachOf(rows, func(columns []any) error {
+			all = append(all, waitingOf(columns))
+			return nil
+		})
+	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlparticipant: %w", err)
+		return nil, fmt.Errorf("sqlparticipant: reading waiting calls: %w", err)
 	}
 	return all, nil
 }

@@ -41,6 +41,9 @@ func Publish(ctx context.Context, e Event) error {
 	if !json.Valid(data) || len(data) > 2*participant.MaxPayload {
 		return fmt.Errorf("sqlparticipant: the data of event %s is not JSON, or larger than %d bytes", e.Type, 2*participant.MaxPayload)
 	}
+	if err := b.guard.touch(ctx); err != nil {
+		return err
+	}
 	return b.emit(ctx, e.Type, e.Suffix, data)
 }
 
@@ -53,7 +56,7 @@ func (b *barrier) emit(ctx context.Context, eventType, suffix string, data []byt
 	if suffix != "" {
 		id += "/" + suffix
 	}
-	_, err := b.p.exec(ctx, b.tx, b.p.sql.emit, id, b.p.name, eventType, string(b.call.Saga), b.call.Step, b.now.UnixMicro(), data, b.call.Trace)
+	_, err := b.tx.run(ctx, b.p.sql.emit, id, b.p.name, eventType, string(b.call.Saga), b.call.Step, b.now.UnixMicro(), data, b.call.Trace)
 	if err != nil {
 		return fmt.Errorf("outbox: event %s: %w", id, err)
 	}

@@ -92,7 +92,6 @@ type Participant struct {
 	committed  chan struct{} // wakes the relay
 	queue      queue         // work that waits for the writer
 	commits    atomic.Int64
-	prepared   map[string]*sql.Stmt
 
 	settling sync.Mutex
 	settled  []participant.Token // told and decided as they are, to be written with the next commit
@@ -123,9 +122,6 @@ func New(cfg Config, handlers ...participant.Handler) (*Participant, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), setupTime)
 	defer cancel()
 	if err := p.setUp(ctx, cfg.KeepSchema); err != nil {
-		return nil, fmt.Errorf("sqlparticipant: %s: %w", cfg.Name, err)
-	}
-	if err := p.prepareAll(ctx); err != nil {
 		return nil, fmt.Errorf("sqlparticipant: %s: %w", cfg.Name, err)
 	}
 	return p, nil

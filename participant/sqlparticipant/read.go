@@ -12,7 +12,7 @@ import (
 // read makes a call that stores nothing, in a transaction that is always rolled back. PostgreSQL lets it write nothing. SQLite knows no read-only transactions, and a connection that is told not to
 // write prepares all its statements anew each time: there the handler gets no means to write, and it is looked whether it found some.
 func (p *Participant) read(ctx context.Context, op *operation, c participant.Call) (answer participant.Answer, err error) {
-	tx, err := p.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := p.begin(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return participant.Answer{}, fmt.Errorf("beginning a transaction: %w", err)
 	}
@@ -43,19 +43,18 @@ func (p *Participant) read(ctx context.Context, op *operation, c participant.Cal
 var errWrites = errors.New("a handler of kind ReadOnly cannot write; what it wrote was rolled back: set Stored, or make the operation of another kind")
 
 // changes counts the rows that a connection has changed so far, where only that tells whether a transaction writes.
-func (p *Participant) changes(ctx context.Context, tx *sql.Tx) (n int64, err error) {
+func (p *Participant) changes(ctx context.Context, tx transaction) (n int64, err error) {
 	if p.dialect != SQLite {
 		return 0, nil
 	}
-	rows, err := p.query(ctx, tx, countChanges)
+	err = tx.each(ctx, func(columns []any) error {
+		n = number(columns[0])
+		return nil
+	}, countChanges)
 	if err != nil {
 		return 0, fmt.Errorf("counting changes: %w", err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	if rows.Next() {
-		err = rows.Scan(&n)
-	}
-	return n, errors.Join(err, rows.Err())
+	return n, nil
 }
 
 const countChanges = `SELECT total_changes()`
@@ -64,7 +63,7 @@ const countChanges = `SELECT total_changes()`
 func (o *operation) stores() bool { return o.Kind != participant.ReadOnly || o.Stored }
 
 // reading hands a transaction to a handler without the means to write.
-type reading struct{ *sql.Tx }
+type reading struct{ participant.Tx }
 
 // ExecContext implements participant.Tx.
 func (reading) ExecContext(context.Context, string, ...any) (sql.Result, error) {

@@ -45,8 +45,8 @@ func (p *Participant) Record(ctx context.Context, saga journal.SagaID, step stri
 func (p *Participant) Write(ctx context.Context, change func(tx participant.Tx) error) error {
 	wait := tryAfter
 	for try := 1; ; try++ {
-		err := p.transact(ctx, func(tx *sql.Tx) (bool, error) {
-			return true, p.guard(tx, change)
+		err := p.transact(ctx, func(tx transaction) (bool, error) {
+			return true, p.guard(tx).do(ctx, change)
 		})
 		if err == nil || !passing(err) || try == tries || ctx.Err() != nil {
 			return err

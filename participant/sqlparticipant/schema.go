@@ -2,7 +2,6 @@ package sqlparticipant
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 )
@@ -141,6 +140,3 @@ func (p *Participant) createTables(ctx context.Context) error {
 	}
 	return tx.Commit()
 }
-
-// rollback ends a transaction that was not committed. Its error says nothing new: the connection is dropped if it failed.
-func rollback(tx *sql.Tx) { _ = tx.Rollback() }
