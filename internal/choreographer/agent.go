@@ -180,7 +180,7 @@ func (a *Agent) Declare(ctx context.Context) error {
 	if err := a.Broker.Declare(ctx, broker.Topic{Name: a.Notes}, acts); err != nil {
 		return fmt.Errorf("declaring topics %s and %s: %w", a.Notes, a.Acts, err)
 	}
-	return subscribe(ctx, a.Broker, a.Topic, a.subscription(), a.scores.filters(func(m *machine.Machine, step string, d participant.Direction) bool {
+	return subscribe(ctx, a.Broker, a.Topic, a.subscription(), a.scores.filters(allStarts, func(m *machine.Machine, step string, d participant.Direction) bool {
 		return a.role(m).concernedBy(step, d)
 	})...)
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/skaldhq/skald/internal/turns"
 )
 
-// ear is how an agent or an initiator hears tokens. Those that are decided through a broker that lets it overhear them it takes in at once, without waiting until they are handed out; when they
+// ear is how agents, initiators and trackers hear tokens. Those that are decided through a broker that lets it overhear them it takes in at once, without waiting until they are handed out; when they
 // are, there is nothing left to do. That only saves time: a token may be heard any number of times, in any order, and whatever is overheard in vain is handed out all the same.
 type ear struct {
 	broker       broker.Broker
 	topic        string
 	subscription string
 	parallel     int
-	name         string // whose tokens it need not overhear: its own
-	ignores      func(k broker.Key, header func(name string) string) bool
+	name         string                                                   // whose tokens it need not overhear: its own; empty if it needs all
+	ignores      func(k broker.Key, header func(name string) string) bool // nil: none
 	deliver      func(ctx context.Context, d *broker.Delivery) error
 	now          func() time.Time
 	log          *slog.Logger
@@ -40,26 +40,65 @@ func (e *ear) listen(ctx context.Context) error {
 		ending, end := context.WithCancel(ctx)
 		context.AfterFunc(ending, func() { time.AfterFunc(overhearGrace, abort) })
 		defer end()
-		places := make(chan struct{}, e.parallel)
+		crew := crew{places: make(chan struct{}, e.parallel), resting: make(chan struct{}, crewResting), todo: make(chan broker.Message)}
 		stop := from.Overhear(e.topic, func(m broker.Message) {
 			if ctx.Err() != nil || m.Source == e.name || e.ignored(m.Key, func(name string) string { return m.Headers[name] }) {
 				return
 			}
-			select {
-			case places <- struct{}{}:
-			default: // it is handed out
-				return
-			}
-			working.Go(func() {
-				defer func() { <-places }()
-				e.overheard(grace, m)
-			})
+			crew.give(ctx, &working, m, func(m broker.Message) { e.overheard(grace, m) }) // if there is no room it is handed out
 		})
 		defer stop()
 	}
 	return broker.Consume(ctx, e.broker, broker.ConsumerConfig{
 		Topic: e.topic, Subscription: e.subscription, Parallel: e.parallel, Unconfirmed: true, Ignore: e.ignored, Backoff: backoff, Log: e.log,
 	}, e.take)
+}
+
+// crew are goroutines that work on what was overheard. Some of those that have nothing to do rest until there is more: the stack of a new one has to grow first, which costs more than a step's own work.
+type crew struct {
+	places  chan struct{} // of those that work, or rest
+	resting chan struct{}
+	todo    chan broker.Message
+}
+
+// crewResting is how many rest at most.
+const crewResting = 8
+
+// give hands a message to one that rests, or to a new one, if there is room for it.
+func (c *crew) give(ctx context.Context, working *sync.WaitGroup, m broker.Message, work func(broker.Message)) {
+	select {
+	case c.todo <- m:
+		return
+	default:
+	}
+	select {
+	case c.places <- struct{}{}:
+	default:
+		return
+	}
+	working.Go(func() {
+		defer func() { <-c.places }()
+		for more := true; more; {
+			work(m)
+			m, more = c.rest(ctx)
+		}
+	})
+}
+
+// rest waits for the next message. It is false if enough others do, or the context ended.
+func (c *crew) rest(ctx context.Context) (m broker.Message, more bool) {
+	select {
+	case c.resting <- struct{}{}:
+	default:
+		return m, false
+	}
+	defer func() { <-c.resting }()
+	select {
+	case m = <-c.todo:
+		return m, true
+	case <-ctx.Done():
+		return m, false
+	}
 }
 
 // overhearGrace is how long what was begun may go on after the end of the context.
@@ -97,7 +136,7 @@ func (e *ear) take(ctx context.Context, d *broker.Delivery) error {
 
 // ignored says whether there is nothing to do about the token under a key.
 func (e *ear) ignored(k broker.Key, header func(name string) string) bool {
-	return e.knows(k) || e.ignores(k, header)
+	return e.knows(k) || e.ignores != nil && e.ignores(k, header)
 }
 
 func (e *ear) knows(k broker.Key) bool {

@@ -183,7 +183,7 @@ func (i *Initiator) Declare(ctx context.Context) error { return i.subscribe(ctx,
 
 // subscribe widens the subscription to what may concern the ends of definitions.
 func (i *Initiator) subscribe(ctx context.Context, all *scores) error {
-	return subscribe(ctx, i.Broker, i.Topic, i.subscription(), all.filters(func(m *machine.Machine, step string, d participant.Direction) bool {
+	return subscribe(ctx, i.Broker, i.Topic, i.subscription(), all.filters(noStarts, func(m *machine.Machine, step string, d participant.Direction) bool {
 		return slices.ContainsFunc(kindsOf(d), func(k participant.TokenKind) bool { return concernsEnd(m, step, k) })
 	})...)
 }

@@ -75,9 +75,9 @@ func (s *scores) of(t *participant.Token) *machine.Machine {
 	return s.versions(t.Definition)[t.Version]
 }
 
-// filters select the tokens that may concern somebody, by their keys: all starts, and of each definition the steps and directions that concerned names. Names of steps and definitions never have wildcards.
-func (s *scores) filters(concerned func(m *machine.Machine, step string, d participant.Direction) bool) []broker.Filter {
-	all := map[broker.Filter]bool{broker.Filter(starts) + "/*": true}
+// filters select the tokens that may concern somebody, by their keys: what first selects, and of each definition the steps and directions that concerned names. Names of steps and definitions never have wildcards.
+func (s *scores) filters(first broker.Filter, concerned func(m *machine.Machine, step string, d participant.Direction) bool) []broker.Filter {
+	all := map[broker.Filter]bool{first: true}
 	for definition, versions := range s.all() {
 		for _, m := range versions {
 			steps := []string{participant.StepEnd}
@@ -98,6 +98,12 @@ func (s *scores) filters(concerned func(m *machine.Machine, step string, d parti
 	}
 	return slices.Sorted(maps.Keys(all))
 }
+
+// What filters begin with. A list that is empty would select everything, so whoever needs no starts begins with a key that no token has.
+const (
+	allStarts broker.Filter = starts + "/*"
+	noStarts  broker.Filter = starts
+)
 
 // filtersMost bounds how many filters a subscription gets. One that would need more gets everything.
 const filtersMost = 200

@@ -197,9 +197,8 @@ func (x *Tracker) Run(ctx context.Context) error {
 	loop(func(ctx context.Context) error {
 		return broker.Consume(ctx, x.Broker, broker.ConsumerConfig{Topic: x.Notes, Subscription: name, Backoff: backoff, Log: x.Logger}, x.deliverNote)
 	})
-	loop(func(ctx context.Context) error {
-		return broker.Consume(ctx, x.Broker, broker.ConsumerConfig{Topic: x.Topic, Subscription: name, Parallel: x.Parallel, Unconfirmed: true, Backoff: backoff, Log: x.Logger}, x.deliver)
-	})
+	tokens := &ear{broker: x.Broker, topic: x.Topic, subscription: name, parallel: x.Parallel, deliver: x.deliver, now: x.Now, log: x.Logger, heard: newMemory[broker.Key, glance](remembered)}
+	loop(tokens.listen)
 	loops.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err

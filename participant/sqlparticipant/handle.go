@@ -153,7 +153,10 @@ func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.C
 		b.guard = p.guard(b.tx)
 		err = b.guard.do(ctx, call)
 	case p.dialect == SQLite:
-		err = call(reading{b.tx})
+		r := &reading{Tx: b.tx}
+		if err = call(r); r.tried {
+			err = errWrites // also if the handler passed over it, or met another error in its place
+		}
 	default:
 		err = call(b.tx)
 	}

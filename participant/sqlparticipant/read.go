@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/skaldhq/skald/participant"
 )
@@ -62,10 +64,68 @@ const countChanges = `SELECT total_changes()`
 // stores says whether a call leaves anything in the database, if only its answer.
 func (o *operation) stores() bool { return o.Kind != participant.ReadOnly || o.Stored }
 
-// reading hands a transaction to a handler without the means to write.
-type reading struct{ participant.Tx }
+// reading hands a transaction to a handler without the means to write, or to end it: what queries change is counted, and what no count shows they cannot be.
+type reading struct {
+	participant.Tx
+	tried bool // to do something else
+}
+
+// only returns the error of a statement that does not read.
+func (r *reading) only(query string) error {
+	if reads(query) {
+		return nil
+	}
+	r.tried = true
+	return errWrites
+}
 
 // ExecContext implements participant.Tx.
-func (reading) ExecContext(context.Context, string, ...any) (sql.Result, error) {
+func (r *reading) ExecContext(context.Context, string, ...any) (sql.Result, error) {
+	r.tried = true
 	return nil, errWrites
+}
+
+// PrepareContext implements participant.Tx.
+func (r *reading) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	if err := r.only(query); err != nil {
+		return nil, err
+	}
+	return r.Tx.PrepareContext(ctx, query)
+}
+
+// QueryContext implements participant.Tx.
+func (r *reading) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := r.only(query); err != nil {
+		return nil, err
+	}
+	return r.Tx.QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext implements participant.Tx.
+func (r *reading) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if err := r.only(query); err != nil {
+		ended, end := context.WithCancelCause(ctx)
+		end(err)
+		ctx = ended // its Scan returns an error
+	}
+	return r.Tx.QueryRowContext(ctx, query, args...)
+}
+
+// reads says whether a statement begins as those do that read, or that change rows, which are counted.
+func reads(query string) bool {
+	for {
+		query = strings.TrimSpace(query)
+		end := ""
+		switch {
+		case strings.HasPrefix(query, "--"):
+			end = "\n"
+		case strings.HasPrefix(query, "/*"):
+			end = "*/"
+		default:
+			return slices.ContainsFunc([]string{"SELECT", "WITH", "VALUES", "EXPLAIN"}, func(word string) bool {
+				return len(query) >= len(word) && strings.EqualFold(query[:len(word)], word)
+			})
+		}
+		_, query, _ = strings.Cut(query, end)
+	}
 }
