@@ -172,7 +172,7 @@ CREATE TABLE IF NOT EXISTS outbox (id TEXT PRIMARY KEY, data BLOB) WITHOUT ROWID
 		&x.inbox: `INSERT INTO inbox (saga, step) VALUES (?, ?) ON CONFLICT DO NOTHING`, &x.effect: `INSERT INTO effect (saga, step, data) VALUES (?, ?, ?)`,
 		&x.outbox: `INSERT INTO outbox (id, data) VALUES (?, ?)`, &x.outboxEmpty: `DELETE FROM outbox WHERE id = ?`,
 	} {
-		if *s, err = x.db.PrepareContext(ctx, text); err != nil {
+		if *s, err = x.db.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // it lives as long as the database
 			return err
 		}
 	}
@@ -208,21 +208,24 @@ func (x *handService) transact(ctx context.Context, saga, step string, data []by
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	first, err := tx.StmtContext(ctx, x.inbox).ExecContext(ctx, saga, step)
-	if err != nil {
+	run := func(s *sql.Stmt, args ...any) (int64, error) {
+		res, err := tx.StmtContext(ctx, s).ExecContext(ctx, args...) //nolint:sqlclosecheck // the transaction's end closes it
+		if err != nil {
+			return 0, err
+		}
+		return res.RowsAffected()
+	}
+	if n, err := run(x.inbox, saga, step); err != nil || n == 0 { // it was taken before
 		return err
 	}
-	if n, err := first.RowsAffected(); err != nil || n == 0 {
+	if _, err := run(x.effect, saga, step, data); err != nil {
 		return err
 	}
-	if _, err := tx.StmtContext(ctx, x.effect).ExecContext(ctx, saga, step, data); err != nil {
-		return err
-	}
-	if _, err := tx.StmtContext(ctx, x.outbox).ExecContext(ctx, saga+step, data); err != nil {
+	if _, err := run(x.outbox, saga+step, data); err != nil {
 		return err
 	}
 	for _, id := range x.published {
-		if _, err := tx.StmtContext(ctx, x.outboxEmpty).ExecContext(ctx, id); err != nil {
+		if _, err := run(x.outboxEmpty, id); err != nil {
 			return err
 		}
 	}

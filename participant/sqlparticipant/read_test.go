@@ -2,7 +2,6 @@ package sqlparticipant_test
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,9 +26,10 @@ func TestAReadOnlyReads(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			for rows.Next() { //nolint:revive // what is read does not matter
+			defer func() { _ = rows.Close() }()
+			for rows.Next() {
 			}
-			return errors.Join(rows.Err(), rows.Close())
+			return rows.Err()
 		},
 		"QueryRow": func(ctx context.Context, tx participant.Tx, query string) error {
 			var v any
@@ -40,8 +40,9 @@ func TestAReadOnlyReads(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			defer func() { _ = s.Close() }()
 			var v any
-			return errors.Join(s.QueryRowContext(ctx).Scan(&v), s.Close())
+			return s.QueryRowContext(ctx).Scan(&v)
 		},
 	}
 	var ask func(ctx context.Context, tx participant.Tx) error

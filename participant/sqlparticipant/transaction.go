@@ -250,7 +250,7 @@ func (t *ours) PrepareContext(ctx context.Context, query string) (*sql.Stmt, err
 
 // QueryContext implements participant.Tx, for handlers. The rows last until the transaction ends.
 func (t *ours) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.conn.QueryContext(t.lasting(ctx), query, args...) //nolint:rowserrcheck // whoever asked looks
+	return t.conn.QueryContext(t.lasting(ctx), query, args...)
 }
 
 // QueryRowContext implements participant.Tx, for handlers.
