@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -24,10 +25,10 @@ import (
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
-// How long and hard it is tried: go test ./commande/faults -kills 5000 -longest 20s -every 1 -seed 7 -timeout 3h.
+// How long and hard it is tried: go test ./commande/faults -kills 5000 -every 1 -seed 7 -timeout 3h.
 var (
 	kills   = flag.Int("kills", 100, "how often the program is killed at random")
-	longest = flag.Duration("longest", 4*time.Second, "the longest time that the program is stopped for; the shortest is 1 s")
+	longest = flag.Duration("longest", 20*time.Second, "the longest time that the program is stopped for; the shortest is 1 s")
 	every   = flag.Int("every", 12, "of the first start's syncs, which one in so many the program is killed at")
 	seed    = flag.Uint64("seed", 0, "repeats what is ordered and what is done when; 0: another each time")
 )
@@ -40,6 +41,10 @@ const asProgram = "FAULTS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		if err := beHeld(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		os.Exit(system.Run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

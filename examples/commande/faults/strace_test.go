@@ -3,28 +3,28 @@
 package faults_test
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 )
 
-// syncs are the calls that make a file durable.
-const syncs = "fsync,fdatasync"
+// The calls that make a file durable, and those that change it.
+const (
+	syncs  = "fsync,fdatasync"
+	writes = "write,writev,pwrite64,pwritev,ftruncate"
+)
 
-// underStrace launches the program under strace, which does something to each of its syncs (see strace's --inject), of all files or only of those named in its folder. What strace tells goes to
-// report as it comes; told waits until that has all of it.
-func underStrace(t *testing.T, data, what string, files []string, report func(p *process) io.Writer) (p *process, told func()) {
+// underStrace launches the program under strace, which does something to the syncs of files in its folder (see strace's --inject) and reports those and the writes to them; told waits until the report is whole.
+func underStrace(t *testing.T, data, what string, files []string, report io.Writer) (p *process, told func()) {
 	t.Helper()
 	from, to, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	watcher := []string{"strace", "--follow-forks", "--seccomp-bpf", "--quiet=all", "--signal=none", "--decode-fds=path", "--output=/dev/fd/3", "--trace=" + syncs, "--inject=" + syncs + ":" + what}
+	watcher := []string{"strace", "--follow-forks", "--seccomp-bpf", "--quiet=all", "--signal=none", "--decode-fds=path", "--output=/dev/fd/3", "--trace=" + syncs + "," + writes, "--inject=" + syncs + ":" + what}
 	for _, f := range files {
 		watcher = append(watcher, "--trace-path="+filepath.Join(data, f))
 	}
@@ -34,7 +34,7 @@ func underStrace(t *testing.T, data, what string, files []string, report func(p 
 	_ = to.Close() // the process has it
 	var reading sync.WaitGroup
 	reading.Go(func() {
-		_, _ = io.Copy(report(p), from) // until nothing is left of the process
+		_, _ = io.Copy(report, from) // until nothing is left of the process
 		_ = from.Close()
 	})
 	t.Cleanup(func() {
@@ -51,30 +51,4 @@ func needStrace(t *testing.T) {
 	if err != nil {
 		t.Skipf("strace is not there or may not trace (%v %s): on Debian and Ubuntu, scripts/setup.sh tests installs it as root", err, out)
 	}
-}
-
-// counter calls then when a word was written for the n-th time.
-type counter struct {
-	word string
-	n    int
-	then func()
-	seen int
-	rest []byte // of what was written, as long as the word can have begun in it
-}
-
-// Write implements io.Writer.
-func (c *counter) Write(b []byte) (int, error) {
-	all := slices.Concat(c.rest, b)
-	for {
-		at := bytes.Index(all, []byte(c.word))
-		if at < 0 {
-			break
-		}
-		all = all[at+len(c.word):]
-		if c.seen++; c.seen == c.n {
-			c.then()
-		}
-	}
-	c.rest = bytes.Clone(all[max(0, len(all)-len(c.word)+1):])
-	return len(b), nil
 }
