@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,10 @@ import (
 	"github.com/skaldhq/skald/store/sqlitestore"
 )
 
-// TestF17_StoppedAndContinuedLosesNothing stops the program in the middle of orders, as a machine that sleeps or a debugger does, and lets it go on. While it is stopped customers lose patience and ask again,
+// shortest is the shortest time that the program is stopped for.
+const shortest = time.Second
+
+// TestF17_StoppedAndContinuedLosesNothing stops the program in the middle of orders, as a machine that sleeps or a debugger does, for one second to twenty, and lets it go on. While it is stopped customers lose patience and ask again,
 // and somebody starts the program a second time on the same data.
 func TestF17_StoppedAndContinuedLosesNothing(t *testing.T) {
 	t.Parallel()
@@ -24,9 +28,12 @@ func TestF17_StoppedAndContinuedLosesNothing(t *testing.T) {
 	b := s.books(t, p)
 	s.opens(p)
 	load := customersOf(t, s, chance, 8)
-	const stops = 4
+	among := func() time.Duration { // more short ones than long ones
+		return time.Duration(float64(shortest) * math.Pow(float64(*longest)/float64(shortest), r.Float64()))
+	}
 	var asleep time.Duration
-	for n := range stops {
+	stops := []time.Duration{shortest, among(), *longest, among()}
+	for n, d := range stops {
 		more := load.taken.Load() + 10
 		eventually(t, "the load is under way", func() bool { return load.taken.Load() >= more })
 		p.spare(t, time.Duration(r.IntN(300))*time.Millisecond)
@@ -35,14 +42,14 @@ func TestF17_StoppedAndContinuedLosesNothing(t *testing.T) {
 		if n == 0 {
 			p.refusesOthers(t, data)
 		}
-		p.spare(t, time.Second+time.Duration(r.Float64()*float64(max(0, *longest-time.Second))))
+		p.spare(t, d)
 		p.signal(syscall.SIGCONT)
 		asleep += time.Since(began)
 	}
 	more := load.taken.Load() + 10
 	eventually(t, "it goes on", func() bool { return load.taken.Load() >= more })
 	acknowledged := load.leave()
-	t.Logf("stopped %d times, %s in all; %d orders acknowledged", stops, asleep.Round(time.Millisecond), len(acknowledged))
+	t.Logf("stopped for %v, %s in all; %d orders acknowledged", stops, asleep.Round(time.Millisecond), len(acknowledged))
 	b.settle(t)
 	b.audit(t, acknowledged)
 	p.stop(t)
