@@ -98,6 +98,7 @@ var rooms = []room{
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},
 	{path: "internal/testreport"},
+	{path: "internal/pages", onlyTests: true},
 	{path: "internal/soak"},
 }
 
