@@ -255,7 +255,7 @@ func TestThePageShowsTheFirstVector(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := vectors(t, "encode")[0]
-	if want := strings.ReplaceAll(v.Headers, "\r\n", "\n") + v.Data; !strings.Contains(string(page), "```\n"+want+"\n```") {
-		t.Errorf("docs/wire-format.md does not contain:\n%s", want)
+	if want := strings.ReplaceAll(v.Headers, "\r\n", "\n") + v.Data; !strings.Contains(string(page), "```nats\n"+want+"\n```") || strings.Count(string(page), "```nats") != 1 {
+		t.Errorf("docs/wire-format.md does not contain this, and nothing else for NATS:\n%s", want)
 	}
 }

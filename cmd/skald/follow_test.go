@@ -20,9 +20,10 @@ import (
 
 // followed are the pages whose every block is done, by somebody who begins with an empty folder, and what they need for it.
 var followed = map[string][]string{
-	"docs/start.md":       {"curl", "jq", "node", "go"},
-	"docs/declarative.md": nil,
-	"docs/cli.md":         {"jq"},
+	"docs/start.md":        {"curl", "jq", "node", "go"},
+	"docs/write-a-saga.md": nil,
+	"docs/declarative.md":  nil,
+	"docs/cli.md":          {"jq"},
 }
 
 // Whoever follows a page from top to bottom gets what it shows.
