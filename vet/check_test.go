@@ -188,6 +188,15 @@ func TestWhichSagasMayMove(t *testing.T) {
 			t.Errorf("%+v: %+v", s, v)
 		}
 	}
+	unwritten := old // as a server says it: without how inputs are made
+	unwritten.Source = nil
+	c = vet.Compare(unwritten, read(t, "", strings.Replace(sound, "10m", "20m", 1)))
+	if v := c.MayMove(running(old, paying)); len(c.Changes) != 1 || v.May || !strings.Contains(strings.Join(v.Obstacles, "; "), "pay may be asked again, and how its input is made is known of one version only") {
+		t.Errorf("%+v, %+v", c.Changes, v)
+	}
+	if v := c.MayMove(running(old, nil)); !v.May {
+		t.Errorf("nothing has been asked for: %+v", v)
+	}
 	if same := vet.Compare(old, old); len(same.Changes) != 0 {
 		t.Errorf("the same differs: %+v", same.Changes)
 	}

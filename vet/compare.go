@@ -56,7 +56,9 @@ func (c *Comparison) step(old, s *Step) {
 	changed(c, s.Name, "compensation", old.Compensation, s.Compensation)
 	changed(c, s.Name, "after", list(old.After), list(s.After))
 	changed(c, s.Name, "reads", list(old.Reads), list(s.Reads))
-	changed(c, s.Name, "input", c.Old.inputs(s.Name), c.New.inputs(s.Name))
+	if c.inputsKnown() {
+		changed(c, s.Name, "input", c.Old.inputs(s.Name), c.New.inputs(s.Name))
+	}
 	changed(c, s.Name, "accepts", old.Input, s.Input)
 	changed(c, s.Name, "returns", old.Output, s.Output)
 	changed(c, s.Name, "timeout", old.Timeout, s.Timeout)
@@ -75,6 +77,9 @@ func changed[T any](c *Comparison, step, member string, before, after T) {
 func list(names []string) string {
 	return strings.Join(slices.Sorted(slices.Values(names)), " ")
 }
+
+// inputsKnown says whether it can be told if a step's input is made otherwise: where one version's text is not there, as of a server's, it cannot.
+func (c *Comparison) inputsKnown() bool { return (c.Old.Source == nil) == (c.New.Source == nil) }
 
 // inputs says how a step's input is made, as far as it is written down.
 func (d *Definition) inputs(step string) string {
@@ -112,6 +117,7 @@ func (c *Comparison) MayMove(s *skald.Status) Verdict {
 	}
 	if len(v.obstacles) == 0 {
 		v.input()
+		v.unknown()
 		for _, change := range c.Changes {
 			v.change(change)
 		}
@@ -150,6 +156,15 @@ func (v *verdict) input() {
 	for _, f := range want.Fields {
 		if members[f.Name] == nil && !f.Optional {
 			v.no("its input has no %q, which the new version asks for", f.Name)
+		}
+	}
+}
+
+// unknown finds steps that may be asked again with who knows which input.
+func (v *verdict) unknown() {
+	for _, s := range v.s.Steps {
+		if !v.c.inputsKnown() && v.begun(s.Name) && !v.done(s.Name) {
+			v.no("%s may be asked again, and how its input is made is known of one version only: compare the two files", s.Name)
 		}
 	}
 }

@@ -51,6 +51,15 @@ type Retry struct {
 	Attempts int // 0: no limit
 }
 
+// String implements fmt.Stringer.
+func (r Retry) String() string {
+	attempts := "without limit"
+	if r.Attempts > 0 {
+		attempts = fmt.Sprintf("%d in all", r.Attempts)
+	}
+	return fmt.Sprintf("after %s, then %g times as long up to %s, %g%% either way; %s", r.Initial, r.Factor, r.Cap, 100*r.Jitter, attempts)
+}
+
 // Exported is a definition that says its canonical form, which all of package skald and declarative do.
 type Exported interface {
 	skald.Registered
