@@ -32,11 +32,7 @@ func ExampleEngine_Resolve() {
 }
 
 func handOver(ctx context.Context) error {
-	s := skald.Define[Seat]("ticketbypost")
-	ticket := skald.Step(s, PrintTicket, skald.From(func(seat Seat) Seat { return seat }))
-	skald.Step(s, skald.Retriable[Ticket, string]("letters.send", skald.Reasons("LetterRefused.Full")),
-		skald.From1(ticket, func(_ Seat, t Ticket) Ticket { return t }))
-	saga, err := s.Build()
+	saga, err := byPost()
 	if err != nil {
 		return err
 	}
@@ -67,6 +63,15 @@ func handOver(ctx context.Context) error {
 	sent := status.Step("letters.send")
 	fmt.Printf("%s: %s %s by %s, because %s\n", status.State, sent.Name, sent.State, sent.By, sent.Detail)
 	return engine.Stop(ctx)
+}
+
+// byPost is a saga whose last step has to succeed.
+func byPost() (*skald.Saga[Seat], error) {
+	s := skald.Define[Seat]("ticketbypost")
+	ticket := skald.Step(s, PrintTicket, skald.From(func(seat Seat) Seat { return seat }))
+	skald.Step(s, skald.Retriable[Ticket, string]("letters.send", skald.Reasons("LetterRefused.Full")),
+		skald.From1(ticket, func(_ Seat, t Ticket) Ticket { return t }))
+	return s.Build()
 }
 
 // untilIncident waits until a saga needs help, and prints why.

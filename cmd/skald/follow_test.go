@@ -24,6 +24,7 @@ var followed = map[string][]string{
 	"docs/write-a-saga.md": nil,
 	"docs/declarative.md":  nil,
 	"docs/cli.md":          {"jq"},
+	"docs/operations.md":   {"jq", "sqlite3"},
 }
 
 // Whoever follows a page from top to bottom gets what it shows.
@@ -169,7 +170,9 @@ func (r *reader) direct(b pages.Block) {
 			}
 			r.ports[port] = free
 		}
-		r.env = append(r.env, "SKALD_ADDRESS=http://127.0.0.1:"+r.ports["7433"], "SKALD_LISTEN=127.0.0.1:"+r.ports["7433"])
+		here := "127.0.0.1:" + r.ports["7433"]
+		r.shell(pages.Block{Text: "SKALD_ADDRESS=http://" + here, Line: b.Line})
+		r.env = append(r.env, "SKALD_LISTEN="+here)
 	case "up":
 		for n, port := range words[1:] {
 			r.await(port)
