@@ -20,6 +20,7 @@ import (
 	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/webhook"
 )
 
 // guarded is a world with access control, a definition in each of two namespaces, and a key for every role in each.
@@ -29,7 +30,8 @@ type guarded struct {
 	keys  map[string]string // secrets by "role of namespace"
 	ids   map[string]string // of the same keys
 
-	letterID string // of a dead letter in the namespace other
+	letterID   string // of a dead letter in the namespace other
+	deliveryID string // of a message about a saga there
 }
 
 // namespaces of the keys: where the world's sagas are, elsewhere, and everywhere.
@@ -61,6 +63,12 @@ func openGuarded(t *testing.T) *guarded {
 		counted(ec, c)
 	})
 	registry.Attach(g.engine.Register)
+	sender := g.idle(t)
+	for _, name := range []string{"other.desk", "other.spare", "other.other-spare"} {
+		if _, _, err := sender.Enter(t.Context(), webhook.Endpoint{Name: name, URL: "https://desk.example.org", Definitions: []string{"other.visit"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	t.Cleanup(func() { _ = registry.Close() })
 	for _, role := range []access.Role{access.Reader, access.Operator, access.Admin} {
 		for _, namespace := range []string{own, foreign, access.Everywhere} {
@@ -92,6 +100,14 @@ func (g *guarded) populate(t *testing.T) {
 	if _, err := g.engine.Wait(t.Context(), "other-done"); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "its end is to be told", func() bool {
+		page, err := g.handler.Webhooks.Deliveries(t.Context(), webhook.DeliveryFilter{Endpoint: "other.desk"})
+		if err != nil || len(page.Deliveries) == 0 {
+			return false
+		}
+		g.deliveryID = page.Deliveries[0].ID
+		return true
+	})
 	g.jam.Store(true)
 	start("other-stuck", skald.Orchestrated)
 	eventually(t, "the printer is asked", func() bool {
@@ -136,6 +152,9 @@ func (g *guarded) requests() map[string]asked {
 		"listParticipants": {}, "getStatistics": {}, "getActivity": {}, "getSession": {}, "closeSession": {},
 		"listKeys": {}, "createKey": {body: `{"name":"new","role":"reader","namespace":"other"}`},
 		"rotateKey": {id: g.ids["reader of other"], body: `{"overlap":3600}`}, "revokeKey": {id: g.ids["operator of other"]},
+		"listWebhooks": {}, "getWebhook": {name: "other.desk"}, "enterWebhook": {name: "other.crm", body: `{"url":"https://crm.example.org"}`},
+		"rotateWebhook": {name: "other.desk", body: `{}`}, "removeWebhook": {name: "other.spare"},
+		"listDeliveries": {}, "getDelivery": {id: g.deliveryID}, "retryDelivery": {id: g.deliveryID},
 		"listChanges": {}, "getDocument": {}, "ready": {},
 		"live": {}, "openSession": {body: `{"credential":"skald_nobody00_s"}`},
 	}
@@ -155,7 +174,7 @@ func (g *guarded) ask(t *testing.T, r httpapi.Route, x asked, heads ...string) (
 func (g *guarded) state(t *testing.T) string {
 	t.Helper()
 	var all []string
-	for _, path := range []string{"/v1/sagas", "/v1/dead-letters", "/v1/keys"} {
+	for _, path := range []string{"/v1/sagas", "/v1/dead-letters", "/v1/keys", "/v1/webhooks"} {
 		_, body := g.request(t, http.MethodGet, path, "", g.as(access.Admin, access.Everywhere))
 		all = append(all, string(body))
 	}
@@ -232,7 +251,7 @@ func (g *guarded) fromAbroad(t *testing.T, r httpapi.Route, x asked) {
 		if answer.StatusCode != http.StatusOK || strings.Contains(body, "other") {
 			t.Errorf("%s %s", answer.Status, body)
 		}
-	case slices.Contains([]string{"createKey", "registerDefinition", "enterParticipant", "removeParticipant"}, r.Operation):
+	case slices.Contains([]string{"createKey", "registerDefinition", "enterParticipant", "removeParticipant", "enterWebhook"}, r.Operation):
 		if answer.StatusCode != http.StatusForbidden {
 			t.Errorf("what is another namespace's, or everybody's: %s %s", answer.Status, body)
 		}
@@ -265,6 +284,9 @@ func (g *guarded) permitted(t *testing.T, r httpapi.Route, x asked) {
 		for _, namespace := range []string{own, access.Everywhere} {
 			if r.Operation == "revokeKey" {
 				x.id = g.ids[fmt.Sprintf("operator of %s", namespace)]
+			}
+			if r.Operation == "removeWebhook" && namespace == access.Everywhere {
+				x.name = "other.other-spare"
 			}
 			answer, body := g.ask(t, r, x, g.as(role, namespace))
 			switch answer.StatusCode {

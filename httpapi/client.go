@@ -31,6 +31,7 @@ type ClientConfig struct {
 type Client struct {
 	address string
 	http    *http.Client
+	telling []string // endpoints that are told of the sagas that it starts
 }
 
 var _ skald.Client = (*Client)(nil)
@@ -49,7 +50,7 @@ func NewClient(c ClientConfig) (*Client, error) {
 		t.MaxIdleConnsPerHost = 64
 		c.HTTP = &http.Client{Transport: t}
 	}
-	return &Client{strings.TrimSuffix(c.Address, "/"), c.HTTP}, nil
+	return &Client{address: strings.TrimSuffix(c.Address, "/"), http: c.HTTP}, nil
 }
 
 // request is one request to be made. A header that is empty is not sent.
@@ -142,6 +143,17 @@ func post[T, B any](ctx context.Context, c *Client, path string, document B) (no
 	return ask[T](ctx, c, request{method: http.MethodPost, path: path, body: body})
 }
 
+// valuesOf are the parameters of a query that say something.
+func valuesOf(parameters map[string]string) url.Values {
+	query := url.Values{}
+	for name, value := range parameters {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query
+}
+
 // known is a saga's path, if there can be a saga of that id.
 func known(id skald.SagaID) (string, error) {
 	if id == "" || id == "." || id == ".." {
@@ -152,11 +164,9 @@ func known(id skald.SagaID) (string, error) {
 
 // Start implements skald.Client. White space in the input does not count when a start is repeated.
 func (c *Client) Start(ctx context.Context, q skald.StartRequest) (skald.Started, error) {
-	query := url.Values{}
-	for name, value := range map[string]string{"version": q.Version, "key": q.Key, "mode": string(q.Mode)} {
-		if value != "" {
-			query.Set(name, value)
-		}
+	query := valuesOf(map[string]string{"version": q.Version, "key": q.Key, "mode": string(q.Mode)})
+	if len(c.telling) > 0 {
+		query["webhook"] = c.telling
 	}
 	s, err := ask[Started](ctx, c, request{method: http.MethodPost, path: "/v1/definitions/" + url.PathEscape(q.Definition) + "/sagas", query: query, body: q.Input,
 		head: map[string]string{"Idempotency-Key": string(q.ID), "Traceparent": q.Trace}})

@@ -112,12 +112,7 @@ func (c *Client) Bulk(ctx context.Context, b Bulk) (BulkResult, error) {
 
 // Letters lists dead letters, a page at a time, without their messages.
 func (c *Client) Letters(ctx context.Context, f broker.LetterFilter) (LetterPage, error) {
-	query := url.Values{}
-	for name, value := range map[string]string{"state": string(f.State), "topic": f.Topic, "subscription": f.Subscription, "reason": f.Reason, "saga": f.Saga, "cursor": f.Cursor} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
+	query := valuesOf(map[string]string{"state": string(f.State), "topic": f.Topic, "subscription": f.Subscription, "reason": f.Reason, "saga": f.Saga, "cursor": f.Cursor})
 	if f.Limit > 0 {
 		query.Set("limit", strconv.Itoa(min(f.Limit, maxPage)))
 	}

@@ -158,6 +158,7 @@ func TestTheCommandsOfThePageDoWhatItSays(t *testing.T) {
 	}
 	asked := &patterns{seen: map[string]bool{}}
 	w := openWithRegistry(t, counted)
+	w.idle(t)
 	w.follow(t, "../docs/api.md", asked)
 	w.put(t, "ended visit-6; ended visit-7")
 	g := openGuarded(t)

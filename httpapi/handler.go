@@ -32,6 +32,9 @@ type Config struct {
 	// Activity counts what the engine does. It must be the engine's Observer. Without one that is not shown.
 	Activity *Activity
 
+	// Webhooks tells outsiders how sagas ended; package sqlitewebhook has one. Without one, nobody is told anything.
+	Webhooks Webhooks
+
 	// Door lets requests in by API key, token or session: all but /livez and the begin of a session. Without it or Identify nobody is asked who they are, everybody may do everything, and operators
 	// say themselves who they are (by).
 	Door *access.Door

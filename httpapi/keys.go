@@ -37,9 +37,9 @@ type NewKey struct {
 	Expires   time.Time   `json:"expires,omitzero"`    // never, unless said
 }
 
-// Rotation asks for a key that takes another one's place.
+// Rotation asks for a key, or for a webhook's secret, that takes another one's place.
 type Rotation struct {
-	Overlap float64 `json:"overlap,omitempty"` // seconds for which the old key goes on working, at most 30 days; none
+	Overlap float64 `json:"overlap,omitempty"` // seconds for which the old one goes on working, at most 30 days; none
 }
 
 // MadeKey is a new key with its secret, which is said once and kept nowhere.
@@ -133,20 +133,26 @@ func (h *Handler) rotateKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in, err := readDocument[Rotation](w, r, maxBody)
+	overlap, err := readOverlap(w, r)
 	if err != nil {
 		return err
 	}
-	if in.Overlap < 0 || in.Overlap > access.MaxOverlap.Seconds() {
-		return badContent(Fault{"body /overlap", "the old key goes on working for 0 to 2592000 seconds (30 days)"})
-	}
-	k, secret, err := keys.Rotate(r.Context(), old.ID, whoAsks(r.Context()).Name, time.Duration(in.Overlap*float64(time.Second)))
+	k, secret, err := keys.Rotate(r.Context(), old.ID, whoAsks(r.Context()).Name, overlap)
 	if err != nil {
 		return noKey(err)
 	}
 	noteOf(r.Context()).say("by %s", k.ID)
 	writeJSON(w, http.StatusCreated, "application/json", MadeKey{keyOf(&k), secret})
 	return nil
+}
+
+// readOverlap reads for how long the old one goes on working.
+func readOverlap(w http.ResponseWriter, r *http.Request) (time.Duration, error) {
+	in, err := readDocument[Rotation](w, r, maxBody)
+	if err == nil && (in.Overlap < 0 || in.Overlap > access.MaxOverlap.Seconds()) {
+		err = badContent(Fault{"body /overlap", "the old one goes on working for 0 to 2592000 seconds (30 days)"})
+	}
+	return time.Duration(in.Overlap * float64(time.Second)), err
 }
 
 // revokeKey answers POST /v1/keys/{id}/revoke.

@@ -25,6 +25,7 @@ import (
 	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/webhook"
 )
 
 var update = flag.Bool("update", false, "write openapi.json anew")
@@ -87,7 +88,18 @@ func operations() map[string]said {
 		"removeParticipant": {summary: "Take a participant out that no definition names", answers: map[int]reflect.Type{204: nil}},
 		"getStatistics":     {summary: "Say what is under way", answers: ok[httpapi.Statistics]()},
 		"getActivity":       {summary: "Say what was done in the last hours", about: "It is counted by this process since its start, for at most three hours, and of several processes by each for itself.", answers: ok[httpapi.ActivityReport]()},
-		"getSession":        {summary: "Say who asks", answers: ok[httpapi.Session]()},
+		"listWebhooks":      {summary: "List the endpoints that are told how sagas ended", answers: ok[httpapi.WebhookPage]()},
+		"getWebhook":        {summary: "Show an endpoint", answers: ok[httpapi.Webhook]()},
+		"enterWebhook": {summary: "Register an endpoint, or change where it is and what it is told of",
+			about: "It belongs to the namespace that its name begins with, and is told of sagas of that namespace that are started from then on. Of a new one the answer has the secret with which messages are signed, once. What it gets follows the Standard Webhooks specification.",
+			body:  of[httpapi.WebhookAddress](), answers: map[int]reflect.Type{200: of[httpapi.MadeWebhook](), 201: of[httpapi.MadeWebhook]()}},
+		"removeWebhook": {summary: "Take an endpoint out", about: "What it has not been told yet is given up.", answers: map[int]reflect.Type{204: nil}},
+		"rotateWebhook": {summary: "Give an endpoint a new secret", about: "The answer has it, once. The one before signs as well for overlap seconds; older ones do no more.",
+			body: of[httpapi.Rotation](), answers: map[int]reflect.Type{201: of[httpapi.MadeWebhook]()}},
+		"listDeliveries": {summary: "List deliveries", about: "Those to endpoints of the namespace of the one who asks. What is settled is kept for 30 days.", answers: ok[httpapi.DeliveryPage]()},
+		"getDelivery":    {summary: "Show a delivery", answers: ok[httpapi.Delivery]()},
+		"retryDelivery":  {summary: "Make a delivery again, from its first attempt on, whatever became of it", answers: ok[httpapi.Delivery]()},
+		"getSession":     {summary: "Say who asks", answers: ok[httpapi.Session]()},
 		"openSession": {summary: "Sign in", about: "For browsers: the answer sets a cookie, which no script can read and no other site can use, and which stands in for the credential.",
 			body: of[httpapi.SignIn](), answers: ok[httpapi.Session]()},
 		"closeSession": {summary: "Sign out", answers: map[int]reflect.Type{204: nil}},
@@ -134,12 +146,32 @@ func parameter(operation, name string) object {
 		"dry_run": {"Only say what would come of it.", yes},
 		"limit":   {"Entries on a page; 100.", object{"type": "integer", "minimum": 0, "maximum": 1000}}, "after": {"A sequence number: what follows it.", number},
 		"topic": {"The letter's topic.", text}, "subscription": {"The letter's subscription.", text}, "saga": {"The id of the letter's saga.", text},
-		"state": {"A saga's state; may be given several times, for any of them.", object{"type": "array", "items": schemaOf(of[skald.State]())}},
+		"webhook": {"The name of an endpoint that is told how the saga ends, of the definition's namespace; may be given several times.", object{"type": "array", "items": text}},
+		"state":   {"A saga's state; may be given several times, for any of them.", object{"type": "array", "items": schemaOf(of[skald.State]())}},
 	}
 	if strings.HasSuffix(operation, "Participant") {
 		x := all["name"]
 		x.about = "A participant's name: what its operations begin with."
 		all["name"] = x
+	}
+	if strings.HasSuffix(operation, "Webhook") {
+		x := all["name"]
+		x.about = "An endpoint's name."
+		all["name"] = x
+	}
+	if strings.HasSuffix(operation, "Deliveries") || strings.HasSuffix(operation, "Delivery") {
+		x := all["id"]
+		x.about = "A delivery's id, which is that of its message."
+		all["id"] = x
+		x = all["state"]
+		x.about, x.schema = "The delivery's state.", schemaOf(of[webhook.State]())
+		all["state"] = x
+		x = all["saga"]
+		x.about = "The id of the delivery's saga."
+		all["saga"] = x
+		x = all["webhook"]
+		x.about, x.schema = "The name of the endpoint.", text
+		all["webhook"] = x
 	}
 	if strings.HasSuffix(operation, "Key") {
 		x := all["id"]
@@ -173,6 +205,8 @@ func schemaOf(t reflect.Type) object {
 		return object{"enum": []string{"orchestrated", "choreographed"}}
 	case of[broker.LetterState]():
 		return object{"enum": []string{"waiting", "replayed", "discarded", "remedied"}}
+	case of[webhook.State]():
+		return object{"enum": []string{"waiting", "delivered", "given-up"}}
 	case of[access.Role]():
 		return object{"enum": []string{"none", "reader", "operator", "admin"}}
 	case of[[]byte]():

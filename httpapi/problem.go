@@ -15,6 +15,7 @@ import (
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store"
+	"github.com/skaldhq/skald/webhook"
 )
 
 // Problem is an RFC 9457 problem document: every answer that is no success. As an error of a Client it wraps the error of package skald that it stands for, such as
@@ -72,6 +73,10 @@ const (
 	problemNoRegistry      = "no-registry-here"
 	problemNoParticipant   = "no-such-participant"
 	problemEntry           = "participant-cannot-be-entered"
+	problemNoWebhooks      = "no-webhooks-here"
+	problemNoWebhook       = "no-such-webhook"
+	problemWebhook         = "webhook-cannot-be-registered"
+	problemNoDelivery      = "no-such-delivery"
 	problemInternal        = "internal"
 )
 
@@ -111,6 +116,12 @@ func (p *Problem) Unwrap() error {
 		return participant.ErrNotEntered
 	case ProblemPrefix + problemEntry:
 		return participant.ErrEntry
+	case ProblemPrefix + problemNoWebhook:
+		return webhook.ErrNoEndpoint
+	case ProblemPrefix + problemWebhook:
+		return webhook.ErrEndpoint
+	case ProblemPrefix + problemNoDelivery:
+		return webhook.ErrNoDelivery
 	case ProblemPrefix + problemNoLetter:
 		return broker.ErrNotFound
 	case ProblemPrefix + problemSettled:
@@ -200,6 +211,10 @@ func refusal(err error) *Problem {
 		{broker.ErrSettled, http.StatusConflict, problemSettled, "The dead letter was settled otherwise", "GET it to see by whom and why."},
 		{participant.ErrNotEntered, http.StatusNotFound, problemNoParticipant, "No such participant", "GET /v1/participants says which there are."},
 		{participant.ErrEntry, http.StatusConflict, problemEntry, "The participant cannot be entered like this", "Nothing was changed."},
+		{webhook.ErrNoEndpoint, http.StatusNotFound, problemNoWebhook, "No such webhook", "GET /v1/webhooks says which there are."},
+		{webhook.ErrEndpoint, http.StatusUnprocessableEntity, problemWebhook, "The webhook cannot be registered like this", "Nothing was changed."},
+		{webhook.ErrNoDelivery, http.StatusNotFound, problemNoDelivery, "No such delivery", "The id is mistyped, or it was settled longer ago than 30 days."},
+		{webhook.ErrCursor, http.StatusUnprocessableEntity, problemContent, "The cursor cannot be used", "Pass next of the page before, with the same conditions."},
 		{broker.ErrInvalid, http.StatusUnprocessableEntity, problemContent, "The request cannot be carried out as it is", "See docs/api.md."},
 	} {
 		if errors.Is(err, x.is) {

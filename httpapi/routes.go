@@ -29,7 +29,7 @@ func routes() []route {
 		{method: get, path: "/v1/definitions", operation: "listDefinitions", role: access.Reader, serve: (*Handler).listDefinitions},
 		{method: post, path: "/v1/definitions", operation: "registerDefinition", role: access.Admin, query: []string{"dry_run"}, serve: (*Handler).define},
 		{method: get, path: "/v1/definitions/{name}", operation: "getDefinition", role: access.Reader, query: []string{"version"}, serve: (*Handler).getDefinition},
-		{method: post, path: "/v1/definitions/{name}/sagas", operation: "startSaga", role: access.Operator, query: []string{"version", "key", "mode"}, serve: (*Handler).start},
+		{method: post, path: "/v1/definitions/{name}/sagas", operation: "startSaga", role: access.Operator, query: []string{"version", "key", "mode", "webhook"}, serve: (*Handler).start},
 
 		{method: get, path: "/v1/sagas", operation: "listSagas", role: access.Reader, query: filters(), serve: (*Handler).listSagas},
 		{method: get, path: "/v1/sagas/{id}", operation: "getSaga", role: access.Reader, serve: (*Handler).getSaga},
@@ -51,6 +51,15 @@ func routes() []route {
 		{method: remove, path: "/v1/participants/{name}", operation: "removeParticipant", role: access.Admin, serve: (*Handler).removeParticipant},
 		{method: get, path: "/v1/statistics", operation: "getStatistics", role: access.Reader, serve: (*Handler).getStatistics},
 		{method: get, path: "/v1/activity", operation: "getActivity", role: access.Reader, query: []string{"definition"}, serve: (*Handler).getActivity},
+
+		{method: get, path: "/v1/webhooks", operation: "listWebhooks", role: access.Reader, serve: (*Handler).listWebhooks},
+		{method: get, path: "/v1/webhooks/{name}", operation: "getWebhook", role: access.Reader, serve: (*Handler).getWebhook},
+		{method: put, path: "/v1/webhooks/{name}", operation: "enterWebhook", role: access.Admin, serve: (*Handler).enterWebhook},
+		{method: remove, path: "/v1/webhooks/{name}", operation: "removeWebhook", role: access.Admin, serve: (*Handler).removeWebhook},
+		{method: post, path: "/v1/webhooks/{name}/rotate", operation: "rotateWebhook", role: access.Admin, serve: (*Handler).rotateWebhook},
+		{method: get, path: "/v1/deliveries", operation: "listDeliveries", role: access.Reader, query: []string{"webhook", "saga", "state", "cursor", "limit"}, serve: (*Handler).listDeliveries},
+		{method: get, path: "/v1/deliveries/{id}", operation: "getDelivery", role: access.Reader, serve: (*Handler).getDelivery},
+		{method: post, path: "/v1/deliveries/{id}/retry", operation: "retryDelivery", role: access.Operator, serve: (*Handler).retryDelivery},
 
 		{method: get, path: "/v1/session", operation: "getSession", role: access.Reader, serve: (*Handler).getSession},
 		{method: post, path: "/v1/session", operation: "openSession", open: true, serve: (*Handler).openSession},

@@ -53,9 +53,7 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ask.Input = redact(ask.Input, h.Redact[ask.Definition])
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), startTime)
-	defer cancel()
-	begun, err := h.Engine.Start(ctx, ask)
+	begun, err := h.begin(r, &ask)
 	if err != nil {
 		return err
 	}
@@ -74,6 +72,24 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusAccepted, "application/json", started)
 	return nil
+}
+
+// begin starts a saga, after writing down who is to be told of it.
+func (h *Handler) begin(r *http.Request, ask *skald.StartRequest) (skald.Started, error) {
+	names, err := h.tellers(r, ask.Definition)
+	if err != nil {
+		return skald.Started{}, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), startTime)
+	defer cancel()
+	if err := h.subscribe(ctx, ask, names); err != nil {
+		return skald.Started{}, err
+	}
+	begun, err := h.Engine.Start(ctx, *ask)
+	if err == nil && begun.Existed && len(names) > 0 {
+		err = h.Webhooks.LookOut(ctx, begun.ID)
+	}
+	return begun, err
 }
 
 // longLived keeps a server's time limits, which are for answers that are worked on, from cutting off one that waits.

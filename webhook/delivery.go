@@ -1,8 +1,6 @@
 package webhook
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"time"
 
@@ -16,7 +14,7 @@ type State string
 const (
 	Waiting   State = "waiting"   // to be made, or made again
 	Delivered State = "delivered" // the endpoint took it
-	GivenUp   State = "given up"  // it was tried for days; Again tries it anew
+	GivenUp   State = "given-up"  // it was tried for days, or its endpoint was taken out; it can be tried anew
 )
 
 // Delivery is one message for one endpoint.
@@ -27,47 +25,48 @@ type Delivery struct {
 	State    State
 	Attempts int
 	Status   int       // HTTP status of the last attempt; 0 if there was no answer
-	Error    string    // of the last attempt
+	Error    string    // of the last attempt; never has what the receiver wrote, or the URL
 	Made     time.Time // when the saga's end was seen
 	Due      time.Time // of the next attempt, or when the last one was
-
-	body []byte
 }
 
-// ErrNotFound says that there is no such delivery.
-var ErrNotFound = errors.New("webhook: no such delivery")
-
-// Deliveries lists the latest deliveries, newest first, at most limit. Empty conditions select all.
-func (s *Sender) Deliveries(ctx context.Context, saga skald.SagaID, state State, limit int) ([]Delivery, error) {
-	return s.list(ctx, `WHERE (?1 = '' OR saga = ?1) AND (?2 = '' OR state = ?2) ORDER BY made DESC, id LIMIT ?3`, saga, state, limit)
+// DeliveryFilter selects deliveries. Empty conditions select all.
+type DeliveryFilter struct {
+	ID        string
+	Saga      skald.SagaID
+	Endpoint  string
+	Namespace string // of the endpoints
+	State     State
+	Limit     int    // of a page, at most 1,000; 100
+	Cursor    string // Next of the page before, with the same conditions
 }
 
-func (s *Sender) list(ctx context.Context, where string, args ...any) (all []Delivery, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, saga, endpoint, body, state, attempts, status, error, made, due FROM deliveries `+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var d Delivery
-		var made, due int64
-		if err := rows.Scan(&d.ID, &d.Saga, &d.Endpoint, &d.body, &d.State, &d.Attempts, &d.Status, &d.Error, &made, &due); err != nil {
-			return nil, err
-		}
-		d.Made, d.Due = time.UnixMilli(made).UTC(), time.UnixMilli(due).UTC()
-		all = append(all, d)
-	}
-	return all, rows.Err()
+// Page is a part of a list of deliveries, newest first.
+type Page struct {
+	Deliveries []Delivery
+	Next       string // the cursor of the page after it; empty on the last one
 }
 
-// Again makes a delivery once more, from its first attempt on, whatever became of it.
-func (s *Sender) Again(ctx context.Context, id string) error {
-	r, err := s.db.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', attempts = 0, due = ? WHERE id = ?`, s.Now().UnixMilli(), id)
-	if err != nil {
-		return err
-	}
-	if n, err := r.RowsAffected(); err != nil || n == 0 {
-		return cmp.Or(err, ErrNotFound)
-	}
-	return nil
+// Errors about deliveries.
+var (
+	ErrNoDelivery = errors.New("webhook: no such delivery")
+	ErrCursor     = errors.New("webhook: the cursor is not one of this list")
+)
+
+// Message is what an endpoint gets.
+type Message struct {
+	Type      string    `json:"type"`      // saga.completed or saga.compensated
+	Timestamp time.Time `json:"timestamp"` // of the outcome
+	Data      Outcome   `json:"data"`
+}
+
+// Outcome says how a saga ended. Its input and results do not travel: ask for them.
+type Outcome struct {
+	Saga       skald.SagaID `json:"saga"`
+	Definition string       `json:"definition"`
+	Version    string       `json:"version"`
+	Key        string       `json:"key,omitempty"`
+	State      skald.State  `json:"state"`
+	Reason     string       `json:"reason,omitempty"` // reason code of turning back
+	Started    time.Time    `json:"started"`
 }

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -35,11 +36,30 @@ func ParseSecret(text string) (Secret, error) {
 	return Secret{key}, nil
 }
 
+// NewSecret makes a secret of 32 random bytes.
+func NewSecret() Secret {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return Secret{key}
+}
+
+// SecretOf is a secret of its bytes, as Bytes returned them.
+func SecretOf(key []byte) Secret { return Secret{key} }
+
+// Bytes are the secret itself, for whoever keeps it.
+func (s Secret) Bytes() []byte { return s.key }
+
+// Reveal is the secret as ParseSecret reads it. It is shown to whoever made it, once.
+func (s Secret) Reveal() string { return secretPrefix + base64.StdEncoding.EncodeToString(s.key) }
+
 // String hides the secret.
 func (Secret) String() string { return secretPrefix + "…" }
 
-// GoString hides the secret.
+// GoString hides the secret from %#v.
 func (s Secret) GoString() string { return s.String() }
+
+// MarshalText hides the secret from encoders.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // sign is the signature of a message.
 func (s Secret) sign(id string, at time.Time, body []byte) string {
@@ -48,8 +68,8 @@ func (s Secret) sign(id string, at time.Time, body []byte) string {
 	return "v1," + base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-// signed puts the headers of a delivery into a request. All secrets that are valid sign, so that they can be changed without losing one.
-func signed(head http.Header, secrets []Secret, id string, at time.Time, body []byte) {
+// Sign puts the headers of a delivery into a request. All secrets that are valid sign, so that they can be changed without losing one.
+func Sign(head http.Header, secrets []Secret, id string, at time.Time, body []byte) {
 	signatures := make([]string, len(secrets))
 	for i, s := range secrets {
 		signatures[i] = s.sign(id, at, body)

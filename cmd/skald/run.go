@@ -40,6 +40,7 @@ type commands struct {
 
 	Definitions  definitionsCommand  `cmd:"" group:"look" help:"Look at definitions, and register new ones."`
 	Participants participantsCommand `cmd:"" group:"look" help:"Look at the services that take part, and say where they are."`
+	Webhooks     webhooksCommand     `cmd:"" group:"look" help:"Look at who is told how sagas ended, and what became of it; register others."`
 	Stats        statsCommand        `cmd:"" group:"look" help:"Say what is under way."`
 
 	Vet   vetCommand   `cmd:"" group:"write" help:"Find what is wrong with definitions."`

@@ -5,11 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,31 +15,29 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/access/sqliteaccess"
-	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/console"
-	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/embedded"
 	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/metrics"
-	"github.com/skaldhq/skald/sidecar"
 )
 
 // serveCommand is "skald serve".
 type serveCommand struct {
 	guardFlags
-	Listen       string        `help:"Address of the API. Without --access and TLS a loopback one." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
-	Data         string        `help:"Folder of journals and broker. It must outlive the process." default:"skald-data" env:"SKALD_DATA" type:"path"`
-	Definitions  []string      `help:"Files with definitions, or folders of them, that are registered, if they are not yet, before anything starts. Old versions stand before new ones." env:"SKALD_DEFINITIONS" placeholder:"PATH" type:"path"`
-	Participants string        `help:"File that says where participants are called and what they promise." env:"SKALD_PARTICIPANTS" placeholder:"FILE" type:"path"`
-	Mode         skald.Mode    `help:"Who drives sagas whose start does not say it." enum:"orchestrated,choreographed" default:"orchestrated" env:"SKALD_MODE"`
-	Retention    time.Duration `help:"How long ended sagas are kept." default:"720h" env:"SKALD_RETENTION"`
-	BrokerListen string        `help:"Loopback address of a broker inside this process, at which sidecars take part: for choreographed sagas. Without a broker there are orchestrated ones only." env:"SKALD_BROKER_LISTEN" placeholder:"HOST:PORT"`
-	Broker       string        `help:"NATS servers elsewhere, separated by commas, instead of the broker inside this process." env:"SKALD_BROKER" placeholder:"nats://HOST:PORT"`
-	BrokerUser   string        `help:"User at the broker; the password comes from SKALD_BROKER_PASSWORD." env:"SKALD_BROKER_USER" placeholder:"USER"`
-	Credentials  string        `help:"File with credentials for the broker (.creds)." env:"SKALD_BROKER_CREDENTIALS" placeholder:"FILE" type:"path"`
-	TraceURL     string        `help:"Where the console shows traces, with {trace} for a trace's id." env:"SKALD_TRACE_URL" placeholder:"URL"`
-	Debug        bool          `help:"Log more." env:"SKALD_DEBUG"`
-	LogJSON      bool          `name:"log-json" help:"Log JSON, a line each." env:"SKALD_LOG_JSON"`
+	Listen         string        `help:"Address of the API. Without --access and TLS a loopback one." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
+	Data           string        `help:"Folder of journals and broker. It must outlive the process." default:"skald-data" env:"SKALD_DATA" type:"path"`
+	Definitions    []string      `help:"Files with definitions, or folders of them, that are registered, if they are not yet, before anything starts. Old versions stand before new ones." env:"SKALD_DEFINITIONS" placeholder:"PATH" type:"path"`
+	Participants   string        `help:"File that says where participants are called and what they promise." env:"SKALD_PARTICIPANTS" placeholder:"FILE" type:"path"`
+	Mode           skald.Mode    `help:"Who drives sagas whose start does not say it." enum:"orchestrated,choreographed" default:"orchestrated" env:"SKALD_MODE"`
+	Retention      time.Duration `help:"How long ended sagas are kept." default:"720h" env:"SKALD_RETENTION"`
+	BrokerListen   string        `help:"Loopback address of a broker inside this process, at which sidecars take part: for choreographed sagas. Without a broker there are orchestrated ones only." env:"SKALD_BROKER_LISTEN" placeholder:"HOST:PORT"`
+	Broker         string        `help:"NATS servers elsewhere, separated by commas, instead of the broker inside this process." env:"SKALD_BROKER" placeholder:"nats://HOST:PORT"`
+	BrokerUser     string        `help:"User at the broker; the password comes from SKALD_BROKER_PASSWORD." env:"SKALD_BROKER_USER" placeholder:"USER"`
+	Credentials    string        `help:"File with credentials for the broker (.creds)." env:"SKALD_BROKER_CREDENTIALS" placeholder:"FILE" type:"path"`
+	WebhookPrivate bool          `help:"Let webhooks go to loopback and private addresses, too. Without, they go to public ones only." env:"SKALD_WEBHOOK_PRIVATE"`
+	TraceURL       string        `help:"Where the console shows traces, with {trace} for a trace's id." env:"SKALD_TRACE_URL" placeholder:"URL"`
+	Debug          bool          `help:"Log more." env:"SKALD_DEBUG"`
+	LogJSON        bool          `name:"log-json" help:"Log JSON, a line each." env:"SKALD_LOG_JSON"`
 }
 
 // Help implements kong.HelpProvider.
@@ -103,7 +98,12 @@ func (c *serveCommand) Run(w *world) (err error) {
 	if keys != nil {
 		defer func() { err = errors.Join(err, keys.Close()) }()
 	}
-	served := httpapi.Config{Engine: engine.Engine, Sagas: registry.Sagas(), Registry: registry, Remediation: engine.Remediation, Activity: activity, Logger: log, Door: door, BehindProxy: c.BehindTLSProxy}
+	teller, err := c.teller(w, engine, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, teller.Stop()) }()
+	served := httpapi.Config{Engine: engine.Engine, Webhooks: teller, Sagas: registry.Sagas(), Registry: registry, Remediation: engine.Remediation, Activity: activity, Logger: log, Door: door, BehindProxy: c.BehindTLSProxy}
 	api, handler, err := c.handler(served, keys, promhttp.HandlerFor(collected, promhttp.HandlerOpts{}))
 	if err != nil {
 		return err
@@ -166,74 +166,4 @@ func (c *serveCommand) serve(w *world, l net.Listener, h http.Handler, api *http
 		failed = errors.Join(failed, err)
 	}
 	return failed
-}
-
-func (c *serveCommand) logger(w *world) *slog.Logger {
-	options := &slog.HandlerOptions{Level: slog.LevelInfo}
-	if c.Debug {
-		options.Level = slog.LevelDebug
-	}
-	if c.LogJSON {
-		return slog.New(slog.NewJSONHandler(w.stderr, options))
-	}
-	return slog.New(slog.NewTextHandler(w.stderr, options))
-}
-
-// parts are what the engine is made of.
-func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer skald.Observer, log *slog.Logger) embedded.Config {
-	password := w.getenv(sidecar.PasswordVariable)
-	return embedded.Config{
-		Data: c.Data, Sagas: registry.Sagas(), Participants: registry.Participants(), Mode: c.Mode, Retention: c.Retention, Observer: observer, Logger: log,
-		Broker:       natsbroker.Config{URL: c.Broker, User: c.BrokerUser, Password: password, Credentials: c.Credentials},
-		NoBroker:     !c.reached(),
-		BrokerListen: c.BrokerListen, BrokerUser: c.BrokerUser, BrokerPassword: password,
-	}
-}
-
-// reached says whether participants are reached over a broker. Otherwise choreographed sagas would wait for ever, and are refused.
-func (c *serveCommand) reached() bool { return c.Broker != "" || c.BrokerListen != "" }
-
-// registry opens what was registered, and registers what the flags name.
-func (c *serveCommand) registry(w *world) (_ *declarative.Registry, err error) {
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return nil, err
-	}
-	r, err := declarative.OpenRegistry(declarative.RegistryConfig{Folder: filepath.Join(c.Data, "registry"), Broker: c.reached()})
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.Close())
-		}
-	}()
-	if c.Participants != "" {
-		text, err := os.ReadFile(c.Participants)
-		if err != nil {
-			return nil, usage(err)
-		}
-		addresses, err := declarative.ReadParticipants(c.Participants, text)
-		if err != nil {
-			return nil, usage(err)
-		}
-		for name, at := range addresses {
-			if _, err := r.Enter(w.ctx, name, at); err != nil {
-				return nil, usage(fmt.Errorf("%s: %w", c.Participants, err))
-			}
-		}
-	}
-	files, err := definitionFiles(c.Definitions)
-	if err != nil {
-		return nil, usage(err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, usage(err)
-		}
-		if _, _, err := r.Define(w.ctx, file, text); err != nil {
-			return nil, usage(err)
-		}
-	}
-	return r, nil
 }

@@ -21,6 +21,7 @@ type startCommand struct {
 	Key        string       `help:"Business key to find the saga by." placeholder:"KEY"`
 	Mode       string       `help:"Who drives it: orchestrated or choreographed. Without, as the server says." enum:",orchestrated,choreographed" default:"" placeholder:"MODE"`
 	Version    string       `help:"A version of the definition other than the latest." placeholder:"VERSION"`
+	Webhook    []string     `help:"An endpoint that is told how it ends, whatever the definition; may be given several times." placeholder:"NAME"`
 	Wait       bool         `help:"Wait for the outcome, and end with 0 (completed), 6 (compensated), 7 (it needs help) or 8 (--timeout)."`
 	Waiting
 	Remote
@@ -44,7 +45,7 @@ func (c *startCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	started, err := client.Start(w.ctx, skald.StartRequest{ID: c.ID, Definition: c.Definition, Version: c.Version, Input: input, Key: c.Key, Mode: skald.Mode(c.Mode)})
+	started, err := client.Telling(c.Webhook...).Start(w.ctx, skald.StartRequest{ID: c.ID, Definition: c.Definition, Version: c.Version, Input: input, Key: c.Key, Mode: skald.Mode(c.Mode)})
 	if err != nil {
 		return err
 	}

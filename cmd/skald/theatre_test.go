@@ -18,6 +18,7 @@ import (
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 	"github.com/skaldhq/skald/store/memstore"
+	"github.com/skaldhq/skald/webhook/sqlitewebhook"
 )
 
 type (
@@ -95,7 +96,12 @@ func openTheatre(ctx context.Context, dir string) (w *theatre, err error) {
 		return nil, err
 	}
 	w.stopLater(remediation.Stop)
-	api, err := httpapi.New(httpapi.Config{Engine: engine, Sagas: sagas, Participants: participants, Remediation: remediation, Identify: w.identify})
+	teller, err := sqlitewebhook.Open(ctx, sqlitewebhook.Config{Path: filepath.Join(dir, "webhooks.db"), Source: engine, HTTP: &http.Client{Transport: nobody{}}, Poll: 5 * time.Millisecond})
+	if err != nil {
+		return nil, err
+	}
+	w.stop = append(w.stop, teller.Stop)
+	api, err := httpapi.New(httpapi.Config{Engine: engine, Webhooks: teller, Sagas: sagas, Participants: participants, Remediation: remediation, Identify: w.identify})
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +109,14 @@ func openTheatre(ctx context.Context, dir string) (w *theatre, err error) {
 	w.server.Config.RegisterOnShutdown(api.Drain)
 	w.stop = append(w.stop, func() error { api.Drain(); w.server.Close(); return nil })
 	return w, nil
+}
+
+// nobody is a network in which no outsider answers.
+type nobody struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (nobody) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("nobody answers")
 }
 
 func (w *theatre) identify(r *http.Request) (access.Identity, error) {

@@ -69,10 +69,14 @@ var rooms = []room{
 	// What a user imports. It knows no driver, so nobody pays for a database they do not use.
 	{path: ".", mayImport: all(contracts, engine...), modules: ids},
 
+	// Outcomes for outsiders: what is said and signed, and what delivers it.
+	{path: "webhook", mayImport: all(contracts, ".")},
+	{path: "webhook/*", mayImport: all(contracts, ".", "participant/*", "webhook"), modules: anyModule},
+
 	// Ready-made parts on top of the root package. They do not import each other: mains put them together.
 	{path: "embedded", mayImport: all(contracts, all(drivers, ".")...), modules: anyModule},
 	{path: "console", mayImport: all(contracts, "."), modules: anyModule},
-	{path: "httpapi", mayImport: all(contracts, ".", "access"), modules: anyModule},
+	{path: "httpapi", mayImport: all(contracts, ".", "access", "webhook"), modules: anyModule},
 	{path: "metrics", mayImport: all(contracts, "."), modules: anyModule},
 	// Definitions as data, and the registry that keeps them beside a store: it calls participants where the registry says they are.
 	{path: "declarative", mayImport: all(contracts, ".", "participant/*", "internal/filelock"), modules: anyModule},
@@ -84,16 +88,14 @@ var rooms = []room{
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
 	// What is doubtful about definitions, and what a new version changes.
 	{path: "vet", mayImport: all(contracts, ".", "declarative", "internal/shape")},
-	// Outcomes for outsiders, from a database of its own.
-	{path: "webhook", mayImport: all(contracts, ".", "participant/*")},
 	// A definition as an AsyncAPI document.
 	{path: "asyncapi", mayImport: all(contracts, ".", "internal/shape")},
 
 	// Programs choose the parts.
 	// What the skald command shows, and where.
 	{path: "cmd/skald/internal/terminal", modules: anyModule},
-	{path: "cmd/skald/internal/draw", mayImport: all(contracts, ".", "httpapi", "vet", "cmd/skald/internal/terminal")},
-	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet", "asyncapi", "webhook", "traces", "sealed", "access", "access/*", "cmd/skald/internal/terminal", "cmd/skald/internal/draw")...), modules: anyModule},
+	{path: "cmd/skald/internal/draw", mayImport: all(contracts, ".", "httpapi", "vet", "webhook", "cmd/skald/internal/terminal")},
+	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet", "asyncapi", "webhook", "webhook/*", "traces", "sealed", "access", "access/*", "cmd/skald/internal/terminal", "cmd/skald/internal/draw")...), modules: anyModule},
 
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},
