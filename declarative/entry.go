@@ -25,6 +25,7 @@ type entry struct {
 	address participant.Address
 	client  *httpparticipant.Client // nil without an address
 	caller  *caller                 // the same one for as long as the participant is entered
+	invoker participant.Invoker     // the caller, and what is around it
 }
 
 // newEntry makes an entry. A name that is entered already keeps its caller, which engines have.
@@ -35,9 +36,12 @@ func (r *Registry) newEntry(old *entry, name string, at participant.Address) (*e
 	if old != nil && old.address.Level != at.Level {
 		return nil, fmt.Errorf("%w: %s is at level %s, and sagas that run count on it: change the level in participants.yaml while the program is stopped", participant.ErrEntry, name, old.address.Level)
 	}
-	e := &entry{address: at, caller: &caller{name: name}}
+	e := &entry{address: at}
 	if old != nil {
-		e.caller = old.caller
+		e.caller, e.invoker = old.caller, old.invoker
+	} else {
+		e.caller = &caller{name: name}
+		e.invoker = r.Around(e.caller)
 	}
 	if at.URL == "" {
 		if at.Timeout != 0 || !r.Broker {
@@ -57,7 +61,7 @@ func (r *Registry) newEntry(old *entry, name string, at participant.Address) (*e
 func (e *entry) participant() skald.Participant {
 	p := skald.Participant{Level: e.address.Level}
 	if e.client != nil {
-		p.Invoker = e.caller
+		p.Invoker = e.invoker
 	}
 	return p
 }

@@ -25,6 +25,8 @@ type RegistryConfig struct {
 	Others map[string]skald.Participant
 	// Egress is the way out of calls, with its rules on where they may go. Default: one of its own.
 	Egress *httpparticipant.Egress
+	// Around is put around what makes the calls of a participant, once for each, such as traces.Tracer.Invoker. Default: nothing.
+	Around func(participant.Invoker) participant.Invoker
 	// Broker says that participants take part by themselves over a broker, so that a definition may name some that have no address.
 	Broker bool
 }
@@ -50,6 +52,9 @@ func OpenRegistry(c RegistryConfig) (*Registry, error) {
 	reader, err := NewReader()
 	if err != nil {
 		return nil, err
+	}
+	if c.Around == nil {
+		c.Around = func(i participant.Invoker) participant.Invoker { return i }
 	}
 	if c.Egress == nil {
 		c.Egress = httpparticipant.NewEgress(httpparticipant.EgressConfig{})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/store/sqlitestore"
 )
@@ -39,6 +40,9 @@ type Config struct {
 	BrokerListen string
 	// BrokerUser and BrokerPassword are asked for on that port. Default: nothing is asked for.
 	BrokerUser, BrokerPassword string
+
+	// Around is put around the broker, such as traces.Tracer.Broker; nothing.
+	Around func(broker.Broker) broker.Broker
 
 	Retention time.Duration  // ended sagas are pruned after this; 30 days; negative: never
 	Observer  skald.Observer // metrics; none
@@ -86,7 +90,10 @@ func (e *Engine) open(ctx context.Context, c Config) error {
 			return err
 		}
 		config.Broker = b
-		if e.Remediation, err = skald.Remediate(ctx, skald.RemediationConfig{Broker: b, Sagas: c.Sagas, Logger: c.Logger}); err != nil {
+		if c.Around != nil {
+			config.Broker = c.Around(b)
+		}
+		if e.Remediation, err = skald.Remediate(ctx, skald.RemediationConfig{Broker: config.Broker, Sagas: c.Sagas, Logger: c.Logger}); err != nil {
 			return err
 		}
 		e.closing = append(e.closing, e.Remediation.Stop)

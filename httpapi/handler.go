@@ -20,6 +20,8 @@ import (
 type Config struct {
 	// Engine is what starts, shows and mends sagas. The handler does not stop it. Required.
 	Engine *skald.Engine
+	// Start starts sagas: that of a client around the engine, such as a traced one. Engine.Start, unless said.
+	Start func(ctx context.Context, q skald.StartRequest) (skald.Started, error)
 	// Sagas are the definitions that the engine runs, in its order: of one name, the last is what a start without a version gets. Required without a Registry.
 	Sagas []skald.Registered
 	// Participants are those of the engine's configuration. Without, all that is shown of them is what the definitions and the engine say.
@@ -83,6 +85,9 @@ func New(c Config) (*Handler, error) {
 	c.Heartbeat, c.MaxWaiting = cmp.Or(c.Heartbeat, 15*time.Second), cmp.Or(c.MaxWaiting, 1000)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Start == nil {
+		c.Start = c.Engine.Start
 	}
 	if c.Identify == nil && c.Door != nil {
 		c.Identify = c.Door.Identify

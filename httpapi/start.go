@@ -85,7 +85,7 @@ func (h *Handler) begin(r *http.Request, ask *skald.StartRequest) (skald.Started
 	if err := h.subscribe(ctx, ask, names); err != nil {
 		return skald.Started{}, err
 	}
-	begun, err := h.Engine.Start(ctx, *ask)
+	begun, err := h.Start(ctx, *ask)
 	if err == nil && begun.Existed && len(names) > 0 {
 		err = h.Webhooks.LookOut(ctx, begun.ID)
 	}

@@ -11,25 +11,29 @@ import (
 )
 
 // Broker wraps a broker: a span for each message that is published or decided, below the trace that the message carries. The messages themselves stay as they are: their trace is that of their saga's start, whoever
-// sends them how often. One that keeps dead letters, and tells its backlog, goes on doing so.
+// sends them how often. One that keeps dead letters goes on doing so, and one that also tells its backlog and lets others overhear, as drivers do, all of it.
 func (t *Tracer) Broker(b broker.Broker) broker.Broker {
 	traced := tracedBroker{b, t}
-	letters, keeps := b.(broker.DeadLetters)
-	gauge, tells := b.(broker.Gauge)
-	switch {
-	case keeps && tells:
+	switch x := b.(type) {
+	case driver:
+		return struct {
+			tracedBroker
+			driver
+		}{traced, x}
+	case broker.DeadLetters:
 		return struct {
 			tracedBroker
 			broker.DeadLetters
-			broker.Gauge
-		}{traced, letters, gauge}
-	case keeps:
-		return struct {
-			tracedBroker
-			broker.DeadLetters
-		}{traced, letters}
+		}{traced, x}
 	}
 	return traced
+}
+
+// driver is what drivers can do beyond what they must.
+type driver interface {
+	broker.DeadLetters
+	broker.Gauge
+	broker.Overhearer
 }
 
 type tracedBroker struct {

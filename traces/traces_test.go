@@ -24,6 +24,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/broker/membroker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/participant"
@@ -282,6 +283,19 @@ func overNATS(t *testing.T) broker.Broker {
 		}
 	})
 	return b
+}
+
+// Drivers keep what they can do beyond what they must: dead letters, figures, and telling who lives in the same process at once.
+func TestATracedBrokerIsNoLessABroker(t *testing.T) {
+	type driver interface {
+		broker.DeadLetters
+		broker.Gauge
+		broker.Overhearer
+	}
+	traced := traces.New(sdktrace.NewTracerProvider()).Broker(membroker.New(membroker.Config{}))
+	if _, ok := traced.(driver); !ok {
+		t.Errorf("%T cannot do what the broker in it can", traced)
+	}
 }
 
 // From the request in which a saga is started to the compensation that ends it, all is one trace, in both modes.

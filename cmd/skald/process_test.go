@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +35,7 @@ type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	line string // that it printed when it was up
+	log  string // the file with what it logs
 	done chan struct{}
 }
 
@@ -53,7 +53,7 @@ func start(t *testing.T, program string, env []string, args ...string) *process 
 		t.Fatal(err)
 	}
 	defer log.Close()
-	p.cmd.Stderr = log
+	p.cmd.Stderr, p.log = log, log.Name()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -253,14 +253,7 @@ func TestASidecarStopsWhenItIsTold(t *testing.T) {
 	if diff := cmp.Diff(want, parts); diff != "" {
 		t.Errorf("readiness (-want +got):\n%s", diff)
 	}
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-p.done:
-	case <-time.After(patience):
-		t.Fatal("it did not end")
-	}
+	p.stop()
 	if code := p.cmd.ProcessState.ExitCode(); code != sidecar.ExitStopped {
 		t.Errorf("it ended with %d", code)
 	}

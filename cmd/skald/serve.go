@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,8 +16,8 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/access"
-	"github.com/skaldhq/skald/access/sqliteaccess"
 	"github.com/skaldhq/skald/console"
+	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/embedded"
 	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/metrics"
@@ -35,9 +37,17 @@ type serveCommand struct {
 	BrokerUser     string        `help:"User at the broker; the password comes from SKALD_BROKER_PASSWORD." env:"SKALD_BROKER_USER" placeholder:"USER"`
 	Credentials    string        `help:"File with credentials for the broker (.creds)." env:"SKALD_BROKER_CREDENTIALS" placeholder:"FILE" type:"path"`
 	WebhookPrivate bool          `help:"Let webhooks go to loopback and private addresses, too. Without, they go to public ones only." env:"SKALD_WEBHOOK_PRIVATE"`
-	TraceURL       string        `help:"Where the console shows traces, with {trace} for a trace's id." env:"SKALD_TRACE_URL" placeholder:"URL"`
-	Debug          bool          `help:"Log more." env:"SKALD_DEBUG"`
-	LogJSON        bool          `name:"log-json" help:"Log JSON, a line each." env:"SKALD_LOG_JSON"`
+	BrokerCA       string        `name:"broker-ca" help:"CA of the broker's certificate, if it is none of the system's." env:"SKALD_BROKER_CA" placeholder:"FILE" type:"path"`
+
+	ClientCert     string `name:"client-cert" help:"Certificate that participants, sidecars and the broker are shown (PEM)." env:"SKALD_CLIENT_CERT" placeholder:"FILE" type:"path"`
+	ClientKey      string `name:"client-key" help:"That certificate's private key." env:"SKALD_CLIENT_KEY" placeholder:"FILE" type:"path"`
+	ParticipantsCA string `name:"participants-ca" help:"CA of the certificates of participants and sidecars, if it is none of the system's." env:"SKALD_PARTICIPANTS_CA" placeholder:"FILE" type:"path"`
+
+	Redact   []string `help:"A member of inputs that is not kept: visit:/card/cvv for what stands there in the input of visit. A star stands for any member or element." env:"SKALD_REDACT" placeholder:"DEFINITION:/PLACE"`
+	Traces   string   `help:"Where spans are sent, over OTLP/HTTP: http://127.0.0.1:4318/v1/traces. OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER and OTEL_SERVICE_NAME count, too." env:"SKALD_TRACES" placeholder:"URL"`
+	TraceURL string   `help:"Where the console shows traces, with {trace} for a trace's id." env:"SKALD_TRACE_URL" placeholder:"URL"`
+	Debug    bool     `help:"Log more." env:"SKALD_DEBUG"`
+	LogJSON  bool     `name:"log-json" help:"Log JSON, a line each." env:"SKALD_LOG_JSON"`
 }
 
 // Help implements kong.HelpProvider.
@@ -57,54 +67,20 @@ func (c *serveCommand) Run(w *world) (err error) {
 	if c.Mode == skald.Choreographed && !c.reached() {
 		return usage(errors.New("choreographed sagas need a broker over which participants take part: add --broker-listen=127.0.0.1:4222, or --broker"))
 	}
-	log := c.logger(w)
-	registry, err := c.registry(w)
-	if err != nil {
+	s := &server{serveCommand: c, world: w, log: c.logger(w), collected: prometheus.NewRegistry()}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.prepare(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, registry.Close()) }()
 	listener, encrypts, err := c.listen(w.ctx, c.Listen)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	collected := prometheus.NewRegistry()
-	measured, err := metrics.New(metrics.Config{Registerer: collected, Sagas: registry.Sagas(), Modes: []skald.Mode{skald.Orchestrated, skald.Choreographed}})
-	if err != nil {
+	if err := s.run(); err != nil {
 		return err
 	}
-	activity := httpapi.NewActivity(registry.Sagas())
-	engine, err := embedded.Open(w.ctx, c.parts(w, registry, skald.Observers{measured, activity}, log))
-	if err != nil {
-		return err
-	}
-	defer func() {
-		soft, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), stopTime)
-		defer cancel()
-		err = errors.Join(err, engine.Stop(soft))
-	}()
-	registry.Attach(func(ctx context.Context, sagas []skald.Registered, participants map[string]skald.Participant) error {
-		err := engine.Register(ctx, sagas, participants)
-		if err == nil {
-			measured.Register(sagas...)
-		}
-		return err
-	})
-	measured.Watch(engine)
-	door, keys, err := c.guardFlags.open(w.ctx, c.Data, log)
-	if err != nil {
-		return err
-	}
-	if keys != nil {
-		defer func() { err = errors.Join(err, keys.Close()) }()
-	}
-	teller, err := c.teller(w, engine, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, teller.Stop()) }()
-	served := httpapi.Config{Engine: engine.Engine, Webhooks: teller, Sagas: registry.Sagas(), Registry: registry, Remediation: engine.Remediation, Activity: activity, Logger: log, Door: door, BehindProxy: c.BehindTLSProxy}
-	api, handler, err := c.handler(served, keys, promhttp.HandlerFor(collected, promhttp.HandlerOpts{}))
+	api, handler, err := s.handler()
 	if err != nil {
 		return err
 	}
@@ -113,24 +89,110 @@ func (c *serveCommand) Run(w *world) (err error) {
 		scheme, listener = "https", tls.NewListener(listener, encrypts)
 	}
 	up := fmt.Sprintf("skald serves %s://%s (data in %s)", scheme, listener.Addr(), c.Data)
-	if url := engine.BrokerURL(); url != "" {
+	if url := s.engine.BrokerURL(); url != "" {
 		up += ", broker at " + url
 	}
 	fmt.Fprintln(w.stdout, up)
-	return c.serve(w, listener, handler, api, engine)
+	return s.serve(listener, handler, api)
+}
+
+// server is what is served, and what has to be closed afterwards.
+type server struct {
+	*serveCommand
+	*world
+	log       *slog.Logger
+	tracing   *tracing
+	registry  *declarative.Registry
+	engine    *embedded.Engine
+	collected *prometheus.Registry
+	activity  *httpapi.Activity
+	closing   []func() error // last to be opened first
+}
+
+func (s *server) close() error {
+	var faults []error
+	for _, one := range slices.Backward(s.closing) {
+		faults = append(faults, one())
+	}
+	return errors.Join(faults...)
+}
+
+// closes says what is closed at the end.
+func (s *server) closes(one func() error) { s.closing = append(s.closing, one) }
+
+// prepare opens what may be wrong with flags and files.
+func (s *server) prepare() (err error) {
+	if s.tracing, err = s.traced(s.ctx, s.log); err != nil {
+		return err
+	}
+	s.closes(s.tracing.stop)
+	if s.registry, err = s.openRegistry(s.world, s.tracing); err != nil {
+		return err
+	}
+	s.closes(s.registry.Close)
+	return nil
+}
+
+// run opens the engine, and lets what is registered from now on reach it.
+func (s *server) run() error {
+	measured, err := metrics.New(metrics.Config{Registerer: s.collected, Sagas: s.registry.Sagas(), Modes: []skald.Mode{skald.Orchestrated, skald.Choreographed}})
+	if err != nil {
+		return err
+	}
+	s.activity = httpapi.NewActivity(s.registry.Sagas())
+	parts, err := s.parts(s.world, s.registry, skald.Observers{measured, s.activity}, s.log)
+	if err != nil {
+		return err
+	}
+	parts.Around = s.tracing.broker
+	if s.engine, err = embedded.Open(s.ctx, parts); err != nil {
+		return err
+	}
+	s.closes(func() error {
+		soft, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), stopTime)
+		defer cancel()
+		return s.engine.Stop(soft)
+	})
+	s.registry.Attach(func(ctx context.Context, sagas []skald.Registered, participants map[string]skald.Participant) error {
+		err := s.engine.Register(ctx, sagas, participants)
+		if err == nil {
+			measured.Register(sagas...)
+		}
+		return err
+	})
+	measured.Watch(s.engine)
+	return nil
 }
 
 // handler is all that is served: the API, the console, and figures for those who may read.
-func (c *serveCommand) handler(served httpapi.Config, keys *sqliteaccess.Store, figures http.Handler) (*httpapi.Handler, http.Handler, error) {
-	if keys != nil {
-		served.Keys, served.Audit = keys, keys
-		figures = served.Door.Require(access.Reader, figures)
+func (s *server) handler() (*httpapi.Handler, http.Handler, error) {
+	door, keys, err := s.guardFlags.open(s.ctx, s.Data, s.log)
+	if err != nil {
+		return nil, nil, err
 	}
+	redact, err := s.redacted()
+	if err != nil {
+		return nil, nil, err
+	}
+	served := httpapi.Config{Engine: s.engine.Engine, Start: s.tracing.start(s.engine), Sagas: s.registry.Sagas(), Registry: s.registry, Remediation: s.engine.Remediation, Activity: s.activity, Redact: redact,
+		Logger: s.log, Door: door, BehindProxy: s.BehindTLSProxy}
+	figures := promhttp.HandlerFor(s.collected, promhttp.HandlerOpts{})
+	if keys != nil {
+		s.closes(keys.Close)
+		served.Keys, served.Audit = keys, keys
+		figures = door.Require(access.Reader, figures)
+	}
+	teller, err := s.teller(s.ctx, s.engine, s.log)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.closes(teller.Stop)
+	served.Webhooks = teller
 	api, err := httpapi.New(served)
 	if err != nil {
 		return nil, nil, err
 	}
-	pages, err := console.New(console.Config{TraceURL: c.TraceURL})
+	pages, err := console.New(console.Config{TraceURL: s.TraceURL})
 	if err != nil {
 		return nil, nil, usage(err)
 	}
@@ -140,24 +202,24 @@ func (c *serveCommand) handler(served httpapi.Config, keys *sqliteaccess.Store, 
 	}
 	mux.Handle("GET /metrics", figures)
 	mux.Handle("/", pages) // without what they show, which they ask the API for
-	return api, c.around(mux), nil
+	return api, s.around(mux), nil
 }
 
 // serve answers requests until the process is told to stop, or the engine fails.
-func (c *serveCommand) serve(w *world, l net.Listener, h http.Handler, api *httpapi.Handler, engine *embedded.Engine) error {
+func (s *server) serve(l net.Listener, h http.Handler, api *httpapi.Handler) error {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	server.RegisterOnShutdown(api.Drain)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	var failed error
 	select {
-	case <-w.ctx.Done():
-	case <-engine.Failed():
-		failed = fmt.Errorf("the engine had to stop: %w; start it again", engine.Err())
+	case <-s.ctx.Done():
+	case <-s.engine.Failed():
+		failed = fmt.Errorf("the engine had to stop: %w; start it again", s.engine.Err())
 	case failed = <-served:
 		return failed
 	}
-	soft, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), stopTime)
+	soft, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), stopTime)
 	defer cancel()
 	if err := server.Shutdown(soft); err != nil {
 		_ = server.Close() // what is still open then has had its time

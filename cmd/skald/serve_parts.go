@@ -1,17 +1,21 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/embedded"
+	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/sidecar"
 	"github.com/skaldhq/skald/webhook/sqlitewebhook"
@@ -29,25 +33,38 @@ func (c *serveCommand) logger(w *world) *slog.Logger {
 }
 
 // parts are what the engine is made of.
-func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer skald.Observer, log *slog.Logger) embedded.Config {
+func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer skald.Observer, log *slog.Logger) (embedded.Config, error) {
 	password := w.getenv(sidecar.PasswordVariable)
-	return embedded.Config{
+	config := embedded.Config{
 		Data: c.Data, Sagas: registry.Sagas(), Participants: registry.Participants(), Mode: c.Mode, Retention: c.Retention, Observer: observer, Logger: log,
 		Broker:       natsbroker.Config{URL: c.Broker, User: c.BrokerUser, Password: password, Credentials: c.Credentials},
 		NoBroker:     !c.reached(),
 		BrokerListen: c.BrokerListen, BrokerUser: c.BrokerUser, BrokerPassword: password,
 	}
+	if c.Broker == "" || c.BrokerCA == "" && c.ClientCert == "" {
+		return config, nil
+	}
+	var err error
+	if config.Broker.TLS, err = (access.Certificates{Cert: c.ClientCert, Key: c.ClientKey, CA: c.BrokerCA}).Client(); err != nil {
+		return config, usage(fmt.Errorf("--broker-ca, --client-cert: %w", err))
+	}
+	return config, nil
 }
 
 // reached says whether participants are reached over a broker. Otherwise choreographed sagas would wait for ever, and are refused.
 func (c *serveCommand) reached() bool { return c.Broker != "" || c.BrokerListen != "" }
 
-// registry opens what was registered, and registers what the flags name.
-func (c *serveCommand) registry(w *world) (_ *declarative.Registry, err error) {
+// openRegistry opens what was registered, and registers what the flags name.
+func (c *serveCommand) openRegistry(w *world, t *tracing) (_ *declarative.Registry, err error) {
+	shown, err := access.Certificates{Cert: c.ClientCert, Key: c.ClientKey, CA: c.ParticipantsCA}.Client()
+	if err != nil {
+		return nil, usage(fmt.Errorf("--client-cert, --client-key, --participants-ca: %w", err))
+	}
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, err
 	}
-	r, err := declarative.OpenRegistry(declarative.RegistryConfig{Folder: filepath.Join(c.Data, "registry"), Broker: c.reached()})
+	way := httpparticipant.NewEgress(httpparticipant.EgressConfig{TLS: shown})
+	r, err := declarative.OpenRegistry(declarative.RegistryConfig{Folder: filepath.Join(c.Data, "registry"), Broker: c.reached(), Egress: way, Around: t.invoker})
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +108,20 @@ func (c *serveCommand) registry(w *world) (_ *declarative.Registry, err error) {
 const webhooksFile = "webhooks.db"
 
 // teller tells outsiders how sagas ended. What is not said to be private goes to public addresses only: whoever registers an endpoint must not reach what stands beside this program.
-func (c *serveCommand) teller(w *world, engine *embedded.Engine, log *slog.Logger) (*sqlitewebhook.Sender, error) {
+func (c *serveCommand) teller(ctx context.Context, engine *embedded.Engine, log *slog.Logger) (*sqlitewebhook.Sender, error) {
 	way := httpparticipant.NewEgress(httpparticipant.EgressConfig{NoLoopback: !c.WebhookPrivate, NoPrivate: !c.WebhookPrivate, Idle: 4})
-	return sqlitewebhook.Open(w.ctx, sqlitewebhook.Config{Path: filepath.Join(c.Data, webhooksFile), Source: engine.Engine, HTTP: way.Client(30 * time.Second), Logger: log})
+	return sqlitewebhook.Open(ctx, sqlitewebhook.Config{Path: filepath.Join(c.Data, webhooksFile), Source: engine.Engine, HTTP: way.Client(30 * time.Second), Logger: log})
+}
+
+// redacted are the members of inputs that are not kept, by definition.
+func (c *serveCommand) redacted() (map[string][]string, error) {
+	all := map[string][]string{}
+	for _, text := range c.Redact {
+		definition, place, _ := strings.Cut(text, ":")
+		if participant.CheckName(definition) != "" || !strings.HasPrefix(place, "/") {
+			return nil, usage(fmt.Errorf("--redact=%s: write it as visit:/card/cvv, with the definition's name and the place in its input", text))
+		}
+		all[definition] = append(all[definition], place)
+	}
+	return all, nil
 }

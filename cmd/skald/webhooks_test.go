@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -52,20 +50,9 @@ func TestAnOutcomeIsToldAlthoughTheServerIsKilled(t *testing.T) {
 	d, c := newDepot(t, ""), &crm{tried: make(chan string, 10), took: make(chan string, 10)}
 	c.Server = httptest.NewServer(c)
 	t.Cleanup(c.Close)
-	dir, address := t.TempDir(), freePort(t)
-	for name, text := range map[string]string{"parcel.json": fmt.Sprintf(parcel, "stamp"), "participants.yaml": "skald: 1\nparticipants:\n  depot: {url: \"" + d.URL + "\", level: L2}\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	serve := func() *process {
-		return start(t, "skald", nil, "serve", "--listen="+address, "--data="+filepath.Join(dir, "data"), "--definitions="+filepath.Join(dir, "parcel.json"), "--participants="+filepath.Join(dir, "participants.yaml"), "--webhook-private")
-	}
-	first := serve()
-	client, err := httpapi.NewClient(httpapi.ClientConfig{Address: "http://" + address, HTTP: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := newPremises(t, fmt.Sprintf(parcel, "stamp"), "  depot: {url: \""+d.URL+"\", level: L2}\n")
+	first := p.serve(t, "--webhook-private")
+	client := p.client
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	made, err := client.EnterWebhook(ctx, "crm", httpapi.WebhookAddress{URL: c.URL})
@@ -91,7 +78,7 @@ func TestAnOutcomeIsToldAlthoughTheServerIsKilled(t *testing.T) {
 	c.mu.Lock()
 	c.open = true
 	c.mu.Unlock()
-	serve()
+	p.serve(t, "--webhook-private")
 	select {
 	case after = <-c.took:
 	case <-ctx.Done():
