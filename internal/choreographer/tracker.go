@@ -97,7 +97,8 @@ type Tracker struct {
 	alarms   alarms
 	purger   *purger
 	began    time.Time
-	stopped  chan struct{} // closed when Run returns
+	stopped  chan struct{} // closed when nothing is written any more
+	stop     func()        // closes stopped
 
 	looking sync.Mutex // held while a definition is looked up and said to be missing, and while definitions are added
 
@@ -109,6 +110,7 @@ type Tracker struct {
 func OpenTracker(ctx context.Context, c TrackerConfig) (*Tracker, error) {
 	c.defaults()
 	x := &Tracker{TrackerConfig: c, tracks: make(map[journal.SagaID]*track), stopped: make(chan struct{}), began: c.Now()}
+	x.stop = sync.OnceFunc(func() { close(x.stopped) })
 	faults := x.scores.add(c.Plans)
 	if c.Broker == nil || c.Store == nil {
 		faults = append(faults, plan.Fault{Problem: "the tracker has no broker or no store", Mend: "give both; the store is the tracker's own"})
@@ -172,34 +174,46 @@ func (x *Tracker) Declare(ctx context.Context) error {
 // Run writes journals until the context ends, and returns nil then, or what kept it from going on: after an error of the store only a new Tracker, which reads what
 // is durable, can go on.
 func (x *Tracker) Run(ctx context.Context) error {
-	defer close(x.stopped)
+	defer x.stop()
 	if err := x.Declare(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var loops sync.WaitGroup
-	loop := func(f func(context.Context) error) {
-		loops.Go(func() {
-			if err := f(ctx); err != nil && ctx.Err() == nil {
+	loop := func(in *sync.WaitGroup, within context.Context, f func(context.Context) error) {
+		in.Go(func() {
+			if err := f(within); err != nil && within.Err() == nil {
 				cancel(err)
 			}
 		})
 	}
+	// What is written outlives those who hear: what they have in hand when it ends is made durable, instead of being waited for in vain.
+	var hearing, writing sync.WaitGroup
+	outlives, finish := context.WithCancel(context.WithoutCancel(ctx))
+	defer finish()
+	loop(&writing, outlives, func(ctx context.Context) error {
+		defer x.stop()
+		return x.writer.run(ctx)
+	})
+	loop(&writing, outlives, x.purger.run)
+	loop(&hearing, ctx, x.watch)
+	loop(&hearing, ctx, x.clear)
 	name := subscriptionName("tracker", x.Name)
-	loop(x.writer.run)
-	loop(x.purger.run)
-	loop(x.watch)
-	loop(x.clear)
-	loop(func(ctx context.Context) error {
-		return broker.Consume(ctx, x.Broker, broker.ConsumerConfig{Topic: x.Purges, Subscription: name, Backoff: backoff, Log: x.Logger}, x.purger.deliver)
-	})
-	loop(func(ctx context.Context) error {
-		return broker.Consume(ctx, x.Broker, broker.ConsumerConfig{Topic: x.Notes, Subscription: name, Backoff: backoff, Log: x.Logger}, x.deliverNote)
-	})
+	for _, c := range []struct {
+		broker.ConsumerConfig
+		handle func(context.Context, *broker.Delivery) error
+	}{
+		{broker.ConsumerConfig{Topic: x.Purges}, x.purger.deliver},
+		{broker.ConsumerConfig{Topic: x.Notes}, x.deliverNote},
+	} {
+		c.Subscription, c.Backoff, c.Log = name, backoff, x.Logger
+		loop(&hearing, ctx, func(ctx context.Context) error { return broker.Consume(ctx, x.Broker, c.ConsumerConfig, c.handle) })
+	}
 	tokens := &ear{broker: x.Broker, topic: x.Topic, subscription: name, parallel: x.Parallel, deliver: x.deliver, now: x.Now, log: x.Logger, heard: newMemory[broker.Key, glance](remembered)}
-	loop(tokens.listen)
-	loops.Wait()
+	loop(&hearing, ctx, tokens.listen)
+	hearing.Wait()
+	finish()
+	writing.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

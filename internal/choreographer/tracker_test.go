@@ -368,6 +368,30 @@ func (s *sluggish) Commit(ctx context.Context, epoch uint64, all []store.Append)
 	return s.Store.Commit(ctx, epoch, all)
 }
 
+// A tracker that is told to stop writes what it has in hand, and waits for nothing else.
+func TestATrackerThatStopsWritesWhatItHasInHand(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		st := &sluggish{Store: memstore.New(), takes: 300 * time.Millisecond}
+		x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{Broker: s.broker, Store: st, Name: "tracker", Plans: []*plan.Plan{s.p}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("tracker", x.Run)
+		synctest.Wait()
+		s.down("create")
+		s.start("s-1")
+		synctest.Wait() // the start is being written
+		began := time.Now()
+		s.down("tracker")
+		if took := time.Since(began); took > time.Second {
+			s.t.Errorf("it stopped after %s", took)
+		}
+		if _, records, err := st.Journal(s.t.Context(), "s-1"); err != nil || len(records) == 0 {
+			s.t.Errorf("what it heard is not in the store: %v", err)
+		}
+	})
+}
+
 // An end that is written although whoever heard it was cut off is told to those who watch, and the saga is forgotten.
 func TestAnEndThatNobodyWaitsForIsTold(t *testing.T) {
 	play(t, chain, func(s *scene) {
