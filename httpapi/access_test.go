@@ -141,7 +141,7 @@ type asked struct{ id, name, query, body string }
 func (g *guarded) requests() map[string]asked {
 	const decision = `{"reason":"a test"}`
 	return map[string]asked{
-		"listDefinitions": {}, "getDefinition": {}, "startSaga": {body: `{"show":"sold out"}`},
+		"listDefinitions": {}, "getDefinition": {}, "getAsyncAPI": {}, "startSaga": {body: `{"show":"sold out"}`},
 		"listSagas": {query: "key=others"}, "getSaga": {id: "other-done"}, "listEvents": {id: "other-done"}, "watchSaga": {id: "other-done"},
 		"cancelSaga": {id: "other-stuck", body: decision}, "resolveIncident": {id: "other-stuck", body: `{"step":"letters.send","verb":"retry","reason":"a test"}`},
 		"actOnMany":       {body: `{"filter":{"key":"others"},"verb":"retry","reason":"a test"}`},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/asyncapi"
 )
 
 // Definition is a definition as the engine runs it, with its graph. Durations are in seconds.
@@ -228,14 +229,38 @@ func (h *Handler) listDefinitions(w http.ResponseWriter, r *http.Request) error 
 	return nil
 }
 
-// getDefinition answers GET /v1/definitions/{name}.
-func (h *Handler) getDefinition(w http.ResponseWriter, r *http.Request) error {
+// asked is the definition of a path; without a version in the query, the latest.
+func (h *Handler) asked(r *http.Request) (*Definition, error) {
 	q := query{values: r.URL.Query()}
 	version := q.text("version")
 	if err := q.err(); err != nil {
+		return nil, err
+	}
+	return h.definition(r.Context(), r.PathValue("name"), version)
+}
+
+// getAsyncAPI answers GET /v1/definitions/{name}/asyncapi.
+func (h *Handler) getAsyncAPI(w http.ResponseWriter, r *http.Request) error {
+	d, err := h.asked(r)
+	if err != nil {
 		return err
 	}
-	d, err := h.definition(r.Context(), r.PathValue("name"), version)
+	x, ok := h.definitions.source(d).(asyncapi.Exported)
+	if !ok {
+		return fmt.Errorf("httpapi: definition %s cannot be exported", d.Name)
+	}
+	document, err := asyncapi.Document(x)
+	if err != nil || notModified(w, r, fmt.Sprintf("%q", d.Version)) {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(document) // as it is, for people
+	return nil
+}
+
+// getDefinition answers GET /v1/definitions/{name}.
+func (h *Handler) getDefinition(w http.ResponseWriter, r *http.Request) error {
+	d, err := h.asked(r)
 	if err != nil {
 		return err
 	}

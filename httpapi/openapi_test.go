@@ -58,6 +58,8 @@ func operations() map[string]said {
 			body: input, yaml: true, answers: map[int]reflect.Type{200: of[httpapi.Definition](), 201: of[httpapi.Definition]()}},
 		"getDefinition": {summary: "Show a definition with its graph", heads: []string{"If-None-Match"},
 			answers: map[int]reflect.Type{200: of[httpapi.Definition](), 304: nil}},
+		"getAsyncAPI": {summary: "Show a definition as an AsyncAPI 3.0 document", about: "The tokens that its choreographed sagas are made of, who tells and who hears them, and the events that participants publish, with the schemas of their payloads.", heads: []string{"If-None-Match"},
+			answers: map[int]reflect.Type{200: of[json.RawMessage](), 304: nil}},
 		"startSaga": {summary: "Start a saga",
 			about: "The body is the saga's input. When the answer comes the saga is durable: it will end. 202 says where to follow it; with Prefer: wait=N it is 200 with the outcome, if that comes in time. " +
 				"With an Idempotency-Key the start may be repeated: the same key and input is the same saga. White space in the input does not count, the order of members does.",

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,15 @@ type Registry interface {
 type definitions struct {
 	adding sync.Mutex
 	list   atomic.Pointer[[]Definition]
+
+	sources sync.Map // skald.Registered by name@version: what they were made of
+}
+
+// source is what a definition was made of.
+func (x *definitions) source(d *Definition) skald.Registered {
+	found, _ := x.sources.Load(d.Name + "@" + d.Version)
+	s, _ := found.(skald.Registered) // every one that is served has one
+	return s
 }
 
 func (x *definitions) all() []Definition {
@@ -68,6 +78,7 @@ func (h *Handler) add(s skald.Registered) (Definition, error) {
 		list[i].Latest = false
 	}
 	list = append(list, d)
+	h.definitions.sources.Store(d.Name+"@"+d.Version, s)
 	h.definitions.list.Store(&list)
 	return d, nil
 }
@@ -266,6 +277,11 @@ func (h *Handler) removeParticipant(w http.ResponseWriter, r *http.Request) erro
 // error is a *Problem with every fault and its line if something is wrong with the definition.
 func (c *Client) Define(ctx context.Context, text []byte) (d Definition, existed bool, err error) {
 	return c.define(ctx, text, nil)
+}
+
+// AsyncAPI is a definition as an AsyncAPI 3.0 document; without a version, the latest.
+func (c *Client) AsyncAPI(ctx context.Context, name, version string) (json.RawMessage, error) {
+	return get[json.RawMessage](ctx, c, "/v1/definitions/"+url.PathEscape(name)+"/asyncapi", valuesOf(map[string]string{"version": version}))
 }
 
 // Check says what is wrong with a definition, as Define does, without registering it.

@@ -29,6 +29,7 @@ func routes() []route {
 		{method: get, path: "/v1/definitions", operation: "listDefinitions", role: access.Reader, serve: (*Handler).listDefinitions},
 		{method: post, path: "/v1/definitions", operation: "registerDefinition", role: access.Admin, query: []string{"dry_run"}, serve: (*Handler).define},
 		{method: get, path: "/v1/definitions/{name}", operation: "getDefinition", role: access.Reader, query: []string{"version"}, serve: (*Handler).getDefinition},
+		{method: get, path: "/v1/definitions/{name}/asyncapi", operation: "getAsyncAPI", role: access.Reader, query: []string{"version"}, serve: (*Handler).getAsyncAPI},
 		{method: post, path: "/v1/definitions/{name}/sagas", operation: "startSaga", role: access.Operator, query: []string{"version", "key", "mode", "webhook"}, serve: (*Handler).start},
 
 		{method: get, path: "/v1/sagas", operation: "listSagas", role: access.Reader, query: filters(), serve: (*Handler).listSagas},

@@ -117,7 +117,7 @@ func (c *definitionRegisterCommand) Run(w *world) error {
 
 // definition finds a definition, as it is shown and as it is looked at: in a file if there is one of this name, and otherwise at the server.
 func (r *Remote) definition(w *world, name string) (shown httpapi.Definition, looked vet.Definition, err error) {
-	if _, missing := os.Stat(name); missing == nil || strings.ContainsAny(name, `/\`) {
+	if isFile(name) {
 		read, err := readDefinitions([]string{name})
 		if err != nil {
 			return shown, looked, err
@@ -139,6 +139,12 @@ func (r *Remote) definition(w *world, name string) (shown httpapi.Definition, lo
 	name, version, _ := strings.Cut(name, "@")
 	shown, err = client.Definition(w.ctx, name, version)
 	return shown, lookedAt(&shown), err
+}
+
+// isFile says whether a definition is named by its file.
+func isFile(name string) bool {
+	_, missing := os.Stat(name)
+	return missing == nil || strings.ContainsAny(name, `/\`)
 }
 
 // readDefinitions reads definitions from files and folders. The error has the faults of all files.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/skaldhq/skald/asyncapi"
@@ -15,7 +14,7 @@ type graphCommand struct {
 	Name     string `arg:"" help:"A definition's name, or NAME@VERSION, or a file."`
 	Mermaid  bool   `help:"As a Mermaid flow chart." xor:"form"`
 	Sequence bool   `help:"As a Mermaid sequence diagram of the happy path." xor:"form"`
-	AsyncAPI bool   `name:"asyncapi" help:"As an AsyncAPI 3.0 document, of a definition in a file." xor:"form"`
+	AsyncAPI bool   `name:"asyncapi" help:"As an AsyncAPI 3.0 document." xor:"form"`
 	Remote
 }
 
@@ -41,21 +40,30 @@ func (c *graphCommand) Run(w *world) error {
 	return nil
 }
 
-// asyncAPI prints what the sagas' messages are. It takes all that a definition says of its payloads, which only its text has.
+// asyncAPI prints what the sagas' messages are, of a definition in a file or at the server.
 func (c *graphCommand) asyncAPI(w *world) error {
-	if _, err := os.Stat(c.Name); err != nil {
-		return usage(fmt.Errorf("--asyncapi is made of a definition's text: give its file, not the name %q", c.Name))
-	}
-	read, err := readDefinitions([]string{c.Name})
-	if err != nil {
-		return err
-	}
-	for _, d := range read {
-		document, err := asyncapi.Document(d)
+	var document []byte
+	if isFile(c.Name) {
+		read, err := readDefinitions([]string{c.Name})
+		if err == nil && len(read) != 1 {
+			err = usage(fmt.Errorf("%s has %d definitions: name one file", c.Name, len(read)))
+		}
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w.stdout, "%s\n", bytes.TrimSpace(document))
+		if document, err = asyncapi.Document(read[0]); err != nil {
+			return err
+		}
+	} else {
+		client, err := c.client(w)
+		if err != nil {
+			return err
+		}
+		name, version, _ := strings.Cut(c.Name, "@")
+		if document, err = client.AsyncAPI(w.ctx, name, version); err != nil {
+			return err
+		}
 	}
+	fmt.Fprintf(w.stdout, "%s\n", bytes.TrimSpace(document))
 	return nil
 }

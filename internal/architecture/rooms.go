@@ -72,11 +72,13 @@ var rooms = []room{
 	// Outcomes for outsiders: what is said and signed, and what delivers it.
 	{path: "webhook", mayImport: all(contracts, ".")},
 	{path: "webhook/*", mayImport: all(contracts, ".", "participant/*", "webhook"), modules: anyModule},
+	// A definition as an AsyncAPI document.
+	{path: "asyncapi", mayImport: all(contracts, ".", "internal/shape")},
 
 	// Ready-made parts on top of the root package. They do not import each other: mains put them together.
 	{path: "embedded", mayImport: all(contracts, all(drivers, ".")...), modules: anyModule},
 	{path: "console", mayImport: all(contracts, "."), modules: anyModule},
-	{path: "httpapi", mayImport: all(contracts, ".", "access", "webhook"), modules: anyModule},
+	{path: "httpapi", mayImport: all(contracts, ".", "access", "webhook", "asyncapi"), modules: anyModule},
 	{path: "metrics", mayImport: all(contracts, "."), modules: anyModule},
 	// Definitions as data, and the registry that keeps them beside a store: it calls participants where the registry says they are.
 	{path: "declarative", mayImport: all(contracts, ".", "participant/*", "internal/filelock"), modules: anyModule},
@@ -88,8 +90,6 @@ var rooms = []room{
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
 	// What is doubtful about definitions, and what a new version changes.
 	{path: "vet", mayImport: all(contracts, ".", "declarative", "internal/shape")},
-	// A definition as an AsyncAPI document.
-	{path: "asyncapi", mayImport: all(contracts, ".", "internal/shape")},
 
 	// Programs choose the parts.
 	// What the skald command shows, and where.
