@@ -141,7 +141,8 @@ func (p panicked) Error() string { return fmt.Sprintf("the handler panicked: %v"
 
 // handle runs a handler's function and checks its result. Panics become errors.
 func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.Context, participant.Tx) ([]byte, error)) ([]byte, error) {
-	ctx = context.WithValue(ctx, barrierKey{}, b)
+	ctx, end := context.WithCancel(context.WithValue(ctx, barrierKey{}, b))
+	defer end() // closes rows that the handler left open
 	var result []byte
 	call := func(tx participant.Tx) (err error) {
 		result, err = p.recovered(ctx, b.op, b.call, func() ([]byte, error) { return run(ctx, tx) })

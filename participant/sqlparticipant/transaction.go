@@ -90,8 +90,9 @@ type ours struct {
 	begun driver.Tx
 	ended bool
 
-	mu     sync.Mutex
-	lasted []func() // ends what handlers got
+	mu       sync.Mutex
+	ends     []context.CancelFunc // close rows that handlers got
+	prepared []*sql.Stmt          // by handlers
 }
 
 func beginOurs(ctx context.Context, db *sql.DB, opts *sql.TxOptions) (*ours, error) {
@@ -192,10 +193,11 @@ func (t *ours) Commit() error {
 	t.end()
 	err := t.raw(func(*connection) error { return t.begun.Commit() })
 	if err != nil {
-		return errors.Join(err, t.Rollback())
+		rollback(t)
+		return err
 	}
 	t.ended = true
-	return t.conn.Close()
+	return t.leave()
 }
 
 // Rollback implements transaction. If it cannot be rolled back the connection is dropped, and SQLite does it.
@@ -213,25 +215,31 @@ func (t *ours) Rollback() error {
 		return nil
 	})
 	if failed != nil {
-		return failed
+		return errors.Join(failed, t.leave())
 	}
-	return errors.Join(dropped, t.conn.Close())
+	return errors.Join(dropped, t.leave())
 }
 
-// until keeps something for the end of the transaction.
-func (t *ours) until(end func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lasted = append(t.lasted, end)
-}
-
+// end lets rows that handlers left open be closed.
 func (t *ours) end() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, end := range t.lasted {
+	for _, end := range t.ends {
 		end()
 	}
-	t.lasted = nil
+	t.ends = nil
+}
+
+// leave gives the connection back. That waits until all rows are closed; only then can their statements be.
+func (t *ours) leave() error {
+	err := t.conn.Close()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.prepared {
+		err = errors.Join(err, s.Close())
+	}
+	t.prepared = nil
+	return err
 }
 
 // ExecContext implements participant.Tx, for handlers.
@@ -243,7 +251,9 @@ func (t *ours) ExecContext(ctx context.Context, query string, args ...any) (sql.
 func (t *ours) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
 	s, err := t.conn.PrepareContext(ctx, query)
 	if err == nil {
-		t.until(func() { _ = s.Close() })
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.prepared = append(t.prepared, s)
 	}
 	return s, err
 }
@@ -261,7 +271,9 @@ func (t *ours) QueryRowContext(ctx context.Context, query string, args ...any) *
 // lasting is a context that ends with the transaction.
 func (t *ours) lasting(ctx context.Context) context.Context {
 	ctx, end := context.WithCancel(ctx)
-	t.until(end)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ends = append(t.ends, end)
 	return ctx
 }
 
