@@ -20,8 +20,8 @@ func TestWhatAHandlerLeavesOpenIsClosed(t *testing.T) {
 			}
 			return err
 		},
-		"rows of another context": func(_ context.Context, tx participant.Tx) error {
-			rows, err := tx.QueryContext(context.Background(), `SELECT what FROM effect`) //nolint:rowserrcheck,sqlclosecheck // this is the test
+		"rows of another context": func(ctx context.Context, tx participant.Tx) error {
+			rows, err := tx.QueryContext(context.WithoutCancel(ctx), `SELECT what FROM effect`) //nolint:rowserrcheck,sqlclosecheck // this is the test
 			if err == nil {
 				rows.Next()
 			}

@@ -249,7 +249,7 @@ func (t *ours) ExecContext(ctx context.Context, query string, args ...any) (sql.
 
 // PrepareContext implements participant.Tx, for handlers. The statement lasts until the transaction ends.
 func (t *ours) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	s, err := t.conn.PrepareContext(ctx, query)
+	s, err := t.conn.PrepareContext(ctx, query) //nolint:sqlclosecheck // leave closes it
 	if err == nil {
 		t.mu.Lock()
 		defer t.mu.Unlock()
