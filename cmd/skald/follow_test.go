@@ -25,6 +25,7 @@ var followed = map[string][]string{
 	"docs/declarative.md":  nil,
 	"docs/cli.md":          {"jq"},
 	"docs/operations.md":   {"jq", "sqlite3"},
+	"docs/participants.md": {"curl", "node"},
 }
 
 // Whoever follows a page from top to bottom gets what it shows.
