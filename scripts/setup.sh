@@ -48,6 +48,7 @@ pdftotext  | poppler-utils | what the PDF of a receipt says
 strace     | strace        | faults that are injected into system calls
 curl       | curl          | the commands of docs/api.md
 jq         | jq            | the commands of docs/api.md
+sqlite3    | sqlite3       | the backup of docs/operations.md
 pg:initdb  | postgresql-15 | participants on PostgreSQL
 EOF
 }

@@ -20,10 +20,12 @@ import (
 
 // followed are the pages whose every block is done, by somebody who begins with an empty folder, and what they need for it.
 var followed = map[string][]string{
+	"README.md":            nil,
 	"docs/start.md":        {"curl", "jq", "node", "go"},
 	"docs/write-a-saga.md": nil,
 	"docs/declarative.md":  nil,
 	"docs/cli.md":          {"jq"},
+	"docs/metrics.md":      {"curl", "promtool"},
 	"docs/operations.md":   {"jq", "sqlite3"},
 	"docs/participants.md": {"curl", "node"},
 }
