@@ -24,6 +24,15 @@ type Declared struct {
 	compiled
 }
 
+// GivesResult says where the result of a step does not fit its schema, for whoever takes results in without an engine. The error is a *Misfit, or nil.
+func (d *Declared) GivesResult(step string, result []byte) error {
+	i, ok := d.plan.Index(step)
+	if !ok {
+		return nil
+	}
+	return d.plan.Steps[i].GivesResult(result)
+}
+
 // declared is the form in which a definition is written down (docs/declarative.md).
 type declared struct {
 	Skald         int              `json:"skald"`
@@ -123,7 +132,9 @@ func ReadDefinition(data []byte, options ...ReadOption) (*Declared, error) {
 	if d.Skald != DeclaredForm {
 		return nil, fmt.Errorf("the definition has form %d and this program reads form %d: begin it with \"skald\": %d", d.Skald, DeclaredForm, DeclaredForm)
 	}
-	p, err := plan.Build(d.draft(how.expressions))
+	draft := d.draft(how.expressions)
+	d.checks(&draft, how.schemas)
+	p, err := plan.Build(draft)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,10 @@ type readOption func(r *reading)
 
 func (f readOption) read(r *reading) { f(r) }
 
-type reading struct{ expressions Expressions }
+type reading struct {
+	expressions Expressions
+	schemas     Schemas
+}
 
 // WithExpressions lets definitions calculate.
 func WithExpressions(x Expressions) ReadOption {

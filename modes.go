@@ -162,7 +162,7 @@ func (m *modes) StartIn(ctx context.Context, mode Mode, q orchestrator.Request) 
 
 // kept says whether an error of a start says for sure what the broker has, which may be nothing.
 func kept(err error) bool {
-	return slices.ContainsFunc([]error{ErrConflict, ErrDefinition, ErrInput, ErrTooLarge}, func(sure error) bool { return errors.Is(err, sure) })
+	return slices.ContainsFunc([]error{ErrConflict, ErrDefinition, ErrInput, ErrTooLarge, ErrMisfit}, func(sure error) bool { return errors.Is(err, sure) })
 }
 
 // startedIn says in which mode a saga exists or may exist, or the one that is asked for. The caller has the id's turn.

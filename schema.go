@@ -7,9 +7,48 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/skaldhq/skald/internal/plan"
 )
 
-// payloadSchema is a JSON Schema of a payload, or nothing. Only its shape is read here; whether it is one is checked by whoever reads definitions with package declarative.
+// Schemas reads the JSON Schemas of definitions that were written as data, so that payloads are held against them. Package declarative has one. It may be used concurrently.
+type Schemas interface {
+	// Compile reads a schema. What it returns is pure, may be used concurrently, and returns nil or a *Misfit. The error says what is wrong with the schema.
+	Compile(schema []byte) (func(payload []byte) error, error)
+}
+
+type (
+	// Misfit says where a payload does not fit its schema. It never says what stands there.
+	Misfit = plan.Misfit
+	// Misplaced is one place of a payload that does not fit.
+	Misplaced = plan.Misplaced
+)
+
+// WithSchemas holds payloads against the schemas of a definition: a start whose input does not fit is refused (ErrMisfit), a step whose input does not fit is refused as one whose mapping fails, and a result that does not fit is none: its call is made again.
+func WithSchemas(x Schemas) ReadOption {
+	return readOption(func(r *reading) { r.schemas = x })
+}
+
+// checks compiles schemas, and keeps the first fault of each.
+func (d *declared) checks(draft *plan.Draft, x Schemas) {
+	compile := func(s payloadSchema, step, member string) plan.Check {
+		if len(s) == 0 || x == nil {
+			return nil
+		}
+		check, err := x.Compile(s)
+		if err != nil {
+			draft.Faults = append(draft.Faults, plan.Fault{Step: step, Member: member, Problem: "it is no JSON Schema: " + err.Error(), Mend: "mend it; docs/declarative.md has one"})
+		}
+		return check
+	}
+	draft.Accepts = compile(d.Accepts, "", "accepts")
+	for i := range d.Steps {
+		s := &draft.Steps[i]
+		s.Accepts, s.Returns = compile(d.Steps[i].Accepts, s.Name, "accepts"), compile(d.Steps[i].Returns, s.Name, "returns")
+	}
+}
+
+// payloadSchema is a JSON Schema of a payload, or nothing. Only its shape is read here.
 type payloadSchema json.RawMessage
 
 // UnmarshalJSON implements json.Unmarshaler.

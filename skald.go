@@ -33,6 +33,8 @@ var (
 	ErrDefinition = orchestrator.ErrDefinition
 	// ErrInput says that an input is not JSON.
 	ErrInput = orchestrator.ErrInput
+	// ErrMisfit says that an input, or what an operator gives, does not fit its schema. The error is a *Misfit, too.
+	ErrMisfit = plan.ErrMisfit
 	// ErrTooLarge says that an input has more than 1 MiB, or is nested deeper than 64 levels.
 	ErrTooLarge = orchestrator.ErrTooLarge
 	// ErrText says that a business key, a traceparent or a name is longer than 256 bytes or no text.

@@ -56,8 +56,13 @@ func (r *Reader) Read(file string, text []byte) (*Definition, error) {
 	if !unknownOnly {
 		return nil, all(doc, faults)
 	}
-	faults = append(faults, payloads(doc)...)
-	declared, err := skald.ReadDefinition(doc.json(), skald.WithExpressions(r.cel))
+	options := []skald.ReadOption{skald.WithExpressions(r.cel)}
+	if unusable := payloads(doc); len(unusable) > 0 {
+		faults = append(faults, unusable...)
+	} else {
+		options = append(options, skald.WithSchemas(Schemas{}))
+	}
+	declared, err := skald.ReadDefinition(doc.json(), options...)
 	var more *skald.Faults
 	if errors.As(err, &more) {
 		for _, f := range more.List {

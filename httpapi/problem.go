@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -45,6 +46,7 @@ const (
 	problemRequest         = "unusable-request"
 	problemContent         = "unusable-content"
 	problemInput           = "unusable-input"
+	problemMisfit          = "payload-does-not-fit"
 	problemTooLarge        = "too-large"
 	problemMediaType       = "unsupported-media-type"
 	problemUnauthenticated = "unauthenticated"
@@ -106,6 +108,8 @@ func (p *Problem) Unwrap() error {
 		return skald.ErrVerb
 	case ProblemPrefix + problemInput:
 		return skald.ErrInput
+	case ProblemPrefix + problemMisfit:
+		return skald.ErrMisfit
 	case ProblemPrefix + problemTooLarge:
 		return skald.ErrTooLarge
 	case ProblemPrefix + problemMode:
@@ -164,6 +168,10 @@ func problemOf(err error) *Problem {
 	if errors.As(err, &p) {
 		return p
 	}
+	var misfit *skald.Misfit
+	if errors.As(err, &misfit) {
+		return misfitting(misfit, "")
+	}
 	if p = refusal(err); p != nil {
 		return p
 	}
@@ -180,6 +188,15 @@ func problemOf(err error) *Problem {
 	}
 	return problem(http.StatusInternalServerError, problemInternal, "Something went wrong here",
 		"It is in the log of this program. Sagas that were started are safe. Look at the log, or try again.")
+}
+
+// misfitting says where a payload does not fit, which stands at a place of the body.
+func misfitting(m *skald.Misfit, at string) *Problem {
+	p := problem(http.StatusUnprocessableEntity, problemMisfit, "The payload does not fit its schema", "Nothing was done: mend what errors names. GET /v1/definitions/{name}/asyncapi has the schemas.")
+	for _, x := range m.Places {
+		p.Errors = append(p.Errors, Fault{strings.TrimSpace("body " + at + x.At), "it " + x.Problem})
+	}
+	return p
 }
 
 func stopping() *Problem {

@@ -14,6 +14,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -97,6 +98,47 @@ func TestADefinitionIsRegisteredOverTheAPIAndRun(t *testing.T) {
 	}
 	if err := w.client.RemoveParticipant(t.Context(), "buses"); !errors.Is(err, participant.ErrEntry) {
 		t.Errorf("one that is named was removed: %v", err)
+	}
+}
+
+// What does not fit a definition's schemas is answered with the places, whoever sends it: who starts a saga, and who gives a result by hand.
+func TestPayloadsThatDoNotFitAreAnsweredWithTheirPlaces(t *testing.T) {
+	w := openWithRegistry(t)
+	closed := httptest.NewServer(http.HandlerFunc(func(a http.ResponseWriter, _ *http.Request) { a.WriteHeader(http.StatusServiceUnavailable) }))
+	t.Cleanup(closed.Close)
+	if _, err := w.client.Enter(t.Context(), "buses", httpapi.ParticipantAddress{URL: closed.URL, Level: "L2"}); err != nil {
+		t.Fatal(err)
+	}
+	const trip = `{"skald": 1, "name": "trip", "accepts": {"type": "object", "required": ["people"], "properties": {"people": {"type": "integer"}}}, "steps": [
+		{"kind": "pivot", "action": "buses.leave", "input": "/input", "returns": {"type": "object", "properties": {"at": {"type": "string"}}}}]}`
+	if _, _, err := w.client.Define(t.Context(), []byte(trip)); err != nil {
+		t.Fatal(err)
+	}
+	for input, want := range map[string][]httpapi.Fault{
+		`{"people":"Geheim"}`: {{Place: "body /people", Detail: "it is a text and must be an integer"}},
+		`[]`:                  {{Place: "body", Detail: "it is an array and must be an object"}},
+	} {
+		answer, p := w.problem(t, http.MethodPost, "/v1/definitions/trip/sagas", input)
+		if diff := cmp.Diff(want, p.Errors); diff != "" || answer.StatusCode != http.StatusUnprocessableEntity || p.Type != httpapi.ProblemPrefix+"payload-does-not-fit" {
+			t.Errorf("%s: %+v (-want +got):\n%s", input, p, diff)
+		}
+	}
+	if _, err := w.client.Start(t.Context(), skald.StartRequest{Definition: "trip", Input: []byte(`{}`)}); !errors.Is(err, skald.ErrMisfit) {
+		t.Errorf("from Go: %v", err)
+	}
+	if _, err := w.client.Start(t.Context(), skald.StartRequest{ID: "trip-1", Definition: "trip", Input: []byte(`{"people":2}`)}); err != nil {
+		t.Fatal(err)
+	}
+	w.until(t, "trip-1", journal.StepRetrying)
+	_, p := w.problem(t, http.MethodPost, "/v1/sagas/trip-1/resolve", `{"step":"buses.leave","verb":"done","by":"ada","reason":"it has left","payload":{"at":7}}`)
+	if diff := cmp.Diff([]httpapi.Fault{{Place: "body /payload/at", Detail: "it is a number and must be a text"}}, p.Errors); diff != "" {
+		t.Errorf("by hand: %+v (-want +got):\n%s", p, diff)
+	}
+	if err := w.client.Resolve(t.Context(), "trip-1", skald.Resolution{Step: "buses.leave", Verb: skald.VerbDone, By: "ada", Reason: "it has left", Payload: []byte(`{"at":"noon"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.ended(t, "trip-1"); s.State != skald.Completed {
+		t.Errorf("it ended as %s", s.State)
 	}
 }
 

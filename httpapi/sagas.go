@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -178,7 +179,11 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request) error {
 	}
 	noteOf(r.Context()).say("%s %s", d.Verb, d.Step)
 	err = h.scope(r.Context()).resolve(r.Context(), id, skald.Resolution{Step: d.Step, Verb: d.Verb, By: by, Reason: d.Reason, Payload: d.Payload})
-	if err != nil {
+	var misfit *skald.Misfit
+	switch {
+	case errors.As(err, &misfit):
+		return misfitting(misfit, "/payload")
+	case err != nil:
 		return err
 	}
 	return h.show(w, r, id)

@@ -30,6 +30,7 @@ type inbox struct {
 	db      *sql.DB
 	service participant.Invoker
 	kinds   map[string]participant.Handler // by operation, of both phases
+	sagas   []skald.Registered             // whose schemas results have to fit
 	calls   turns.Turns[key]
 	left    resumption
 	watch   *metrics
@@ -140,6 +141,27 @@ func (x *inbox) act(ctx context.Context, c participant.Call, kind participant.Ki
 	return x.record(ctx, c, a)
 }
 
+// fits says where a result fits none of the definitions that have its operation: which of them a call is for, it does not say.
+func (x *inbox) fits(operation string, result []byte) (err error) {
+	for _, saga := range x.sagas {
+		for _, s := range saga.Steps() {
+			if s.Action != operation {
+				continue
+			}
+			checks, ok := saga.(interface {
+				GivesResult(step string, result []byte) error
+			})
+			if !ok {
+				return nil // a definition in Go, whose types say it
+			}
+			if err = checks.GivesResult(s.Name, result); err == nil {
+				return nil
+			}
+		}
+	}
+	return err
+}
+
 // compensate passes a compensation on if the action may have taken effect.
 func (x *inbox) compensate(ctx context.Context, c participant.Call, record sqlparticipant.Record, found bool) participant.Answer {
 	var before *question
@@ -177,10 +199,15 @@ func orElse(a, b []byte) []byte {
 	return a
 }
 
-// ask calls the service.
+// ask calls the service. A result that does not fit is none.
 func (x *inbox) ask(ctx context.Context, c participant.Call) participant.Answer {
 	began := time.Now()
 	a := x.service.Invoke(ctx, c)
+	if a.Class == participant.Done && c.Phase == participant.Action {
+		if misfit := x.fits(c.Operation, a.Result); misfit != nil {
+			a = participant.Answer{Class: participant.Unknown, Detail: "the result: " + misfit.Error()}
+		}
+	}
 	x.watch.call(c.Operation, a.Class, time.Since(began))
 	if a.Class == participant.Unknown && !a.Working {
 		x.log.WarnContext(ctx, "call without a known result", "saga", c.Saga, "step", c.Step, "operation", c.Operation, "attempt", c.Attempt, "detail", a.Detail)

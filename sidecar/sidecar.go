@@ -111,7 +111,7 @@ func (s *Sidecar) openInbox(ctx context.Context, operations []participant.Handle
 	if s.cfg.Sealed != nil {
 		service = s.cfg.Sealed.Invoker(service)
 	}
-	s.inbox = &inbox{db: db, service: service, kinds: make(map[string]participant.Handler), watch: newMetrics(), log: s.cfg.Log, now: s.cfg.Now}
+	s.inbox = &inbox{db: db, service: service, sagas: s.cfg.Sagas, kinds: make(map[string]participant.Handler), watch: newMetrics(), log: s.cfg.Log, now: s.cfg.Now}
 	s.inbox.Participant, err = sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: s.cfg.Name, Retention: retention, Log: s.cfg.Log, Now: s.cfg.Now}, operations...)
 	if err != nil {
 		return err

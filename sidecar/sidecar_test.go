@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/sidecar"
 )
 
@@ -317,4 +319,37 @@ func TestWhatIsOldIsForgotten(t *testing.T) {
 	a.want(call("old", "desk.farewell"), participant.Done, "") // nothing is known of it, so there is nothing to undo
 	a.want(call("lost", "desk.farewell"), participant.Done, "")
 	d.wantRequests(t, "desk.farewell", 0)
+}
+
+// F25: what the service answers is held against the definition, in both modes the same: a result that does not fit is not told, and the service is asked again.
+func TestF25_AResultThatDoesNotFitIsAskedForAgain(t *testing.T) {
+	reader, err := declarative.NewReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed, err := reader.Read("visit.json", []byte(strings.Replace(visit, `"action": "desk.welcome"`, `"action": "desk.welcome", "returns": {"type": "object", "required": ["chair"], "properties": {"chair": {"type": "integer"}}}`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t)
+	cfg := config(t, d.URL)
+	cfg.Sagas = []skald.Registered{typed}
+	s := open(t, cfg)
+	defer stop(t, s)
+	call := func() participant.Answer {
+		client, err := httpparticipant.New(httpparticipant.Config{BaseURL: "http://" + s.Address(), Timeout: patience})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return client.Invoke(t.Context(), participant.Call{Saga: "s-1", Step: "desk.welcome", Phase: participant.Action, Operation: "desk.welcome", Input: []byte(`{"guest":"ada"}`)})
+	}
+	d.answers(done(`{"chair":"Geheim"}`))
+	if a := call(); a.Class != participant.Unknown || !strings.Contains(a.Detail, "/chair is a text") || strings.Contains(a.Detail, "Geheim") {
+		t.Errorf("a result that does not fit: %s %s", a.Class, a.Detail)
+	}
+	d.answers(done(`{"chair":7}`))
+	if a := call(); a.Class != participant.Done || string(a.Result) != `{"chair":7}` {
+		t.Errorf("asked again: %s %s %s", a.Class, a.Result, a.Detail)
+	}
+	d.wantRequests(t, "desk.welcome", 2)
 }

@@ -99,6 +99,11 @@ func (x *track) resolvable(r *Resolution) (i int, undo bool, err error) {
 	}
 	undo = x.undoAsked.Has(i)
 	kind := x.m.Plan.Steps[i].Kind
+	if !undo {
+		if err := x.m.Plan.Steps[i].Takes(r.Verb, r.Payload); err != nil {
+			return 0, false, err
+		}
+	}
 	switch r.Verb {
 	case journal.VerbRetry:
 		return i, undo, nil

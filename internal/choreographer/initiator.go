@@ -165,6 +165,9 @@ func (i *Initiator) accept(q *Request) (*machine.Machine, error) {
 	case journal.TooDeep(q.Input):
 		return nil, fmt.Errorf("%w: it is nested deeper than the %d levels that are allowed", ErrTooLarge, journal.MaxDepth)
 	}
+	if err := m.Plan.TakesInput(q.Input); err != nil {
+		return nil, err
+	}
 	if q.ID == "" {
 		id, err := uuid.NewV7()
 		if err != nil {

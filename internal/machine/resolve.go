@@ -62,7 +62,10 @@ func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload [
 	if s.Phase == Compensating {
 		return nil // every verb fits a compensation
 	}
-	return m.resolvableAction(i, verb)
+	if err := m.resolvableAction(i, verb); err != nil {
+		return err
+	}
+	return m.Plan.Steps[i].Takes(verb, payload)
 }
 
 func (m *Machine) resolvableAction(i int, verb journal.Verb) error {

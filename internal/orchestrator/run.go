@@ -335,6 +335,11 @@ func (r *run) input(i int) (input []byte, err error) {
 // answered takes in what came of a call, and returns the next one, which the caller is to serve or to begin.
 func (r *run) answered(step int, comp bool, a reply) *call {
 	a.Answer = checked(a.Answer)
+	if a.Class == participant.Done && !comp {
+		if err := r.m.Plan.Steps[step].GivesResult(a.Result); err != nil {
+			a.Answer = participant.Answer{Detail: "the result: " + err.Error()}
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a.Answer = r.fit(step, a.Answer)

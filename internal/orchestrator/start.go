@@ -121,6 +121,9 @@ func (o *Orchestrator) accept(q *Request) (*machine.Machine, error) {
 	case journal.TooDeep(q.Input):
 		return nil, fmt.Errorf("%w: it is nested deeper than the %d levels that are allowed", ErrTooLarge, journal.MaxDepth)
 	}
+	if err := m.Plan.TakesInput(q.Input); err != nil {
+		return nil, err
+	}
 	if len(q.Input) > journal.LargePayload {
 		o.Logger.Warn("a saga's input is large; keep large data elsewhere and pass a reference", "saga", q.ID, "definition", q.Definition, "bytes", len(q.Input))
 	}

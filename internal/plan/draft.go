@@ -14,6 +14,7 @@ type Draft struct {
 	Name          string
 	Revision      string // changed by the author when a mapping changes but nothing else
 	Input         string // shape
+	Accepts       Check  // of the saga's input; may be nil
 	Deadline      time.Duration
 	IncidentAfter time.Duration
 	Durability    Durability
@@ -196,13 +197,13 @@ func (c *checker) assemble(order []int, written []Set) *Plan {
 		at[i] = place
 	}
 	p := &Plan{
-		Name: d.Name, Deadline: d.Deadline, IncidentAfter: d.IncidentAfter, Durability: d.Durability, Pivot: -1, Remedies: slices.Clone(d.Remedies),
+		Name: d.Name, Accepts: d.Accepts, Deadline: d.Deadline, IncidentAfter: d.IncidentAfter, Durability: d.Durability, Pivot: -1, Remedies: slices.Clone(d.Remedies),
 		Steps: make([]Step, n), Preds: make([]Set, n), Succs: make([]Set, n), Anc: make([]Set, n), Desc: make([]Set, n),
 		index: make(map[string]int, n),
 	}
 	for place, i := range order {
 		s := d.Steps[i].Step
-		s.Reads = nil
+		s.Reads, s.Map = nil, s.Map.checked(s.Accepts)
 		for _, name := range d.Steps[i].ReadsOf {
 			s.Reads = append(s.Reads, at[slices.IndexFunc(d.Steps, func(x DraftStep) bool { return x.Name == name })])
 		}

@@ -16,6 +16,7 @@ type Plan struct {
 	Version       string // hash of the canonical form
 	Canonical     []byte // JSON, see docs/design.md
 	Deadline      time.Duration
+	Accepts       Check         // of the saga's input; nil takes everything
 	IncidentAfter time.Duration // negative: never
 	Durability    Durability
 	Remedies      []Remedy // in the order of their definition
@@ -38,7 +39,9 @@ type Step struct {
 	Stored       bool // of kind readonly: the participant stores its answers
 	Strict       bool // its intent and its result are waited for
 	Reads        []int
-	Map          Mapping
+	Map          Mapping // what it makes fits Accepts
+	Accepts      Check   // of the action's input; nil takes everything
+	Returns      Check   // of its result; nil takes everything
 	Retry        Retry
 	Undo         Retry // of the compensation; its attempts are never limited
 	Timeout      time.Duration
