@@ -22,7 +22,7 @@ type Filter struct {
 	States         []skald.State `json:"states,omitempty"`          // any of them
 	Unended        bool          `json:"unended,omitempty"`         // only sagas without an outcome
 	Incident       bool          `json:"incident,omitempty"`        // only sagas with an open incident
-	Step           string        `json:"step,omitempty"`            // the step it is at, or the cause of turning back
+	Step           string        `json:"step,omitempty"`            // the step with the oldest open incident; without one, the step it is at, or the cause of turning back
 	Reason         string        `json:"reason,omitempty"`          // reason code of turning back
 	IncidentReason string        `json:"incident_reason,omitempty"` // reason code of the oldest open incident
 	StartedBefore  time.Time     `json:"started_before,omitzero"`

@@ -140,7 +140,7 @@ func parameter(operation, name string) object {
 		"key":  {"The business key: what a saga is found by, such as a customer's number. It need not be unique.", text},
 		"mode": {"Who drives the saga.", schemaOf(of[skald.Mode]())}, "unended": {"Only sagas without an outcome.", yes}, "incident": {"Only sagas with an open incident.", yes},
 		"incident_reason": {"The reason code of the oldest open incident.", text},
-		"step":            {"The step that a saga is at, or the cause of its turning back.", text}, "reason": {"A reason code: of turning back, or of the dead letter.", text},
+		"step":            {"The step with the oldest open incident; of a saga without one, the step that it is at, or the cause of its turning back.", text}, "reason": {"A reason code: of turning back, or of the dead letter.", text},
 		"started_before": {"Started before this.", moment}, "started_after": {"Started at this or after.", moment},
 		"who": {"The name of who asked.", text}, "what": {"The operation, as this document names it.", text}, "target": {"What it was done to, such as a saga's id.", text},
 		"since": {"Asked for at this or after.", moment}, "before": {"Asked for before this.", moment}, "below": {"next of the page before, with the same parameters.", number},

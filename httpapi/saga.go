@@ -92,7 +92,7 @@ type Summary struct {
 	Mode       skald.Mode   `json:"mode"`
 	Key        string       `json:"key,omitempty"`
 	State      skald.State  `json:"state"`
-	Step       string       `json:"step,omitempty"`     // the step it is at, or the cause of turning back
+	Step       string       `json:"step,omitempty"`     // the step with the oldest open incident; without one, the step it is at, or the cause of turning back
 	Reason     string       `json:"reason,omitempty"`   // reason code of turning back
 	Incident   string       `json:"incident,omitempty"` // reason code of the oldest open incident
 	Started    time.Time    `json:"started"`

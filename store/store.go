@@ -56,7 +56,7 @@ type Summary struct {
 	Mode       journal.Mode
 	Key        string // business key
 	State      State
-	Step       string // the step it is at, or the cause of turning back
+	Step       string // the step with the oldest open incident; without one, the step it is at, or the cause of turning back
 	Reason     string // reason code of turning back
 	Incident   string // reason code of the oldest open incident; empty without one
 	Started    time.Time

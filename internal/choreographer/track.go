@@ -25,6 +25,7 @@ type track struct {
 	expired          plan.Set          // steps whose deadline passed
 	late             bool              // the saga's deadline passed
 	cancelled        bool
+	place            string // the step that was asked last, or the cause of turning back
 	records          []byte // to be committed
 	first            uint64 // sequence number of the first of them
 	fresh            bool   // the store does not have the saga
@@ -226,10 +227,10 @@ func (x *track) apply(e *journal.Event) {
 			x.step(i, e)
 		}
 	}
-	s.Incident = x.incidents[""]
+	s.Step, s.Incident = x.place, x.incidents[""]
 	for k := range x.m.Plan.Steps {
-		if s.Incident == "" {
-			s.Incident = x.incidents[x.m.Plan.Steps[k].Name]
+		if name := x.m.Plan.Steps[k].Name; s.Incident == "" && x.incidents[name] != "" {
+			s.Step, s.Incident = name, x.incidents[name]
 		}
 	}
 }
@@ -246,14 +247,14 @@ func (x *track) phase(e *journal.Event) {
 		x.heard.hear(&start)
 		x.deadline = e.At
 	case journal.SagaCompensating:
-		s.State, s.Step, s.Reason = store.Compensating, e.Step, e.Reason
+		s.State, s.Reason, x.place = store.Compensating, e.Reason, e.Step
 	case journal.SagaCompleted:
-		s.State, s.Ended, s.Step = store.Completed, e.Time, ""
+		s.State, s.Ended, x.place = store.Completed, e.Time, ""
 	case journal.SagaCompensated:
 		s.State, s.Ended = store.Compensated, e.Time
 	case journal.StepAsked:
 		if s.State == store.Running {
-			s.Step = e.Step
+			x.place = e.Step
 		}
 	default:
 	}

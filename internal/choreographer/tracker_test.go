@@ -172,6 +172,39 @@ func TestSilenceIsAnIncident(t *testing.T) {
 	})
 }
 
+// Of two steps side by side the one that is stuck is the one that lists name, also by a tracker that comes later.
+func TestASagaWithAnIncidentIsAtTheStepThatHasIt(t *testing.T) {
+	for _, stuck := range []string{"reserve", "charge"} {
+		play(t, plainOrder, func(s *scene) {
+			disk := memstore.NewDisk()
+			x := s.track(disk)
+			s.down(stuck)
+			s.start("s-1")
+			s.pass(31 * time.Second)
+			at := func() string {
+				saga, err := x.Get(s.t.Context(), "s-1")
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				return saga.Summary.Incident + " " + saga.Summary.Step
+			}
+			if got := at(); got != "skald.no_progress "+stuck {
+				s.t.Errorf("it is at %q, and %s is stuck", got, stuck)
+			}
+			s.down("tracker")
+			x = s.track(disk)
+			if got := at(); got != "skald.no_progress "+stuck {
+				s.t.Errorf("a later tracker says %q, and %s is stuck", got, stuck)
+			}
+			s.up(stuck)
+			s.pass(time.Second)
+			if got := at(); got != " " {
+				s.t.Errorf("after its end it is at %q", got)
+			}
+		})
+	}
+}
+
 func (s *scene) incidents(x *choreographer.Tracker, id journal.SagaID) string {
 	s.t.Helper()
 	saga, err := x.Get(s.t.Context(), id)

@@ -361,6 +361,47 @@ func TestF07LateReplyIsEvidenceAndRevivesNothing(t *testing.T) {
 	})
 }
 
+// Of two steps side by side the one that is stuck is the one that lists name, whichever was asked last, also by a coordinator that takes the saga over; afterwards it is the one that the saga is at.
+func TestASagaWithAnIncidentIsAtTheStepThatHasIt(t *testing.T) {
+	for _, stuck := range []string{"reserve", "charge"} {
+		inBubble(t, func(t *testing.T) {
+			s := begin(t, func(c *orchestrator.Config) {
+				c.Plans = []*plan.Plan{order(t, func(d *plan.Draft) {
+					for i := range d.Steps {
+						d.Steps[i].Retry.Attempts = 0
+					}
+				})}
+			})
+			defer func() { s.end() }()
+			s.shop.script(stuck, many(12, unknown())...)
+			s.start("one")
+			time.Sleep(40 * time.Second)
+			at := func() string {
+				page, err := s.List(t.Context(), store.Filter{ID: "one"})
+				if err != nil || len(page.Sagas) != 1 {
+					t.Fatal(page, err)
+				}
+				return page.Sagas[0].Incident + " " + page.Sagas[0].Step
+			}
+			if got := at(); got != "skald.no_progress "+stuck {
+				t.Errorf("it is at %q, and %s is stuck", got, stuck)
+			}
+			s.end()
+			s.open()
+			time.Sleep(time.Second)
+			if got := at(); got != "skald.no_progress "+stuck {
+				t.Errorf("at the next coordinator it is at %q, and %s is stuck", got, stuck)
+			}
+			if got := s.outcome("one"); got != store.Completed {
+				t.Fatalf("outcome %s", got)
+			}
+			if got := at(); strings.Contains(got, stuck) {
+				t.Errorf("after its end it is at %q", got)
+			}
+		})
+	}
+}
+
 func TestPivotIsAskedUntilItAnswers(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := begin(t)

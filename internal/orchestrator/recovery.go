@@ -169,6 +169,7 @@ func (r *run) replay(ctx context.Context, id journal.SagaID) error {
 	s, err := r.o.read(ctx, id, func(e journal.Event) error {
 		var err error
 		unused, err = r.m.Apply(&r.s, &e, unused[:0])
+		r.move(&e)
 		if e.Kind == journal.SagaStarted {
 			r.trace = e.Trace
 		}

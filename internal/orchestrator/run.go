@@ -27,6 +27,7 @@ type run struct {
 	at      int64         // when the timer fires: microseconds; 0 without one
 	stop    func() bool
 	trace   string
+	place   string        // the step that was asked last, or the cause of turning back
 	done    chan struct{} // closed when the outcome is durable
 
 	waiting   []effect        // not before more is durable
@@ -204,18 +205,26 @@ func (r *run) summarize(e *journal.Event) {
 	switch e.Kind {
 	case journal.SagaStarted:
 		s.Definition, s.Version, s.Mode, s.Key, s.Started = e.Definition, e.Version, e.Mode, e.Key, e.Time
-	case journal.StepAsked, journal.CompensationAsked:
-		if r.s.Phase == machine.Running {
-			s.Step = e.Step
-		}
 	case journal.SagaCompensating:
-		s.Step, s.Reason = e.Step, e.Reason
+		s.Reason = e.Reason
 	case journal.SagaCompleted, journal.SagaCompensated:
 		s.Ended = e.Time
 	default:
 	}
 	s.State = states[r.s.Phase]
-	_, s.Incident = r.s.Incident()
+	r.move(e)
+	var stuck int
+	s.Step = r.place
+	if stuck, s.Incident = r.s.Incident(); s.Incident != "" && stuck >= 0 {
+		s.Step = r.m.Plan.Steps[stuck].Name
+	}
+}
+
+// move takes in where the saga is.
+func (r *run) move(e *journal.Event) {
+	if e.Kind == journal.SagaCompensating || e.Kind == journal.StepAsked && r.s.Phase == machine.Running {
+		r.place = e.Step
+	}
 }
 
 // states are the names of the machine's phases.
