@@ -22,6 +22,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add(uint(9), "", "version=", `{"verb":"cancel","filter":{"state":["running"]},"dry_run":true}`)
 	f.Add(uint(11), "%2f", "%zz", `{"verb":1}`)
 	w := open(f, func(c *skald.Config, _ *httpapi.Config) { c.Store = memstore.New() })
+	w.idle(f)
 	routes := httpapi.Routes()
 	f.Fuzz(func(t *testing.T, route uint, name, query, body string) {
 		to := routes[route%uint(len(routes))]

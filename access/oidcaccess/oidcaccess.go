@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
@@ -107,9 +109,18 @@ func (v *Verifier) Authenticate(ctx context.Context, credential string) (access.
 	if err := token.Claims(&claims); err != nil {
 		return access.Identity{}, fmt.Errorf("%w: the token cannot be read", access.ErrUnknown)
 	}
+	return v.identity(token.Subject, claims)
+}
+
+// identity is who has claims that are true, by the first grant that fits.
+func (v *Verifier) identity(subject string, claims map[string]json.RawMessage) (access.Identity, error) {
+	name := v.name(subject, claims)
+	if name == "" { // whoever has no name could decide under that of somebody else
+		return access.Identity{}, fmt.Errorf("%w: the token does not say whose it is", access.ErrUnknown)
+	}
 	for _, g := range v.Grants {
 		if slices.Contains(texts(claims[g.Claim]), g.Value) {
-			return access.Identity{Name: v.name(token, claims), Role: g.Role, Namespace: g.Namespace, Credential: "token of " + v.Issuer}, nil
+			return access.Identity{Name: name, Role: g.Role, Namespace: g.Namespace, Credential: "token of " + v.Issuer}, nil
 		}
 	}
 	return access.Identity{}, fmt.Errorf("%w: the token is good, and grants nothing here: ask an administrator of %s for a group or role that does", access.ErrUnknown, v.Issuer)
@@ -132,14 +143,29 @@ func (v *Verifier) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	return v.verifier, nil
 }
 
-// name is who the token is about.
-func (v *Verifier) name(token *oidc.IDToken, claims map[string]json.RawMessage) string {
+// name is who the token is about. Journals and the audit log keep it, so it has nothing that would look like something else there.
+func (v *Verifier) name(subject string, claims map[string]json.RawMessage) string {
 	claim := cmp.Or(v.NameClaim, "email")
 	name := append(texts(claims[claim]), "")[0]
 	if claim == "email" && string(claims["email_verified"]) != "true" {
 		name = ""
 	}
-	return fmt.Sprintf("%.*s", access.MaxName, strings.ToValidUTF8(cmp.Or(name, token.Subject), ""))
+	return cmp.Or(kept(name), kept(subject))
+}
+
+// kept is as much of a name as can be kept, without control characters.
+func kept(name string) string {
+	name = strings.TrimSpace(strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || c == utf8.RuneError {
+			return -1
+		}
+		return c
+	}, name))
+	for len(name) > access.MaxName {
+		_, size := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-size]
+	}
+	return name
 }
 
 // texts are the texts of a claim.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
@@ -30,7 +31,21 @@ func TestMain(m *testing.M) {
 	case "skald":
 		main()
 	}
-	testscript.Main(m, map[string]func(){"skald": main})
+	testscript.Main(tidy{m}, map[string]func(){"skald": main})
+}
+
+// tidy are tests that fail if any of them leaves a goroutine behind.
+type tidy struct{ *testing.M }
+
+// Run implements testscript.TestingM.
+func (m tidy) Run() int {
+	code := m.M.Run()
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // processVariable says which program this binary is.
