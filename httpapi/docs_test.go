@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,25 +15,9 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/internal/pages"
 	"github.com/skaldhq/skald/journal"
 )
-
-// block is a part of docs/api.md: what a fence holds, by its language, or a comment that puts the theatre into the state that the text tells of.
-type block struct{ kind, text string }
-
-func blocks(page string) (all []block) {
-	lines := strings.Split(page, "\n")
-	for i := 0; i < len(lines); i++ {
-		if kind, ok := strings.CutPrefix(lines[i], "```"); ok {
-			end := i + 1 + slices.Index(lines[i+1:], "```")
-			all = append(all, block{kind, strings.Join(lines[i+1:end], "\n")})
-			i = end
-		} else if text, ok := strings.CutPrefix(lines[i], "<!-- "); ok {
-			all = append(all, block{"world", strings.TrimSuffix(text, " -->")})
-		}
-	}
-	return all
-}
 
 // put brings the theatre into a state: "held on; start visit-3; incident visit-4".
 func (w *world) put(t *testing.T, state string) {
@@ -73,22 +56,6 @@ func run(t *testing.T, script, address string) string {
 	return strings.ReplaceAll(string(out), "\r\n", "\n")
 }
 
-// matches says whether a text is another one in which "…" stands for anything.
-func matches(want, got string) bool {
-	parts := strings.Split(want, "…")
-	if !strings.HasPrefix(got, parts[0]) {
-		return false
-	}
-	for _, p := range parts {
-		i := strings.Index(got, p)
-		if i < 0 {
-			return false
-		}
-		got = got[i+len(p):]
-	}
-	return got == "" || parts[len(parts)-1] == ""
-}
-
 // within says where an answer does not have what the page shows of it.
 func within(want, got any, at string) string {
 	switch x := want.(type) {
@@ -115,7 +82,7 @@ func within(want, got any, at string) string {
 		}
 		return ""
 	case string:
-		if y, ok := got.(string); ok && matches(x, y) {
+		if y, ok := got.(string); ok && pages.Matches(x, y) {
 			return ""
 		}
 	}
@@ -126,26 +93,23 @@ func within(want, got any, at string) string {
 }
 
 // checkAnswer compares what a command printed with what the page shows.
-func checkAnswer(t *testing.T, b block, out string) {
+func checkAnswer(t *testing.T, b pages.Block, out string) {
 	t.Helper()
-	if b.kind == "text" {
-		printed := strings.Split(out, "\n")
-		for line := range strings.SplitSeq(b.text, "\n") {
-			if !slices.ContainsFunc(printed, func(p string) bool { return matches(line, p) }) {
-				t.Errorf("the page shows the line %q, and this was printed:\n%s", line, out)
-			}
+	if b.Kind == "text" {
+		if missing := pages.NotShown(b.Text, out); len(missing) > 0 {
+			t.Errorf("the page shows the lines\n%s\nwhich are not in what was printed:\n%s", strings.Join(missing, "\n"), out)
 		}
 		return
 	}
 	var want, got any
-	if err := json.Unmarshal([]byte(b.text), &want); err != nil {
-		t.Fatalf("%v: %s", err, b.text)
+	if err := json.Unmarshal([]byte(b.Text), &want); err != nil {
+		t.Fatalf("%v: %s", err, b.Text)
 	}
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if fault := within(want, got, ""); fault != "" {
-		t.Errorf("%s\nthe page shows\n%s\nand this was printed:\n%s", fault, b.text, out)
+		t.Errorf("%s\nthe page shows\n%s\nand this was printed:\n%s", fault, b.Text, out)
 	}
 }
 
@@ -196,25 +160,27 @@ func (w *world) follow(t *testing.T, name string, asked *patterns) {
 	if err := os.WriteFile(variables, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code := string(readFile(t, "example_test.go"))
-	for _, b := range blocks(string(readFile(t, name))) {
-		switch b.kind {
-		case "world":
-			w.put(t, b.text)
+	blocks, err := pages.Blocks(string(readFile(t, name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blocks {
+		if b.Comment {
+			w.put(t, b.Text)
+			continue
+		}
+		switch b.Kind {
 		case "sh":
 			if !answered {
 				t.Errorf("the page does not show what this prints:\n%s", out)
 			}
-			out, answered = run(t, "set -a; . "+variables+"\n"+b.text+"\nexport -p > "+variables, server.URL), false
+			out, answered = run(t, "set -a; . "+variables+"\n"+b.Text+"\nexport -p > "+variables, server.URL), false
 		case "json", "text":
 			checkAnswer(t, b, out)
 			answered = true
-		case "go":
-			if !strings.Contains(strings.ReplaceAll(code, "\n\t", "\n"), b.text) {
-				t.Errorf("example_test.go does not have this code of %s:\n%s", name, b.text)
-			}
+		case "go": // which internal/pages looks for in what is compiled
 		default:
-			t.Errorf("%s has a block of kind %q, which nobody checks", name, b.kind)
+			t.Errorf("%s has a block of kind %q, which nobody checks", name, b.Kind)
 		}
 	}
 }

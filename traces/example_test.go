@@ -2,9 +2,6 @@ package traces_test
 
 import (
 	"context"
-	"os"
-	"strings"
-	"testing"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -43,25 +40,3 @@ func traced(provider *sdktrace.TracerProvider, x *parts, config *skald.Config, c
 }
 
 var _, _ = provide, traced // are in docs/traces.md
-
-// The code of the page is code that compiles.
-func TestThePageHasCodeThatCompiles(t *testing.T) {
-	page, err := os.ReadFile("../docs/traces.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	code, err := os.ReadFile("example_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := strings.Split(string(page), "```")
-	if len(blocks) < 5 {
-		t.Fatalf("the page has %d blocks", len(blocks)/2)
-	}
-	for i := 1; i < len(blocks); i += 2 {
-		text, isGo := strings.CutPrefix(blocks[i], "go\n")
-		if !isGo || !strings.Contains(strings.ReplaceAll(string(code), "\n\t", "\n"), text) {
-			t.Errorf("example_test.go does not have this code of the page:\n%s", blocks[i])
-		}
-	}
-}
