@@ -24,7 +24,7 @@ var (
 	ErrFenced = errors.New("store: fenced by a later coordinator")
 	// ErrBehind says that an append does not continue the saga's journal: its From is not the stored head plus one.
 	ErrBehind = errors.New("store: append does not continue the journal")
-	// ErrFull says that there is no room. Nothing was written; the same commit can be tried again once there is.
+	// ErrFull says that there is no room. Nothing was written; the same commit can be tried again once there is. As the rejection of a new saga's append it says that what room there is is kept for those under way.
 	ErrFull = errors.New("store: no space left")
 	// ErrCursor says that a page cursor is not one that List returned.
 	ErrCursor = errors.New("store: unusable cursor")
@@ -117,7 +117,7 @@ type Store interface {
 	Acquire(ctx context.Context) (epoch uint64, err error)
 
 	// Commit writes all appends as one durable transaction: when it returns, they survive power loss. The error of a single append
-	// (ErrExists; ErrBehind; ErrNotFound when it is not New and the store has no such saga; what Append.Check finds) is in rejected at its index;
+	// (ErrExists; ErrBehind; ErrNotFound when it is not New and the store has no such saga; ErrFull when it is New; what Append.Check finds) is in rejected at its index;
 	// the other appends are written all the same. rejected is nil when there is none.
 	// With err != nil nothing was written, or it is unknown (see above).
 	// Two appends for one saga in one commit continue each other in order; when the first is rejected, the second is too.
@@ -143,4 +143,10 @@ type Store interface {
 
 	// Close releases what the store holds. It waits for calls that are under way; later ones get ErrClosed, a second Close gets nil.
 	Close() error
+}
+
+// Reserver is a store that may keep its last room for sagas under way.
+type Reserver interface {
+	// Reserved says that it does so now: appends of new sagas are rejected with ErrFull until there is more room.
+	Reserved() bool
 }

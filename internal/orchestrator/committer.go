@@ -234,6 +234,9 @@ func (c *committer) commit(batch []*pending) {
 		case rejected != nil && rejected[i] != nil:
 			c.reject(p, rejected[i])
 		default:
+			if p.append.New {
+				c.o.low.Store(false)
+			}
 			p.tell(nil)
 			if p.run != nil {
 				p.run.committedTo(p.append.Summary.Seq)
@@ -264,6 +267,12 @@ func (c *committer) reject(p *pending, err error) {
 	switch {
 	case p.run == nil: // its incident was opened twice at once; the first stands
 	case p.append.New:
+		if errors.Is(err, store.ErrFull) {
+			if !c.o.low.Swap(true) {
+				c.o.Logger.Error("the store has hardly any room and keeps it for sagas under way; starts are refused until there is more", "error", err)
+			}
+			err = fmt.Errorf("%w (%w)", noRoom(), err)
+		}
 		p.run.rejected = err
 	default:
 		c.o.fail(fmt.Errorf("saga %s: %w", p.append.Summary.ID, err))

@@ -60,6 +60,7 @@ type Orchestrator struct {
 	hardStop context.CancelFunc
 	halt     chan struct{} // closed when the soft stop begins
 	full     atomic.Bool   // the store has no room
+	low      atomic.Bool   // it had none for the last saga that was to begin
 	damaged  idSet         // sagas whose journals cannot be read
 	active   atomic.Int64  // sagas with a call under way
 
@@ -217,7 +218,7 @@ type Health struct {
 	Backlog  int      // sagas whose records wait for a commit
 	Waiting  int      // calls that wait for room in a lane
 	Open     []string // participants that are left alone by their breaker
-	Full     bool     // the store has no room
+	Full     bool     // the store has no room, or none for more sagas
 	// Damaged are unended sagas whose journals are damaged: they are left as they are. Restore them from a backup.
 	Damaged []journal.SagaID
 }
@@ -225,6 +226,9 @@ type Health struct {
 // Health looks at everything once; it costs a little, so it is for scrapes and pages.
 func (o *Orchestrator) Health() Health {
 	h := Health{InFlight: o.runs.size(), Active: int(o.active.Load()), Backlog: o.committer.backlog(), Full: o.full.Load(), Damaged: o.damaged.list()}
+	if s, ok := o.Store.(store.Reserver); ok && s.Reserved() {
+		h.Full = true
+	}
 	for name, l := range o.book.Load().lanes {
 		h.Waiting += l.actions.waiting() + l.compensations.waiting()
 		if l.actions.breaker.open() {

@@ -148,7 +148,7 @@ func (o *Orchestrator) admit(m *machine.Machine) error {
 		return fmt.Errorf("%w: %w", ErrStopped, err)
 	}
 	if o.full.Load() {
-		return &OverloadError{Why: "the store has no room", RetryAfter: 5 * time.Second}
+		return noRoom()
 	}
 	if n := int(o.active.Load()); n >= o.MaxInFlight {
 		return &OverloadError{Why: fmt.Sprintf("%d sagas are under way", n), RetryAfter: time.Second}
@@ -165,6 +165,8 @@ func (o *Orchestrator) admit(m *machine.Machine) error {
 	}
 	return nil
 }
+
+func noRoom() error { return &OverloadError{Why: "the store has no room", RetryAfter: 5 * time.Second} }
 
 // passedOver goes on with a saga that recovery may have passed over because a repeated start of it was under way. That must not hang on
 // whether the caller of the start is still there, or on what it asked for.

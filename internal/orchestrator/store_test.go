@@ -60,6 +60,61 @@ func TestFullStoreRefusesStartsAndGoesOnByItself(t *testing.T) {
 	})
 }
 
+// reserving is a store that keeps its last room for sagas under way while a story says so.
+type reserving struct {
+	store.Store
+	now atomic.Bool
+}
+
+func (r *reserving) Reserved() bool { return r.now.Load() }
+
+func (r *reserving) Commit(ctx context.Context, epoch uint64, appends []store.Append) ([]error, error) {
+	var refused store.Rejections
+	var taken []store.Append
+	for i := range appends {
+		if r.now.Load() && appends[i].New {
+			refused.Add(appends, i, store.ErrFull)
+		} else {
+			taken = append(taken, appends[i])
+		}
+	}
+	if len(taken) == 0 {
+		return refused.Errors(), nil
+	}
+	rejected, err := r.Store.Commit(ctx, epoch, taken)
+	if rejected != nil || err != nil {
+		return nil, fmt.Errorf("what was taken: %v, %w", rejected, err)
+	}
+	return refused.Errors(), nil
+}
+
+// TestF20_WhatIsUnderWayEndsWhileStartsAreRefused has a store that takes no new sagas any more: one that turns back is compensated meanwhile, and starts are taken again by themselves.
+func TestF20_WhatIsUnderWayEndsWhileStartsAreRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := &reserving{}
+		s := begin(t, func(c *orchestrator.Config) { r.Store, c.Store = c.Store, r })
+		defer s.end()
+		s.shop.script("issue", refuses("no"))
+		s.shop.script("charge", takes(time.Second))
+		s.start("one")
+		r.now.Store(true)
+		for range 2 {
+			_, _, err := s.Start(t.Context(), orchestrator.Request{ID: "two", Definition: "order", Input: []byte(`1`)})
+			var over *orchestrator.OverloadError
+			if !errors.As(err, &over) || over.RetryAfter <= 0 || !errors.Is(err, store.ErrFull) || !s.Health().Full {
+				t.Errorf("a start that there is no room for: %v", err)
+			}
+		}
+		if got := s.outcome("one"); got != store.Compensated {
+			t.Errorf("outcome %s", got)
+		}
+		r.now.Store(false)
+		if s.start("two"); s.Health().Full {
+			t.Error("it is full no more")
+		}
+	})
+}
+
 func TestFailedCommitStopsTheCoordinatorAndNothingIsLost(t *testing.T) {
 	for name, cause := range map[string]error{"unknown": errors.New("input/output error"), "fenced": store.ErrFenced} {
 		t.Run(name, func(t *testing.T) {

@@ -63,6 +63,7 @@ func (w *writer) commit(epoch uint64, appends []store.Append) ([]error, error) {
 func (w *writer) stage(appends []store.Append, look bool) (*batch, error) {
 	b := &batch{sagas: make(map[journal.SagaID]*staged, len(appends)), records: make([]record, 0, len(appends)),
 		sagaN: w.sagaN, recN: w.recN, skew: w.skew}
+	spent := w.ballast.spent()
 	for i := range appends {
 		if !b.refused.Admit(appends, i) {
 			continue
@@ -70,7 +71,7 @@ func (w *writer) stage(appends []store.Append, look bool) (*batch, error) {
 		a := &appends[i]
 		s, known := b.sagas[a.Summary.ID]
 		if !known {
-			h, ok, err := w.lookup(a, look)
+			h, ok, err := w.lookup(a, look || spent)
 			if err != nil {
 				return nil, err
 			}
@@ -79,6 +80,9 @@ func (w *writer) stage(appends []store.Append, look bool) (*batch, error) {
 		switch {
 		case a.New && (known || !s.fresh):
 			b.refused.Add(appends, i, store.ErrExists)
+			continue
+		case a.New && spent:
+			b.refused.Add(appends, i, fmt.Errorf("sqlitestore: %w: what the ballast left is for sagas under way; free space on the disk", store.ErrFull))
 			continue
 		case !a.New && !known && s.fresh:
 			b.refused.Add(appends, i, store.ErrNotFound)

@@ -19,7 +19,7 @@ import (
 // Config says where and how a store is kept.
 type Config struct {
 	// Path of the database file. It is made if it is not there; its folder must be. SQLite keeps path-wal and path-shm beside it, and this
-	// package path-lock.
+	// package path-lock and path-ballast.
 	Path string
 	// Readers is the number of connections for reading lists, and as many again for reading journals. Default: 4.
 	Readers int
@@ -28,6 +28,9 @@ type Config struct {
 	// Cached is the number of open sagas whose position in the file is remembered, about 200 bytes each. An append to another one reads it
 	// first. Default: 100,000.
 	Cached int
+	// Ballast is the size of a file beside the database, path-ballast, that only takes up room. When the disk has hardly any left it is deleted, so that sagas under way come to
+	// their ends, and the appends of new ones are rejected with store.ErrFull; once there is room it is made again. Default: 32 MiB, enough for about 25,000 sagas; negative: none.
+	Ballast int64
 }
 
 func (c *Config) validate() error {
@@ -46,6 +49,9 @@ func (c *Config) validate() error {
 	if c.Cached == 0 {
 		c.Cached = 100_000
 	}
+	if c.Ballast == 0 {
+		c.Ballast = ballastBytes
+	}
 	return nil
 }
 
@@ -57,12 +63,16 @@ type Store struct {
 	journals journals
 	write    *writer
 	check    *checkpointer
+	ballast  *ballast
 
 	life   sync.RWMutex // held for reading by every call, for writing by Close
 	closed bool
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store    = (*Store)(nil)
+	_ store.Reserver = (*Store)(nil)
+)
 
 // Open opens or makes a store. Another process that has it open for writing is an error, as is a file that a newer
 // program has written.
@@ -87,7 +97,8 @@ func Open(cfg Config) (*Store, error) {
 
 func (s *Store) open(cfg Config) (err error) {
 	ctx := context.Background()
-	if s.write, err = openWriter(ctx, s.path, cfg); err != nil {
+	s.ballast = newBallast(s.path, cfg.Ballast)
+	if s.write, err = openWriter(ctx, s.path, cfg, s.ballast); err != nil {
 		return err
 	}
 	reading, err := sqlite.NewConnector(dsn(s.path, readerPragmas))
@@ -112,6 +123,7 @@ func (s *Store) open(cfg Config) (err error) {
 func (s *Store) release() error {
 	var errs []error
 	var last *conn
+	s.ballast.stop()
 	if s.check != nil {
 		errs = append(errs, s.check.stop())
 	}
@@ -182,6 +194,9 @@ func (s *Store) Commit(ctx context.Context, epoch uint64, appends []store.Append
 	defer s.write.end()
 	return s.write.commit(epoch, appends)
 }
+
+// Reserved implements store.Reserver.
+func (s *Store) Reserved() bool { return s.ballast.spent() }
 
 // Check reads the whole file and looks for damage of its structure, which takes about a second for each gigabyte. It does not verify
 // journals; reading them does.

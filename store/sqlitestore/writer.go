@@ -39,14 +39,16 @@ type writer struct {
 	cached int
 	runs   map[run]int64
 	wrote  func(pages int) // told of every commit
+
+	ballast *ballast // nil: none is kept
 }
 
-func openWriter(ctx context.Context, path string, cfg Config) (_ *writer, err error) {
+func openWriter(ctx context.Context, path string, cfg Config, b *ballast) (_ *writer, err error) {
 	c, err := connect(ctx, path, writerPragmas)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{prepared: prepare(c), turn: make(chan struct{}, 1), cached: cfg.Cached,
+	w := &writer{prepared: prepare(c), turn: make(chan struct{}, 1), cached: cfg.Cached, ballast: b,
 		heads: map[journal.SagaID]head{}, runs: map[run]int64{}}
 	if err := w.begins(ctx, path, cfg); err != nil {
 		return nil, errors.Join(err, w.close())
@@ -105,8 +107,17 @@ func (w *writer) begin(ctx context.Context) error {
 func (w *writer) end() { <-w.turn }
 
 // transaction runs do and commits it. After an error nothing is written, except after an error of the disk: then it is
-// unknown, and the writer is dead, because what the disk holds is only known after opening it again.
+// unknown, and the writer is dead, because what the disk holds is only known after opening it again. Without room it gives the ballast back and does it again.
 func (w *writer) transaction(do func() error) error {
+	w.ballast.look()
+	err := w.attempt(do)
+	if errors.Is(err, store.ErrFull) && w.ballast.release() {
+		err = w.attempt(do)
+	}
+	return err
+}
+
+func (w *writer) attempt(do func() error) error {
 	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("sqlitestore: beginning to write: %w", err) // nothing was touched
 	}

@@ -19,13 +19,20 @@ import (
 // ownDisk names, in the environment of a process that may mount disks, the folder to mount one at.
 const ownDisk = "FAULTS_DISK"
 
-// TestF20_FullDiskIsSurvived fills the disk while orders are being undone and customers order. It runs in a process of its own that may mount a disk.
-func TestF20_FullDiskIsSurvived(t *testing.T) {
+// TestF20_FullDiskIsSurvived fills the disk while orders are being undone and customers order, again and again, so that nobody has any room at all.
+func TestF20_FullDiskIsSurvived(t *testing.T) { onADisk(t, fullDisk) }
+
+// TestF20_WhatIsUnderWayEndsOnAFullDisk fills the disk once, and leaves it full: orders under way come to their ends meanwhile, also those that have to be undone, and others are refused for now.
+func TestF20_WhatIsUnderWayEndsOnAFullDisk(t *testing.T) { onADisk(t, endsOnAFullDisk) }
+
+// onADisk runs a test in a process of its own that may mount a disk, with a small one.
+func onADisk(t *testing.T, test func(t *testing.T, disk string)) {
+	t.Helper()
 	if dir := os.Getenv(ownDisk); dir != "" {
-		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=96m"); err != nil {
 			t.Fatal(err)
 		}
-		fullDisk(t, dir)
+		test(t, dir)
 		return
 	}
 	t.Parallel()
@@ -50,7 +57,90 @@ func TestF20_FullDiskIsSurvived(t *testing.T) {
 	}
 }
 
-// fullDisk is the test, on a small disk.
+// endsOnAFullDisk tries it with everything on that disk, and with the services' databases elsewhere.
+func endsOnAFullDisk(t *testing.T, disk string) {
+	prepared := prepared(t)
+	for name, elsewhere := range map[string]string{"everything": "", "the journals, and the services are elsewhere": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			data := filepath.Join(disk, "data")
+			if err := os.CopyFS(data, os.DirFS(prepared)); err != nil {
+				t.Fatal(err)
+			}
+			if elsewhere != "" {
+				moveServices(t, data, elsewhere)
+			}
+			stayFull(t, data, filepath.Join(disk, "filler"))
+			if err := os.RemoveAll(data); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// moveServices moves the databases of all services to another folder, and leaves links.
+func moveServices(t *testing.T, data, to string) {
+	t.Helper()
+	for _, service := range []string{"commande", "produit", "inventaire", "paiement", "transaction"} {
+		from, name := filepath.Join(data, service+".db"), filepath.Join(to, service+".db")
+		b, err := os.ReadFile(from)
+		if err == nil {
+			err = errors.Join(os.WriteFile(name, b, 0o600), os.Remove(from), os.Symlink(name, from))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func stayFull(t *testing.T, data, filler string) {
+	t.Helper()
+	p, s := start(t, data), newShop(t)
+	b := s.books(t, p)
+	s.opens(p)
+	ballast := filepath.Join(data, "orchestrator.db-ballast")
+	there := func() bool { _, err := os.Stat(ballast); return err == nil }
+	eventually(t, "there is ballast", there)
+	turning := b.turnBack(t, 8)
+	load := customersOf(t, s, chosen(t), 4)
+	eventually(t, "the load is under way", func() bool { return load.taken.Load() > 10 })
+	filled := fill(t, filler)
+	eventually(t, "customers are asked for patience", func() bool { return s.busy.Load() > 50 })
+	began := time.Now()
+	b.settle(t)
+	for _, id := range turning {
+		if o := b.view(t, id); o.Outcome != "compensated" {
+			t.Errorf("%+v should have been undone", o)
+		}
+	}
+	took := time.Since(began)
+	before, _ := b.orders(t)
+	refused := s.busy.Load()
+	eventually(t, "customers are still asked for patience", func() bool { return s.busy.Load() > refused+20 })
+	after, _ := b.orders(t)
+	if there() || len(after) > len(before) {
+		t.Errorf("on a full disk %d orders were taken; ballast is there: %t", len(after)-len(before), there())
+	}
+	t.Logf("filled with %d MiB; %d orders that turn back and %d others ended within %s on the full disk", filled>>20, len(turning), len(after)-len(turning), took.Round(time.Millisecond))
+
+	taken := load.taken.Load()
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	room := time.Now()
+	eventually(t, "orders are taken again", func() bool { return load.taken.Load() > taken })
+	if again := time.Since(room); again > 30*time.Second {
+		t.Errorf("orders were taken again only %s after there was room", again)
+	}
+	if !there() {
+		t.Error("orders are taken and there is no ballast")
+	}
+	acknowledged := load.leave()
+	b.settle(t)
+	b.audit(t, acknowledged)
+	p.stop(t)
+	sound(t, data)
+}
+
 func fullDisk(t *testing.T, disk string) {
 	data := filepath.Join(disk, "data")
 	if err := os.CopyFS(data, os.DirFS(prepared(t))); err != nil {
