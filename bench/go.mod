@@ -7,6 +7,7 @@ replace github.com/skaldhq/skald => ../
 require (
 	github.com/google/uuid v1.6.0
 	github.com/skaldhq/skald v0.0.0-00010101000000-000000000000
+	go.uber.org/goleak v1.3.0
 )
 
 require (

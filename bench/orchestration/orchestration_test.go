@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/skaldhq/skald"
 )
 
@@ -17,7 +19,7 @@ import (
 func TestMain(m *testing.M) {
 	mine, err := Role(context.Background(), os.Args[1:], os.Stdin, os.Stdout)
 	if !mine {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m) // no test leaves a goroutine behind
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

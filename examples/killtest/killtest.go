@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,6 +16,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,6 +49,15 @@ func Build(t testing.TB, packages ...string) map[string]string {
 		t.Fatalf("building %v: %v\n%s", packages, err, out)
 	}
 	return built
+}
+
+// Crowd lets twice as many parallel tests run at a time as there are processors, unless -parallel says otherwise: tests of real processes wait more than they work. It parses the flags, and is for a TestMain.
+func Crowd() error {
+	flag.Parse()
+	if atOnce := flag.Lookup("test.parallel"); atOnce.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		return atOnce.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0)))
+	}
+	return nil
 }
 
 // Address returns a loopback address that nobody listens on, for a program that keeps it when it is killed and started again. Its port is none that operating systems give to whoever asks for any port or

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/skaldhq/skald/examples/killtest"
 )
 
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 		_, _ = os.Stderr.WriteString("over my own feet\n")
 		os.Exit(3)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m) // no test leaves a goroutine behind
 }
 
 func itself(t *testing.T, name, does string) killtest.Program {

@@ -31,6 +31,9 @@ func CheckHouse(packages []Package) []Violation {
 				found = append(found, checkFile(p, f)...)
 			}
 		}
+		if where := starts(p); where != "" && len(p.TestFiles) > 0 && !suite(p) && !slices.ContainsFunc(p.TestFiles, func(f File) bool { return f.Leaks }) {
+			found = append(found, Violation{where, "starts a goroutine, and its package's tests do not look for those that are left behind", "call goleak.VerifyTestMain in TestMain"})
+		}
 		for _, f := range p.TestFiles {
 			for _, line := range f.Sleeps {
 				found = append(found, Violation{fmt.Sprintf("%s:%d", f.Path, line), "a test sleeps", "wait for what it needs, with a deadline, or use testing/synctest"})
@@ -38,6 +41,16 @@ func CheckHouse(packages []Package) []Violation {
 		}
 	}
 	return found
+}
+
+// starts is where a package's code starts its first goroutine, or empty.
+func starts(p Package) string {
+	for _, f := range p.Files {
+		if len(f.Starts) > 0 {
+			return fmt.Sprintf("%s:%d", f.Path, f.Starts[0])
+		}
+	}
+	return ""
 }
 
 // suite says whether a package is a conformance suite. Its functions are lists of small tests, each read by itself, as in test files, whose functions may be

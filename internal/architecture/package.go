@@ -19,6 +19,8 @@ type File struct {
 	Generated bool // says so itself; sizes do not matter then
 	Funcs     []Func
 	State     []Variable // package variables that can only be there to change
+	Starts    []int      // lines on which it starts goroutines
+	Leaks     bool       // looks for goroutines that its tests leave behind
 	Sleeps    []int      // lines on which it really sleeps: a file that imports testing/synctest sleeps in virtual time
 }
 

@@ -22,6 +22,7 @@ func measure(path string, source []byte) (File, error) {
 		Generated: ast.IsGenerated(parsed),
 		Sleeps:    sleeps(positions, parsed),
 	}
+	file.Starts, file.Leaks = goroutines(positions, parsed)
 	for _, declaration := range parsed.Decls {
 		switch d := declaration.(type) {
 		case *ast.FuncDecl:
@@ -54,6 +55,24 @@ func sleeps(positions *token.FileSet, file *ast.File) []int {
 		return true
 	})
 	return lines
+}
+
+// goroutines returns the lines that start goroutines, by a go statement or a method called Go, as groups have it, and says whether the file looks for those that tests leave behind.
+func goroutines(positions *token.FileSet, file *ast.File) (starts []int, leaks bool) {
+	ast.Inspect(file, func(node ast.Node) bool {
+		switch n := node.(type) {
+		case *ast.GoStmt:
+			starts = append(starts, positions.Position(n.Pos()).Line)
+		case *ast.SelectorExpr:
+			from, _ := n.X.(*ast.Ident)
+			if n.Sel.Name == "Go" {
+				starts = append(starts, positions.Position(n.Pos()).Line)
+			}
+			leaks = leaks || from != nil && from.Name == "goleak" && (n.Sel.Name == "VerifyTestMain" || n.Sel.Name == "Find")
+		}
+		return true
+	})
+	return starts, leaks
 }
 
 // state returns the variables of a declaration that make sense only if they change: those without a value, empty maps

@@ -21,7 +21,10 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/skaldhq/skald/examples/commande/system"
+	"github.com/skaldhq/skald/examples/killtest"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
@@ -47,7 +50,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(system.Run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	if err := killtest.Crowd(); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m) // no test leaves a goroutine behind
 }
 
 // chosen is the seed of a test's chances.

@@ -3,19 +3,18 @@ package e2e_test
 import (
 	"bufio"
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
@@ -28,6 +27,7 @@ import (
 	"github.com/skaldhq/skald/examples/drone/service/remediation"
 	"github.com/skaldhq/skald/examples/drone/system"
 	"github.com/skaldhq/skald/examples/drone/web"
+	"github.com/skaldhq/skald/examples/killtest"
 	"github.com/skaldhq/skald/examples/part"
 )
 
@@ -41,14 +41,10 @@ func TestMain(m *testing.M) {
 	role := os.Getenv(asProgram)
 	switch role {
 	case "":
-		flag.Parse()
-		// They wait more than they work, so that more than one for each processor may run.
-		if n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String()); err == nil && n == runtime.GOMAXPROCS(0) {
-			if err := flag.Set("test.parallel", strconv.Itoa(2*n)); err != nil {
-				panic(err)
-			}
+		if err := killtest.Crowd(); err != nil {
+			panic(err)
 		}
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m) // no test leaves a goroutine behind
 	case "all":
 		os.Exit(system.Run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/examples/drone/contract/parcel"
@@ -45,7 +47,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(sidecar.Main(os.Args[1:], os.Getenv, os.Stdout, os.Stderr, saga))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m) // no test leaves a goroutine behind
 }
 
 // brokerProcess is a JetStream server in a process of its own, until it is killed.
