@@ -241,9 +241,35 @@ func TestWebhooksAreGuarded(t *testing.T) {
 			t.Errorf("a saga of another namespace: %s %s", answer.Status, body)
 		}
 	}
+	// Who knows the id of a foreign saga learns nothing of its end by asking to be told of it.
+	if answer, body := g.request(t, http.MethodPut, "/v1/webhooks/default.spy", `{"url":"https://spy.example.org"}`, g.as(access.Admin, foreign)); answer.StatusCode != http.StatusCreated {
+		t.Fatalf("%s %s", answer.Status, body)
+	}
+	start := func(definition, role string) int {
+		answer, _ := g.request(t, http.MethodPost, "/v1/definitions/"+definition+"/sagas?"+role, `{"show":"Edda"}`, g.as(access.Operator, access.Everywhere), "Idempotency-Key: other-1")
+		return answer.StatusCode
+	}
+	if status := start("other.visit", "webhook=other.crm"); status != http.StatusAccepted {
+		t.Fatal(status)
+	}
+	if status := start("visit", "webhook=default.spy"); status != http.StatusConflict {
+		t.Errorf("another saga under the same id: %d", status)
+	}
+	eventually(t, "its end is told", func() bool {
+		page, err := g.handler.Webhooks.Deliveries(t.Context(), webhook.DeliveryFilter{Saga: "other-1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range page.Deliveries {
+			if d.Endpoint == "default.spy" {
+				t.Fatalf("it is told elsewhere: %+v", page)
+			}
+		}
+		return len(page.Deliveries) > 0
+	})
 	var page httpapi.ChangePage
 	eventually(t, "all outcomes are in the log", func() bool {
-		_, body := g.request(t, http.MethodGet, "/v1/audit?what=enterWebhook", "", g.as(access.Admin, access.Everywhere))
+		_, body := g.request(t, http.MethodGet, "/v1/audit?what=enterWebhook&target=other.crm", "", g.as(access.Admin, access.Everywhere))
 		page = httpapi.ChangePage{}
 		if err := json.Unmarshal(body, &page); err != nil || strings.Contains(string(body), "t0ken") || strings.Contains(string(body), "whsec") {
 			t.Fatalf("%v: %s", err, body)

@@ -170,7 +170,7 @@ func (s *server) handler() (*httpapi.Handler, http.Handler, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	redact, err := s.redacted()
+	redact, err := s.redacted(s.registry.Sagas(), s.log)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,12 +115,15 @@ func (c *serveCommand) teller(ctx context.Context, engine *embedded.Engine, log 
 }
 
 // redacted are the members of inputs that are not kept, by definition.
-func (c *serveCommand) redacted() (map[string][]string, error) {
+func (c *serveCommand) redacted(sagas []skald.Registered, log *slog.Logger) (map[string][]string, error) {
 	all := map[string][]string{}
 	for _, text := range c.Redact {
 		definition, place, _ := strings.Cut(text, ":")
 		if participant.CheckName(definition) != "" || !strings.HasPrefix(place, "/") {
 			return nil, usage(fmt.Errorf("--redact=%s: write it as visit:/card/cvv, with the definition's name and the place in its input", text))
+		}
+		if len(all[definition]) == 0 && !slices.ContainsFunc(sagas, func(s skald.Registered) bool { return s.Name() == definition }) {
+			log.Warn("--redact names a definition that is not registered yet; see that it is no typing mistake", "definition", definition)
 		}
 		all[definition] = append(all[definition], place)
 	}

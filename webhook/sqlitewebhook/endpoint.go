@@ -142,7 +142,7 @@ func (s *Sender) addTold(ctx context.Context, all []webhook.Endpoint) error {
 	return rows.Err()
 }
 
-// Subscribe lets endpoints be told of one saga, whatever its definition. Call it before the saga is started: when it returns nil it is durable. The error wraps webhook.ErrNoEndpoint if one is not there.
+// Subscribe lets endpoints be told of one saga, whatever its definition in their namespace. Call it before the saga is started: when it returns nil it is durable. The error wraps webhook.ErrNoEndpoint if one is not there.
 func (s *Sender) Subscribe(ctx context.Context, saga skald.SagaID, endpoints ...string) error {
 	return s.within(ctx, func(tx *sql.Tx) error {
 		for _, name := range endpoints {

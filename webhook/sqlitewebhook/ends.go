@@ -166,7 +166,7 @@ func (s *Sender) write(ctx context.Context, tx *sql.Tx, x *skald.Status) error {
 	return nil
 }
 
-// endpointsOf are the names of those who are told of a saga.
+// endpointsOf are the names of those who are told of a saga: of its own namespace only, whatever was asked for under its id before there was one.
 func endpointsOf(ctx context.Context, tx *sql.Tx, x *skald.Status) (names []string, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT name FROM endpoints WHERE name IN (SELECT endpoint FROM told WHERE definition = ?) OR name IN (SELECT endpoint FROM asked WHERE saga = ?)`, x.Definition, x.ID)
 	if err != nil {
@@ -178,7 +178,9 @@ func endpointsOf(ctx context.Context, tx *sql.Tx, x *skald.Status) (names []stri
 		if err := rows.Scan(&name); err != nil {
 			return nil, err
 		}
-		names = append(names, name)
+		if journal.NamespaceOf(name) == journal.NamespaceOf(x.Definition) {
+			names = append(names, name)
+		}
 	}
 	return names, rows.Err()
 }

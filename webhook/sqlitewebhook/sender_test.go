@@ -382,6 +382,26 @@ func TestAnEndpointThatIsTakenOutIsToldNothingMore(t *testing.T) {
 	eventually(t, "it is told after all", func() bool { return len(r.sagas()) == 1 })
 }
 
+// An id says nothing of whose saga will have it, so who asks to be told of it learns nothing of a foreign one.
+func TestASagaOfAnotherNamespaceIsNotTold(t *testing.T) {
+	e := openEngine(t, till{})
+	r, foreign := newReceiver(t), newReceiver(t)
+	s := openSender(t, filepath.Join(t.TempDir(), "webhooks.db"), e, nil)
+	defer func() { _ = s.Stop() }()
+	enter(t, s, r, "sale")
+	if _, _, err := s.Enter(t.Context(), webhook.Endpoint{Name: "billing.crm", URL: foreign.URL}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Subscribe(t.Context(), "yes-1", "billing.crm"); err != nil {
+		t.Fatal(err)
+	}
+	start(t, e, "sale", "yes-1")
+	eventually(t, "those whose it is are told", func() bool { return len(r.sagas()) == 1 })
+	if page, err := s.Deliveries(t.Context(), webhook.DeliveryFilter{}); err != nil || len(page.Deliveries) != 1 {
+		t.Errorf("%+v, %v", page, err)
+	}
+}
+
 func TestDeliveriesAreListedInPages(t *testing.T) {
 	e := openEngine(t, till{})
 	r := newReceiver(t)
