@@ -96,7 +96,7 @@ func newReader(t *testing.T, page string) *reader {
 		t.Fatal(err)
 	}
 	return &reader{t: t, page: page, folder: dir, ports: map[string]string{}, running: map[string]*program{},
-		env: append(os.Environ(), processVariable+"=skald", "PATH="+bin+":"+os.Getenv("PATH"), "SKALD_BY=ada", "LC_ALL=C.UTF-8", "COLUMNS=", "CHECKOUT="+checkout, "GOWORK=off", "GOFLAGS=", "GOPROXY=off")}
+		env: append(os.Environ(), processVariable+"=skald", "PATH="+bin+":"+os.Getenv("PATH"), "SKALD_BY=ada", "LC_ALL=C.UTF-8", "COLUMNS=", "CHECKOUT="+checkout, "GOWORK=off", "GOFLAGS=")}
 }
 
 // read does what a block or a comment says.
@@ -164,6 +164,9 @@ func (r *reader) named(b pages.Block) string {
 func (r *reader) direct(b pages.Block) {
 	r.t.Helper()
 	words := strings.Fields(b.Text)
+	if len(words) == 0 {
+		return
+	}
 	switch words[0] {
 	case "ports":
 		for _, port := range words[1:] {
