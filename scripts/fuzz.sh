@@ -43,6 +43,6 @@ list=$(targets) || { echo "no fuzz target is called like $only" >&2; exit 1; }
 renice --priority 5 --pid $$ >/dev/null 2>&1 || true # only root takes back what a caller gave away
 # The test programs tell the fuzzer where in our own code they have been.
 cut -d' ' -f1 <<<"$list" | sort -u | while read -r folder; do
-	go test -c -gcflags='github.com/skaldhq/skald/...=-d=libfuzzer' -o "$(program_of "$folder")" "$folder"
+	go test -c -ldflags=-w -gcflags='github.com/skaldhq/skald/...=-d=libfuzzer' -o "$(program_of "$folder")" "$folder"
 done
 xargs -P "$((2 * $(nproc)))" -L 1 bash -c 'set -euo pipefail; fuzz "$@"' fuzz <<<"$list"

@@ -45,7 +45,7 @@ func Build(t testing.TB, packages ...string) map[string]string {
 	for _, p := range packages {
 		built[p] = filepath.Join(folder, filepath.Base(p))
 	}
-	if out, err := exec.CommandContext(t.Context(), "go", append([]string{"build", "-o", folder}, packages...)...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", append([]string{"build", "-ldflags=-w", "-o", folder}, packages...)...).CombinedOutput(); err != nil {
 		t.Fatalf("building %v: %v\n%s", packages, err, out)
 	}
 	return built

@@ -11,23 +11,20 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/skaldhq/skald/examples/killtest"
 )
 
-// program is the all-in-one program, built once for the tests that need a process of its own.
+// program is the all-in-one program.
 func program(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "commande")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../cmd/all").CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
-	}
-	return path
+	return killtest.Build(t, "../cmd/all")["../cmd/all"]
 }
 
 // process is a running program.
