@@ -90,4 +90,19 @@ func TestEverySeedEndsRight(t *testing.T) {
 			t.Errorf("%s never happened, so nothing was shown about it", id)
 		}
 	}
+	checkHeap(t)
+}
+
+// maxHeap is far more than two worlds at a time need, and far less than all that there ever were.
+const maxHeap = 512 << 20
+
+// checkHeap fails if worlds that are over were held on to.
+func checkHeap(t *testing.T) {
+	t.Helper()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	t.Logf("the heap had %d MiB at most", m.HeapSys>>20)
+	if m.HeapSys > maxHeap {
+		t.Errorf("the heap grew to %d MiB, more than %d: something holds on to runs that are over", m.HeapSys>>20, maxHeap>>20)
+	}
 }

@@ -50,7 +50,7 @@ type Orchestrator struct {
 	committer *committer
 	watchers  watchers
 	runs      runs
-	spare     sync.Pool // of lists of commands, see commands
+	spare     *sync.Pool // of lists of commands, see commands; not part of this struct, since the garbage collector keeps every pool for a cycle, and what it is part of
 	orphans   orphans
 
 	registering sync.Mutex   // held while definitions are registered, and whoever reads Participants then
@@ -80,7 +80,7 @@ func Open(ctx context.Context, c Config) (*Orchestrator, error) {
 	if faults := c.validate(); len(faults) > 0 {
 		return nil, &plan.Faults{Definition: "engine", List: faults}
 	}
-	o := &Orchestrator{Config: c, halt: make(chan struct{}), dead: make(chan struct{})}
+	o := &Orchestrator{Config: c, spare: &sync.Pool{}, halt: make(chan struct{}), dead: make(chan struct{})}
 	o.ctx, o.hardStop = context.WithCancel(context.WithoutCancel(ctx))
 	o.committer = newCommitter(o)
 	o.book.Store((&book{machines: map[string]*machine.Machine{}, lanes: map[string]*lanes{}, levels: map[string]participant.Level{}}).with(o, &c))
