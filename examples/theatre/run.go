@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/examples/program"
 )
 
@@ -22,6 +23,7 @@ func Run(args []string, out, log io.Writer) int {
 	c := Config{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))}
 	flags.StringVar(&c.Listen, "listen", "127.0.0.1:8090", "loopback address of the API and the console")
 	flags.StringVar(&c.Data, "data", "data/theatre", "folder of the databases")
+	flags.BoolVar(&c.Guarded, "guarded", false, "ask everybody who they are; a key for each role is printed")
 	visits := flags.Int("visits", 40, "visits that go well, beside one of each trouble in each mode")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -34,12 +36,30 @@ func Run(args []string, out, log io.Writer) int {
 	if err := t.fill(ctx, *visits); err != nil {
 		fmt.Fprintln(log, err)
 	}
+	if err := t.showKeys(ctx, out); err != nil {
+		fmt.Fprintln(log, err)
+	}
 	fmt.Fprintf(out, "The console is at %s/ (Ctrl-C ends it)\n", t.URL())
 	if err := program.Serve(ctx, stop, t); err != nil {
 		fmt.Fprintln(log, err)
 		return 1
 	}
 	return 0
+}
+
+// showKeys makes a key of a guarded theatre for each role, to practise with.
+func (t *Theatre) showKeys(ctx context.Context, out io.Writer) error {
+	if !t.config.Guarded {
+		return nil
+	}
+	for i, role := range []access.Role{access.Reader, access.Operator, access.Admin} {
+		key, err := t.Key(ctx, guests[i], role)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s, %s: %s\n", guests[i], role, key)
+	}
+	return nil
 }
 
 var guests = []string{"Ada Lovelace", "Alan Turing", "Grace Hopper", "Edsger Dijkstra", "Barbara Liskov", "Tony Hoare"}

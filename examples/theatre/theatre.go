@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
+	"github.com/skaldhq/skald/access/sqliteaccess"
 	"github.com/skaldhq/skald/broker/membroker"
 	"github.com/skaldhq/skald/console"
 	"github.com/skaldhq/skald/examples/local"
@@ -28,6 +30,8 @@ type Config struct {
 	Listen string       // loopback address of the API and the console; required
 	Data   string       // folder of its databases, made if it is missing; required
 	Logger *slog.Logger // default: none
+	// Guarded asks everybody who they are, and keeps an audit log: see Key.
+	Guarded bool
 }
 
 // Theatre is a running theatre. Its methods may be called concurrently.
@@ -35,6 +39,7 @@ type Theatre struct {
 	config Config
 	saga   *skald.Saga[Visit]
 	engine *skald.Engine
+	access *sqliteaccess.Store // of a guarded theatre
 	seats  atomic.Int64
 
 	mu     sync.Mutex
@@ -127,7 +132,24 @@ func (t *Theatre) open(ctx context.Context) (*httpapi.Handler, error) {
 		return nil, err
 	}
 	t.stoppers = append(t.stoppers, t.engine.Stop)
-	return httpapi.New(httpapi.Config{Engine: t.engine, Sagas: sagas, Participants: participants, Remediation: remediation, Activity: activity, Logger: t.config.Logger})
+	c := httpapi.Config{Engine: t.engine, Sagas: sagas, Participants: participants, Remediation: remediation, Activity: activity, Logger: t.config.Logger}
+	if t.config.Guarded {
+		if t.access, err = sqliteaccess.Open(ctx, sqliteaccess.Config{Path: filepath.Join(t.config.Data, "access.db"), Logger: t.config.Logger}); err != nil {
+			return nil, err
+		}
+		t.closers = append(t.closers, t.access.Close)
+		c.Door, c.Keys, c.Audit = &access.Door{Knows: []access.Authenticator{t.access}, Sessions: access.NewSessions(false, 0)}, t.access, t.access
+	}
+	return httpapi.New(c)
+}
+
+// Key makes an API key of a guarded theatre, for somebody with this name and role.
+func (t *Theatre) Key(ctx context.Context, name string, role access.Role) (string, error) {
+	if t.access == nil {
+		return "", errors.New("the theatre asks nobody who they are: open it guarded")
+	}
+	_, secret, err := t.access.Create(ctx, access.Key{Name: name, Role: role, Namespace: access.Everywhere, CreatedBy: "the theatre"})
+	return secret, err
 }
 
 // URL is where the console is, without a slash at the end.

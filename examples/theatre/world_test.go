@@ -18,7 +18,17 @@ import (
 // open opens a theatre that closes with the test.
 func open(t *testing.T) *theatre.Theatre {
 	t.Helper()
-	x, err := theatre.Start(t.Context(), theatre.Config{Listen: "127.0.0.1:0", Data: t.TempDir()})
+	return openWith(t, theatre.Config{})
+}
+
+// openWith opens one that differs from others.
+func openWith(t *testing.T, c theatre.Config) *theatre.Theatre {
+	t.Helper()
+	c.Listen = "127.0.0.1:0"
+	if c.Data == "" {
+		c.Data = t.TempDir()
+	}
+	x, err := theatre.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

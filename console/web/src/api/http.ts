@@ -10,6 +10,8 @@ export class Problem extends Error {
     readonly detail: string,
     readonly type = "",
     readonly errors: Fault[] = [],
+    /** The least role that it takes, if that is what is missing. */
+    readonly role = "",
   ) {
     super(detail);
   }
@@ -71,7 +73,7 @@ export async function ask(method: string, path: string, asking: Asking = {}): Pr
 async function problemOf(answer: Response): Promise<Problem> {
   try {
     const said = (await answer.json()) as Document;
-    if (said.detail) return new Problem(answer.status, said.title, said.detail, said.type, said.errors);
+    if (said.detail) return new Problem(answer.status, said.title, said.detail, said.type, said.errors, said.role);
   } catch {
     // Not a problem document: something in between answered.
   }
@@ -89,6 +91,11 @@ export async function post<T>(path: string, body: object | string): Promise<T> {
   const answer = await ask("POST", path, { body });
   const text = await answer.text();
   return (text === "" ? undefined : parse(text)) as T;
+}
+
+/** remove asks for something to be gone. */
+export async function remove(path: string): Promise<void> {
+  await ask("DELETE", path);
 }
 
 /** aborted says that somebody stopped asking, which is no fault. */

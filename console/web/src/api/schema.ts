@@ -200,6 +200,34 @@ export interface DefinitionSummary {
   version: string;
 }
 
+/** Delivery is one message for one endpoint. */
+export interface Delivery {
+  attempts: number;
+  /** what was in the way of the last attempt */
+  error?: string;
+  /** of the message, the same in every attempt (header Webhook-Id) */
+  id: string;
+  /** when the saga's end was seen */
+  made: string;
+  /** when the next attempt is due, of one that waits */
+  next?: string;
+  saga: string;
+  state: "waiting" | "delivered" | "given-up";
+  /** HTTP status of the last attempt; left out if there was no answer */
+  status?: number;
+  /** when the last attempt was, of one that does not wait */
+  tried?: string;
+  /** the endpoint's name */
+  webhook: string;
+}
+
+/** DeliveryPage is one page of deliveries, the newest first. */
+export interface DeliveryPage {
+  deliveries: Delivery[];
+  /** cursor of the next page; left out on the last */
+  next?: string;
+}
+
 /** Edge says that a step follows another. */
 export interface Edge {
   /** To reads From's result */
@@ -390,6 +418,13 @@ export interface MadeKey {
   secret: string;
 }
 
+/** MadeWebhook is an endpoint with its secret, if that is new: it is said once. */
+export interface MadeWebhook {
+  /** as the Standard Webhooks specification writes it; left out if the endpoint keeps the one that it has */
+  secret?: string;
+  webhook: Webhook;
+}
+
 /** Message is a message as it was published. Of one that cannot be read there are only headers, data and key. */
 export interface Message {
   attempt?: number;
@@ -515,9 +550,9 @@ export interface Retry {
   jitter: number;
 }
 
-/** Rotation asks for a key that takes another one's place. */
+/** Rotation asks for a key, or for a webhook's secret, that takes another one's place. */
 export interface Rotation {
-  /** seconds for which the old key goes on working, at most 30 days; none */
+  /** seconds for which the old one goes on working, at most 30 days; none */
   overlap?: number;
 }
 
@@ -689,4 +724,37 @@ export interface Summary {
   step?: string;
   updated: string;
   version: string;
+}
+
+/** Webhook is an endpoint that is told how sagas ended. */
+export interface Webhook {
+  created: string;
+  created_by?: string;
+  /** those whose sagas it is told of; none: only of sagas that were started with it */
+  definitions: string[];
+  /** deliveries that were given up */
+  given_up: number;
+  /** where its deliveries go */
+  host: string;
+  name: string;
+  /** until when the one before signs, too; left out if it does not */
+  old_secret_until?: string;
+  /** when the secret was made that signs */
+  secret_since: string;
+  /** shown to admins only: it may have a token in it */
+  url?: string;
+  /** deliveries to be made */
+  waiting: number;
+}
+
+/** WebhookAddress says where an endpoint is, and what it is told of. */
+export interface WebhookAddress {
+  /** of its own namespace; none: only of sagas that are started with it */
+  definitions?: string[];
+  url: string;
+}
+
+/** WebhookPage is all endpoints that the one who asks may see, by name. */
+export interface WebhookPage {
+  webhooks: Webhook[];
 }

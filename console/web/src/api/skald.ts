@@ -1,7 +1,7 @@
 // What the pages ask of the API, by name.
 import { get, post } from "./http";
 import type {
-  ActivityReport, BulkResult, Definition, DefinitionPage, EventPage, Event, Filter, Letter, LetterPage, ParticipantPage, Saga, SagaPage, Statistics,
+  ActivityReport, BulkResult, ChangePage, Definition, DefinitionPage, EventPage, Event, Filter, Letter, LetterPage, ParticipantPage, Saga, SagaPage, Session, Statistics,
 } from "./schema";
 
 /** Who decides, and why. Both stay in the journal. */
@@ -64,4 +64,8 @@ export const listDefinitions = (signal?: AbortSignal) => get<DefinitionPage>("/v
 export const getDefinition = (name: string, version?: string, signal?: AbortSignal) => get<Definition>(`/v1/definitions/${encodeURIComponent(name)}`, { version }, signal);
 export const listParticipants = (signal?: AbortSignal) => get<ParticipantPage>("/v1/participants", undefined, signal);
 export const getActivity = (definition?: string, signal?: AbortSignal) => get<ActivityReport>("/v1/activity", { definition }, signal);
+/** The audit log, the newest line first. */
+export const listChanges = (query: { who?: string; what?: string; target?: string; below?: number; limit?: number }, signal?: AbortSignal) => get<ChangePage>("/v1/audit", query, signal);
+export const getSession = () => get<Session>("/v1/session");
+export const openSession = (credential: string) => post<Session>("/v1/session", { credential });
 export const getStatistics = (signal?: AbortSignal) => get<Statistics>("/v1/statistics", undefined, signal);

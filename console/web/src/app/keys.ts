@@ -9,13 +9,14 @@ export const shortcuts: [keys: string[], does: string][] = [
   [["g", "s"], "Sagas"],
   [["g", "l"], "Dead letters"],
   [["g", "d"], "Definitions"],
+  [["g", "a"], "Audit"],
   [["j"], "Next in a list"],
   [["k"], "The one before in a list"],
   [["Enter"], "Open it"],
   [["?"], "These keys"],
 ];
 
-const places: Record<string, string[]> = { o: [], i: ["incidents"], s: ["sagas"], l: ["dead-letters"], d: ["definitions"] };
+const places: Record<string, string[]> = { o: [], i: ["incidents"], s: ["sagas"], l: ["dead-letters"], d: ["definitions"], a: ["audit"] };
 
 /** typing says that a key belongs to a field or a dialog. */
 export function typing(event: KeyboardEvent): boolean {

@@ -11,12 +11,12 @@ export function underWay(statistics: Statistics | undefined, name: string, versi
     .reduce((sum, s) => sum + s.sagas, 0);
 }
 
-/** activity is what was done lately, or undefined where nobody counts, which is no fault. */
-export async function activity(definition: string | undefined, signal: AbortSignal): Promise<ActivityReport | undefined> {
+/** activity is what was done lately, without a report where nobody counts, which is no fault. */
+export async function activity(definition: string | undefined, signal: AbortSignal): Promise<{ report: ActivityReport | undefined }> {
   try {
-    return await getActivity(definition, signal);
+    return { report: await getActivity(definition, signal) };
   } catch (error) {
-    if (error instanceof Problem && error.status === 404) return undefined;
+    if (error instanceof Problem && error.status === 404) return { report: undefined };
     throw error;
   }
 }

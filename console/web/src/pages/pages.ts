@@ -1,5 +1,6 @@
 // The pages there are, and which one an address means.
 import type { Component } from "svelte";
+import Audit from "./Audit.svelte";
 import Definition from "./Definition.svelte";
 import Definitions from "./Definitions.svelte";
 import Incidents from "./Incidents.svelte";
@@ -24,6 +25,7 @@ export const sections: Section[] = [
   { path: "sagas", name: "Sagas", icon: "sagas", all: Sagas, one: Saga },
   { path: "dead-letters", name: "Dead letters", icon: "letters", all: Letters, one: Letter },
   { path: "definitions", name: "Definitions", icon: "definitions", all: Definitions, one: Definition },
+  { path: "audit", name: "Audit", icon: "person", all: Audit },
 ];
 
 export interface Page {

@@ -65,11 +65,11 @@ export class LiveList {
     });
   }
 
-  /** refresh brings the rows from one index to another up to date. */
-  async refresh(from: number, to: number): Promise<void> {
-    if (from === 0 && this.order === "newest") return this.top();
+  /** refresh brings the rows from one index to another up to date. What began meanwhile appears at the top only if that is in view, and nobody has a hand on the list: a row must not move away from under it. */
+  async refresh(from: number, to: number, isHeld: boolean): Promise<void> {
+    if (from === 0 && this.order === "newest" && !isHeld) return this.top();
     await this.#read(async () => {
-      if (this.order === "newest") await this.#countFresh();
+      if (this.order === "newest") await this.#topWithoutFresh();
       let begin = 0;
       for (const [i, page] of this.#pages.entries()) {
         const end = begin + page.sagas.length;
@@ -89,11 +89,16 @@ export class LiveList {
     if (i === this.#pages.length - 1) this.#next = found.next;
   }
 
-  async #countFresh(): Promise<void> {
-    const top = await this.#page(undefined);
-    const known = new Set(this.#pages[0]?.sagas.map((saga) => saga.id));
-    const first = top.sagas.findIndex((saga) => known.has(saga.id));
-    this.fresh = first < 0 ? top.sagas.length : first;
+  /** topWithoutFresh brings the first page up to date, and counts what began before it. Those that have been pushed beyond a page's length stay as they were. */
+  async #topWithoutFresh(): Promise<void> {
+    const found = (await this.#page(undefined)).sagas;
+    const old = this.#pages[0]?.sagas ?? [];
+    const places = new Map(old.map((saga, i) => [saga.id, i]));
+    const first = found.findIndex((saga) => places.has(saga.id));
+    this.fresh = first < 0 ? found.length : first;
+    if (first < 0) return;
+    const ours = found.slice(first).filter((saga) => places.has(saga.id));
+    this.#pages = this.#pages.with(0, { sagas: [...ours, ...(found.length < size ? [] : old.slice(places.get(ours.at(-1)!.id)! + 1))] });
   }
 
   #page(cursor: string | undefined) {
