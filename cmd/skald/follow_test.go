@@ -96,7 +96,7 @@ func newReader(t *testing.T, page string) *reader {
 		t.Fatal(err)
 	}
 	return &reader{t: t, page: page, folder: dir, ports: map[string]string{}, running: map[string]*program{},
-		env: append(os.Environ(), processVariable+"=skald", "PATH="+bin+":"+os.Getenv("PATH"), "SKALD_BY=ada", "LC_ALL=C.UTF-8", "COLUMNS=", "CHECKOUT="+checkout, "GOWORK=off", "GOFLAGS=")}
+		env: append(os.Environ(), processVariable+"=skald", "PATH="+bin+":"+os.Getenv("PATH"), "SKALD_BY=ada", "LC_ALL=C.UTF-8", "COLUMNS=", "CHECKOUT="+checkout, "GOWORK=off", "GOFLAGS=", "GOPROXY=off")}
 }
 
 // read does what a block or a comment says.
