@@ -3,6 +3,7 @@ package skaldtest
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"log/slog"
 	"testing"
 
@@ -100,7 +101,8 @@ func TestRealBarrierKeepsEverySeed(t *testing.T) {
 		s := setup{plan: p, seed: *firstSeed + uint64(k), sagas: 4, pool: &x, inputs: [][]byte{[]byte(`1`)}, participants: map[string]func() Participant{"x": b.participant(p)}}
 		s.chance = someChance(s.seed, []string{"crash", "lose", "delay", "twice", "lose-answer", "fail", "late-answer", "cancel", "pause"})
 		if o := explore(s); o.violation != "" {
-			t.Fatalf("seed %d: %s\nfaults %s\n%s", s.seed, o.violation, o.happened, p.Flow())
+			violated(t, o, fmt.Sprintf("seed %d\nfaults %s\n%s", s.seed, o.happened, p.Flow()))
+			return
 		}
 	}
 	t.Logf("%d runs", runs)

@@ -14,7 +14,7 @@ func ownerOf(operation string) string { return plan.Owner(operation) }
 
 // firm is the row of a step if its participant promises what is checked of it, or nil.
 func (w *world) firm(id journal.SagaID, i int) *row {
-	step := &w.plan.Steps[i]
+	step := &w.pinned(id).Steps[i]
 	part := w.participants[plan.Owner(step.Action)]
 	r := w.ledger.of(id).row(step.Name)
 	if step.Kind == participant.ReadOnly || part.level == participant.L0 || r.loose || part.user.Invoker != nil && part.user.Effects == nil {
@@ -28,43 +28,48 @@ func (w *world) checkCall(p *process, c participant.Call) {
 	if _, ok := w.disk.damaged[c.Saga]; ok && p == w.disk.damageBy {
 		w.violate("saga %s: its journal is damaged, and %s went on with it", c.Saga, p)
 	}
-	if c.Epoch != w.disk.epoch || c.Phase != participant.Action {
+	s, ok := w.disk.summary(c.Saga)
+	if !ok {
+		w.violate("saga %s: step %s is called, and the saga's start is not durable", c.Saga, c.Step)
 		return
 	}
-	if s, ok := w.disk.summary(c.Saga); ok && s.State != store.Running {
+	w.checkPinned(c)
+	if c.Epoch == w.disk.epoch && c.Phase == participant.Action && s.State != store.Running {
 		w.violate("saga %s: step %s is called although the saga is %s", c.Saga, c.Step, s.State)
 	}
 }
 
 // checkForward holds an effect against everything that was done before it.
 func (w *world) checkForward(id journal.SagaID, s *plan.Step, r *row) {
-	i, _ := w.plan.Index(s.Name)
+	p := w.pinned(id)
+	i, _ := p.Index(s.Name)
 	if r.acts > 1 {
 		w.violate("saga %s: step %s took effect %d times", id, s.Name, r.acts)
 	}
-	for j := range w.plan.Anc[i].All {
+	for j := range p.Anc[i].All {
 		before := w.firm(id, j)
 		switch {
 		case before == nil || before.byHand:
 		case before.undos > 0 || before.state == tombstone:
-			w.violate("saga %s: step %s took effect after %s was undone", id, s.Name, w.plan.Steps[j].Name)
+			w.violate("saga %s: step %s took effect after %s was undone", id, s.Name, p.Steps[j].Name)
 		case before.effects == 0:
-			w.violate("saga %s: step %s took effect before %s", id, s.Name, w.plan.Steps[j].Name)
+			w.violate("saga %s: step %s took effect before %s", id, s.Name, p.Steps[j].Name)
 		}
 	}
 }
 
 // checkBackward holds a compensation's effect against what is still there.
 func (w *world) checkBackward(id journal.SagaID, s *plan.Step) {
-	i, _ := w.plan.Index(s.Name)
-	for j := range w.plan.Steps {
+	p := w.pinned(id)
+	i, _ := p.Index(s.Name)
+	for j := range p.Steps {
 		r := w.firm(id, j)
 		switch {
 		case r == nil || r.effects == 0:
-		case j == w.plan.Pivot:
-			w.violate("saga %s: step %s was undone after the pivot %s took effect", id, s.Name, w.plan.Steps[j].Name)
-		case w.plan.Desc[i].Has(j):
-			w.violate("saga %s: step %s was undone before %s", id, s.Name, w.plan.Steps[j].Name)
+		case j == p.Pivot:
+			w.violate("saga %s: step %s was undone after the pivot %s took effect", id, s.Name, p.Steps[j].Name)
+		case p.Desc[i].Has(j):
+			w.violate("saga %s: step %s was undone before %s", id, s.Name, p.Steps[j].Name)
 		}
 	}
 }
@@ -116,8 +121,9 @@ func (w *world) checkEffects(id journal.SagaID, outcome store.State) {
 	if outcome == store.Completed {
 		want = 1
 	}
-	for i := range w.plan.Steps {
-		step := &w.plan.Steps[i]
+	p := w.pinned(id)
+	for i := range p.Steps {
+		step := &p.Steps[i]
 		r := w.firm(id, i)
 		if r == nil || r.byHand {
 			continue

@@ -99,8 +99,11 @@ func (w *world) client(cl *claim) {
 			}
 			return err
 		})
-		if err == nil {
+		switch {
+		case err == nil:
 			return
+		case errors.Is(err, store.ErrNotFound):
+			w.violate("saga %s was acknowledged and is not there", cl.id)
 		}
 		w.sleep(time.Duration(1+w.random(500)) * time.Millisecond)
 	}
@@ -236,8 +239,9 @@ const reasonSlow = "skald.no_progress"
 // decision is what somebody decides who can see what was really done.
 func (w *world) decision(s *store.Summary, in journal.Incident, compensating bool, x orchestrator.Resolution) orchestrator.Resolution {
 	r := w.ledger.of(s.ID).row(in.Step)
-	i, _ := w.plan.Index(in.Step)
-	step := &w.plan.Steps[i]
+	p := w.pinned(s.ID)
+	i, _ := p.Index(in.Step)
+	step := &p.Steps[i]
 	part := w.participants[ownerOf(step.Action)]
 	switch {
 	case part.user.Invoker != nil:

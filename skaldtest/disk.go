@@ -16,15 +16,15 @@ import (
 var errDisk = errors.New("the connection to the disk was lost")
 
 // disk is what survives of the store: a log of commits, each with a checksum. A commit that was written and not synced when the power went is cut anywhere, and
-// is rolled back when the store opens again unless all of it is there. What the log says is kept in a memstore, which is real.
+// is rolled back when the store opens again unless all of it is there. What the log says is kept in a real store.
 type disk struct {
 	w        *world
 	log      []frame
 	defs     []store.Definition
 	epoch    uint64
-	mem      *memstore.Store // what the log says, but for a commit that is not synced
-	busy     bool            // somebody writes
-	fullTo   time.Duration   // there is no room until then
+	mem      store.Store   // what the log says, but for a commit that is not synced
+	busy     bool          // somebody writes
+	fullTo   time.Duration // there is no room until then
 	damaged  map[journal.SagaID]int
 	damageBy *process // the process that opened on the damage
 }
@@ -56,7 +56,29 @@ func (f *frame) whole() bool {
 }
 
 func newDisk(w *world) *disk {
-	return &disk{w: w, mem: memstore.New()}
+	d := &disk{w: w}
+	d.renew()
+	return d
+}
+
+// renew begins with an empty store.
+func (d *disk) renew() {
+	if d.w.newStore == nil {
+		d.mem = memstore.New()
+		return
+	}
+	d.close()
+	d.mem = d.w.newStore()
+}
+
+// close ends the store of the moment.
+func (d *disk) close() {
+	if d.mem == nil {
+		return
+	}
+	if err := d.mem.Close(); err != nil {
+		d.w.violate("close: %v", err)
+	}
 }
 
 // tear leaves any beginning of the commit that was not synced, also none and all of it. If others have the store open, it is theirs to
@@ -78,7 +100,7 @@ func (d *disk) reopen() {
 		d.log = d.log[:end]
 	}
 	ctx := context.Background()
-	d.mem = memstore.New()
+	d.renew()
 	for _, def := range d.defs {
 		if err := d.mem.SaveDefinition(ctx, def); err != nil {
 			d.w.violate("reopen: %v", err)

@@ -2,6 +2,7 @@ package skaldtest
 
 import (
 	"flag"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -91,7 +92,7 @@ func all(t *testing.T, plans []*plan.Plan, f func(p *plan.Plan, x *pool, n *tall
 		s, o, bad := f(plans[k], x, n)
 		if bad {
 			s, o = shrink(s, o)
-			t.Errorf("%s\n%s\nrun %s", o.violation, plans[k].Flow(), s)
+			violated(t, o, fmt.Sprintf("%s\nrun %s", plans[k].Flow(), s))
 		}
 		return !bad
 	})

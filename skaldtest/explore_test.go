@@ -147,6 +147,36 @@ func TestExploreRunsHandlersBehindItsBarrier(t *testing.T) {
 	}
 }
 
+func TestRunsThatNeverEndAreEndedWithinBounds(t *testing.T) {
+	var x pool
+	defer x.close()
+	for what, forever := range map[string]func(w *world){
+		"one step that notes": func(w *world) {
+			for {
+				w.note("again", "", "", 0)
+			}
+		},
+		"one step that begins threads": func(w *world) {
+			for {
+				w.spawn(nil, "thread", func() {})
+			}
+		},
+		"one step after another": func(w *world) {
+			for {
+				w.gate()
+			}
+		},
+	} {
+		w := &world{setup: setup{pool: &x, script: faults{}}, seen: map[string]int{}}
+		w.disk = newDisk(w)
+		w.spawn(nil, "forever", func() { forever(w) })
+		w.run()
+		if !strings.Contains(w.violation, "no end in sight") {
+			t.Errorf("%s: %q", what, w.violation)
+		}
+	}
+}
+
 func TestReplayOfSomethingElseIsAnError(t *testing.T) {
 	for _, run := range []string{"sagas=x", "faults=3:flood", "colour=blue"} {
 		r := &recorder{}

@@ -240,6 +240,10 @@ func (w *world) feasible(f fault, at site, p *process) bool {
 		if p == nil || p.dead || p.paused || p != w.newest || w.newest.o == nil {
 			return false
 		}
+	case newVersion, lostVersion:
+		if !w.changes() {
+			return false
+		}
 	case refuse:
 		if w.noRefusals {
 			return false

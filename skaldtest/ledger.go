@@ -1,6 +1,7 @@
 package skaldtest
 
 import (
+	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 )
 
@@ -10,7 +11,8 @@ type ledger map[journal.SagaID]*account
 // account is what was done for one saga, step by step.
 type account struct {
 	steps  map[string]*row
-	flying int // actions under way
+	flying int        // actions under way
+	plan   *plan.Plan // that the saga is pinned to; nil until it is durable
 }
 
 func (l ledger) of(id journal.SagaID) *account {

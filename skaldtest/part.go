@@ -50,7 +50,7 @@ func (x *part) close() {
 // come after the caller's time.
 func (x *part) arrive(p *process, c participant.Call) (a participant.Answer, late bool) {
 	w := x.w
-	step := x.step(c.Step)
+	step := x.step(c.Saga, c.Step)
 	r := w.ledger.of(c.Saga).row(c.Step)
 	w.note("arrives "+string(c.Phase), string(c.Saga), c.Step, uint64(c.Attempt))
 	if c.Epoch < x.epoch {
@@ -92,9 +92,10 @@ func (x *part) arrive(p *process, c participant.Call) (a participant.Answer, lat
 	return a, false
 }
 
-func (x *part) step(name string) *plan.Step {
-	i, _ := x.w.plan.Index(name)
-	return &x.w.plan.Steps[i]
+func (x *part) step(id journal.SagaID, name string) *plan.Step {
+	p := x.w.pinned(id)
+	i, _ := p.Index(name)
+	return &p.Steps[i]
 }
 
 // barrier says whether calls for the step meet a row.

@@ -191,9 +191,7 @@ func (p *process) config() orchestrator.Config {
 		c.Plans = append(c.Plans, w.plan)
 	}
 	if w.changed {
-		other := *w.plan
-		other.Version = "0123456789abcdef"
-		c.Plans = append(c.Plans, &other)
+		c.Plans = append(c.Plans, w.next)
 	}
 	for owner, part := range w.participants {
 		c.Participants[owner] = orchestrator.Participant{Invoker: link{p, owner, part}, Level: part.level, MaxCalls: w.maxCalls}

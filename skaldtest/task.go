@@ -59,6 +59,7 @@ type abandoned struct{}
 
 // spawn begins a task. It does not run before the caller reaches its next gate.
 func (w *world) spawn(p *process, name string, f func()) {
+	w.count()
 	t := &task{name: name, p: p}
 	t.coroutine = w.pool.get(func() {
 		defer func() {
@@ -138,6 +139,7 @@ func (x *timers) Pop() any {
 
 // after sets a timer. Its function must not block; it may spawn.
 func (w *world) after(d time.Duration, f func()) *timer {
+	w.count()
 	w.timed++
 	t := &timer{at: w.now + max(d, 0), n: w.timed, f: f}
 	heap.Push(&w.timers, t)
@@ -180,9 +182,23 @@ func (w *world) run() {
 
 // Bounds of a run.
 const (
-	maxSteps = 400_000
-	maxQuiet = 12 * time.Hour
+	maxSteps  = 400_000
+	maxEvents = 4_000_000 // threads and timers begun, and everything noted
+	maxTasks  = 2_000     // threads at a time, and tasksEach more for every saga
+	tasksEach = 50
+	maxQuiet  = 12 * time.Hour
 )
+
+// count counts an event of the run. A run with more than there may be is ended: by its violation before the next step, and here and now if one step makes them without end.
+func (w *world) count() {
+	if w.events++; w.events < maxEvents && len(w.tasks) < maxTasks+tasksEach*w.sagas || w.violation != "" {
+		return
+	}
+	w.violation = fmt.Sprintf("no end in sight: %d events and %d threads after %d steps", w.events, len(w.tasks), w.steps)
+	if w.current != nil {
+		panic(abandoned{})
+	}
+}
 
 func (w *world) step(t *task) {
 	w.current = t

@@ -26,8 +26,9 @@ type setup struct {
 	ordered      bool   // no chance in the schedule: who has waited longest goes on, and everything takes equally long
 	refusing     string // a step that is always refused
 	noRefusals   bool
-	trace        bool  // keep the log as text
-	pool         *pool // of coroutines; nil: one of its own
+	trace        bool               // keep the log as text
+	pool         *pool              // of coroutines; nil: one of its own
+	newStore     func() store.Store // makes an empty one; nil: a memstore
 
 	maxInFlight int
 	maxCalls    int
@@ -57,6 +58,7 @@ type world struct {
 
 	current *task
 	steps   int
+	events  int
 	sites   int
 	visited []site // of a script only
 
@@ -65,7 +67,8 @@ type world struct {
 	newest    *process
 	opened    int
 	reopening bool
-	changed   bool // there is another version of the definition by now
+	changed   bool       // there is another version of the definition by now
+	next      *plan.Plan // that version; nil until it is first asked for
 
 	participants map[string]*part
 	ledger       ledger
@@ -95,19 +98,14 @@ func explore(s setup) outcome {
 		w.rand = rand.New(rand.NewPCG(s.seed, 1))
 	}
 	w.disk = newDisk(w)
-	for i := range s.plan.Steps {
-		for _, op := range []string{s.plan.Steps[i].Action, s.plan.Steps[i].Compensation} {
-			if owner := plan.Owner(op); op != "" && w.participants[owner] == nil {
-				w.participants[owner] = w.newPart(owner)
-			}
-		}
-	}
+	w.join(s.plan)
 	w.open()
 	w.beginClients()
 	w.run()
 	if w.violation == "" {
 		w.checkEnd()
 	}
+	w.disk.close()
 	for _, p := range slices.Sorted(mapKeys(w.participants)) {
 		w.participants[p].close()
 	}
@@ -155,6 +153,7 @@ func (w *world) mixString(s string) {
 
 // note says what happens.
 func (w *world) note(what, saga, detail string, n uint64) {
+	w.count()
 	w.mixString(what)
 	w.mixString(saga)
 	w.mixString(detail)
