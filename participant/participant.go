@@ -186,8 +186,7 @@ func (p *Postponement) Answer() Answer {
 }
 
 // Tx is the transaction in which a handler makes its change, together with the barrier's row. The participant commits it after the
-// handler returned without an error and rolls it back otherwise; the handler does neither. Rows and statements are closed with the transaction, and rows must be read
-// with the handler's context, or one that ends. It is the interface that query generators expect.
+// handler returned without an error and rolls it back otherwise; the handler does neither. Rows and statements are closed with the transaction. It is the interface that query generators expect.
 type Tx interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)

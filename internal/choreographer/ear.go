@@ -45,7 +45,7 @@ func (e *ear) listen(ctx context.Context) error {
 			if ctx.Err() != nil || m.Source == e.name || e.ignored(m.Key, func(name string) string { return m.Headers[name] }) {
 				return
 			}
-			crew.give(ctx, &working, m, func(m broker.Message) { e.overheard(grace, m) }) // if there is no room it is handed out
+			crew.give(ending, &working, m, func(m broker.Message) { e.overheard(grace, m) }) // if there is no room it is handed out
 		})
 		defer stop()
 	}
@@ -127,12 +127,18 @@ func (e *ear) take(ctx context.Context, d *broker.Delivery) error {
 	if d.Count == 1 && e.knows(d.Message.Key) {
 		return nil
 	}
-	if err := e.deliver(ctx, d); err != nil {
+	switch err := e.deliver(ctx, d); {
+	case errors.Is(err, errNoPart):
+		return nil
+	case err != nil:
 		return err
 	}
 	e.heard.put(d.Message.Key, glance{kindOf(&d.Message), e.now()})
 	return nil
 }
+
+// errNoPart says that a token is of a definition that nobody here has a part in, so far: nothing is to be done about it, and it is not remembered, since the definition may be registered the next moment.
+var errNoPart = errors.New("the token's definition is not known here")
 
 // ignored says whether there is nothing to do about the token under a key.
 func (e *ear) ignored(k broker.Key, header func(name string) string) bool {

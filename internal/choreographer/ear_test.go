@@ -2,6 +2,7 @@ package choreographer_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store/memstore"
 )
 
 // deaf is a broker that hands out no tokens while it is deaf; what is decided through it can be overheard.
@@ -103,5 +105,62 @@ func TestOverhearingIsNotNeeded(t *testing.T) {
 		s.pass(time.Second)
 		s.want("s-1", allDone)
 		s.wantEffects(allEffects)
+	})
+}
+
+// failing is a broker from whose kept topic nothing can be received any more, once it fails.
+type failing struct {
+	*membroker.Broker
+	fails chan struct{}
+}
+
+func (b failing) Receiver(ctx context.Context, topic, subscription string) (broker.Receiver, error) {
+	r, err := b.Broker.Receiver(ctx, topic, subscription)
+	if err != nil || topic != choreographer.DefaultTopic {
+		return r, err
+	}
+	return broken{r, b.fails}, nil
+}
+
+type broken struct {
+	broker.Receiver
+	fails chan struct{}
+}
+
+var errGone = errors.New("the broker is gone")
+
+func (r broken) Receive(ctx context.Context, _ int) ([]*broker.Delivery, error) {
+	select {
+	case <-r.fails:
+		return nil, errGone
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Whoever can receive nothing any more says so, also if there is still something to overhear.
+func TestWhatCannotBeReceivedEndsTheTrackerWithAnError(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		b := failing{membroker.New(membroker.Config{}), make(chan struct{})}
+		s.over(b.Broker)
+		x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{Broker: b, Store: memstore.New(), Name: "other", Plans: []*plan.Plan{s.p}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- x.Run(s.t.Context()) }()
+		synctest.Wait()
+		s.start("s-1")
+		s.pass(time.Second)
+		close(b.fails)
+		s.pass(time.Minute)
+		select {
+		case err := <-ended:
+			if !errors.Is(err, errGone) {
+				t.Errorf("it ended with %v", err)
+			}
+		default:
+			t.Error("it goes on")
+		}
 	})
 }

@@ -36,7 +36,7 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
 	if a.scores.versions(t.Definition) == nil {
-		return nil // the start of a saga that this participant has no part in
+		return errNoPart // the start of another saga
 	}
 	if a.scores.of(&t) == nil {
 		return unregistered(&t, d, a.Now())

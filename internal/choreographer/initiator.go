@@ -229,7 +229,7 @@ func (i *Initiator) deliver(ctx context.Context, d *broker.Delivery) error {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
 	if i.scores.versions(t.Definition) == nil {
-		return nil
+		return errNoPart
 	}
 	if i.scores.of(&t) == nil {
 		return unregistered(&t, d, i.Now())

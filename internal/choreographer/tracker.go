@@ -178,12 +178,15 @@ func (x *Tracker) Run(ctx context.Context) error {
 	if err := x.Declare(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var once sync.Once
+	var failed error
 	loop := func(in *sync.WaitGroup, within context.Context, f func(context.Context) error) {
 		in.Go(func() {
 			if err := f(within); err != nil && within.Err() == nil {
-				cancel(err)
+				once.Do(func() { failed = err })
+				cancel()
 			}
 		})
 	}
@@ -214,10 +217,7 @@ func (x *Tracker) Run(ctx context.Context) error {
 	hearing.Wait()
 	finish()
 	writing.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return nil
+	return failed
 }
 
 func (x *Tracker) deliver(ctx context.Context, d *broker.Delivery) error {
@@ -226,7 +226,7 @@ func (x *Tracker) deliver(ctx context.Context, d *broker.Delivery) error {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
 	}
 	if x.scores.versions(t.Definition) == nil {
-		return nil
+		return errNoPart
 	}
 	if x.scores.of(&t) == nil {
 		return unregistered(&t, d, x.Now())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/skaldhq/skald/participant"
@@ -38,7 +39,7 @@ type barrier struct {
 	call    participant.Call
 	now     time.Time
 	guard   *guarded // of the handler, once it runs
-	emitted bool
+	emitted atomic.Bool
 }
 
 // answer returns the call's answer. The transaction is to be committed if there is no error, and rolled back otherwise.
@@ -127,7 +128,7 @@ func (b *barrier) decline(ctx context.Context, r participant.Refusal) (participa
 			return participant.Answer{}, err
 		}
 	}
-	b.emitted = false
+	b.emitted.Store(false)
 	if err := b.settle(ctx, declined, nil, r); err != nil {
 		return participant.Answer{}, err
 	}

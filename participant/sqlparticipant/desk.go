@@ -192,7 +192,7 @@ func (t *taking) answer(ctx context.Context, l *ledger, w participant.Work) (par
 	var un notKept
 	switch {
 	case err == nil:
-		return answer, b.emitted, nil
+		return answer, b.emitted.Load(), nil
 	case errors.As(err, &un):
 		if guard {
 			_, err = l.tx.run(ctx, rollbackCall)

@@ -171,7 +171,7 @@ func (p *Participant) single(ctx context.Context, do work) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("beginning a transaction: %w", context.Cause(ctx))
 	}
-	tx, err := p.begin(p.lasting(ctx), p.writes())
+	tx, err := p.begin(ctx, p.writes())
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}

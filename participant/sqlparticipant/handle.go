@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/skaldhq/skald/journal"
@@ -18,12 +19,15 @@ import (
 // guarded hands a transaction to a handler without the means to end it, and can undo what the handler did. A savepoint for that is set when the handler first needs the database.
 //
 // SQLite ends a transaction by itself on some errors (an interrupted write, a full disk): what the handler wrote before is gone, and what it writes from then on would be committed at once, each statement by
-// itself. So after every error it is looked whether the transaction is still there, and if it is not, nothing is written any more and the call fails, whatever the handler makes of it. In the end the savepoint shows it, in case the
-// error was met where nobody looked.
+// itself. So after every error, and after rows whose errors only the handler sees, it is looked whether the transaction is still there, and if it is not, nothing is written any more and the call fails, whatever the handler makes of
+// it. In the end the savepoint shows it. Statements that a handler prepared are looked at in the end only. Goroutines of a handler may share it.
 type guarded struct {
 	tx      transaction
 	dialect Dialect
+
+	mu      sync.Mutex
 	touched bool // the savepoint is set
+	unseen  bool // there may have been an error that nobody looked at
 	lost    bool // the transaction is gone
 }
 
@@ -37,31 +41,45 @@ func (g *guarded) do(ctx context.Context, run func(participant.Tx) error) error 
 	if err := run(g); err != nil {
 		return err
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.lost || !g.touched {
+		return g.aliveLocked()
+	}
+	_, err := g.tx.run(ctx, releaseHandler)
 	switch {
-	case g.lost:
-		return errLost
-	case !g.touched:
+	case err == nil:
 		return nil
+	case passing(err):
+		return fmt.Errorf("the handler left rows of a statement open that writes; close them: %s", err.Error())
 	}
-	if _, err := g.tx.run(ctx, releaseHandler); err != nil {
-		return errors.Join(errLost, err)
+	return errors.Join(errLost, err)
+}
+
+// touch comes before everything that a handler does in the transaction. Unseen is what may fail without anybody looking.
+func (g *guarded) touch(ctx context.Context, unseen bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.unseen && !g.lost {
+		g.unseen = false
+		if err := g.checkLocked(nil); err != nil {
+			return err
+		}
 	}
+	if g.lost {
+		return errLost
+	}
+	if !g.touched {
+		if _, err := g.tx.run(ctx, savepointHandler); err != nil {
+			return err
+		}
+		g.touched = true
+	}
+	g.unseen = g.unseen || unseen
 	return nil
 }
 
-// touch comes before everything that a handler does in the transaction.
-func (g *guarded) touch(ctx context.Context) error {
-	if g.lost || g.touched {
-		return g.alive()
-	}
-	if _, err := g.tx.run(ctx, savepointHandler); err != nil {
-		return err
-	}
-	g.touched = true
-	return nil
-}
-
-func (g *guarded) alive() error {
+func (g *guarded) aliveLocked() error {
 	if g.lost {
 		return errLost
 	}
@@ -70,17 +88,26 @@ func (g *guarded) alive() error {
 
 // undo undoes what the handler did.
 func (g *guarded) undo(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.lost || !g.touched {
-		return g.alive()
+		return g.aliveLocked()
 	}
 	_, err := g.tx.run(ctx, rollbackHandler)
 	return err
 }
 
-// check says whether the transaction is still there after an error: then no other can begin.
+// check says whether the transaction is still there after an error.
 func (g *guarded) check(err error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.checkLocked(err)
+}
+
+// checkLocked tries to begin another transaction, which cannot be while there is one.
+func (g *guarded) checkLocked(err error) error {
 	if g.dialect != SQLite || g.lost {
-		return errors.Join(err, g.alive())
+		return errors.Join(err, g.aliveLocked())
 	}
 	ctx := context.Background()
 	_, begun := g.tx.ExecContext(ctx, `BEGIN`)
@@ -97,7 +124,7 @@ func (g *guarded) check(err error) error {
 }
 
 func (g *guarded) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if err := g.touch(ctx); err != nil {
+	if err := g.touch(ctx, false); err != nil {
 		return nil, err
 	}
 	res, err := g.tx.ExecContext(ctx, query, args...)
@@ -108,14 +135,14 @@ func (g *guarded) ExecContext(ctx context.Context, query string, args ...any) (s
 }
 
 func (g *guarded) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	if err := g.touch(ctx); err != nil {
+	if err := g.touch(ctx, true); err != nil {
 		return nil, err
 	}
 	return g.tx.PrepareContext(ctx, query)
 }
 
 func (g *guarded) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if err := g.touch(ctx); err != nil {
+	if err := g.touch(ctx, true); err != nil {
 		return nil, err
 	}
 	rows, err := g.tx.QueryContext(ctx, query, args...)
@@ -126,7 +153,7 @@ func (g *guarded) QueryContext(ctx context.Context, query string, args ...any) (
 }
 
 func (g *guarded) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if err := g.touch(ctx); err != nil {
+	if err := g.touch(ctx, true); err != nil {
 		ended, end := context.WithCancelCause(ctx)
 		end(err)
 		ctx = ended // its Scan returns an error

@@ -138,7 +138,7 @@ func (p *Participant) write(ctx context.Context, op *operation, c participant.Ca
 	err = p.transact(ctx, func(tx transaction) (bool, error) {
 		b := barrier{p: p, tx: tx, op: op, call: c, now: p.now()}
 		answer, err = b.answer(ctx)
-		emitted = b.emitted
+		emitted = b.emitted.Load()
 		return true, err
 	})
 	var un notKept

@@ -41,7 +41,7 @@ func Publish(ctx context.Context, e Event) error {
 	if !json.Valid(data) || len(data) > 2*participant.MaxPayload {
 		return fmt.Errorf("sqlparticipant: the data of event %s is not JSON, or larger than %d bytes", e.Type, 2*participant.MaxPayload)
 	}
-	if err := b.guard.touch(ctx); err != nil {
+	if err := b.guard.touch(ctx, false); err != nil {
 		return err
 	}
 	return b.emit(ctx, e.Type, e.Suffix, data)
@@ -60,7 +60,7 @@ func (b *barrier) emit(ctx context.Context, eventType, suffix string, data []byt
 	if err != nil {
 		return fmt.Errorf("outbox: event %s: %w", id, err)
 	}
-	b.emitted = true
+	b.emitted.Store(true)
 	return nil
 }
 

@@ -111,21 +111,52 @@ func (r *reading) QueryRowContext(ctx context.Context, query string, args ...any
 	return r.Tx.QueryRowContext(ctx, query, args...)
 }
 
-// reads says whether a statement begins as those do that read, or that change rows, which are counted.
+// reads says whether a text is one statement, and begins as those do that read, or that change rows, which are counted.
 func reads(query string) bool {
-	for {
-		query = strings.TrimSpace(query)
-		end := ""
+	first, more := statementIn(query)
+	return !more && slices.ContainsFunc([]string{"SELECT", "WITH", "VALUES", "EXPLAIN"}, func(word string) bool {
+		return len(first) >= len(word) && strings.EqualFold(first[:len(word)], word)
+	})
+}
+
+// statementIn finds a text's first statement, without what stands before it, and says whether anything follows it. It knows comments and quotes.
+func statementIn(query string) (first string, more bool) {
+	begin, ended := -1, false
+	for i := 0; i < len(query); {
+		rest := query[i:]
 		switch {
-		case strings.HasPrefix(query, "--"):
-			end = "\n"
-		case strings.HasPrefix(query, "/*"):
-			end = "*/"
+		case strings.HasPrefix(rest, "--"):
+			i += through(rest, 2, "\n")
+		case strings.HasPrefix(rest, "/*"):
+			i += through(rest, 2, "*/")
+		case strings.ContainsRune(" \t\r\n\f", rune(rest[0])):
+			i++
+		case rest[0] == ';':
+			ended = ended || begin >= 0
+			i++
+		case ended:
+			return query[begin:], true
 		default:
-			return slices.ContainsFunc([]string{"SELECT", "WITH", "VALUES", "EXPLAIN"}, func(word string) bool {
-				return len(query) >= len(word) && strings.EqualFold(query[:len(word)], word)
-			})
+			if begin < 0 {
+				begin = i
+			}
+			switch rest[0] {
+			case '\'', '"', '`':
+				i += through(rest, 1, rest[:1])
+			case '[':
+				i += through(rest, 1, "]")
+			default:
+				i++
+			}
 		}
-		_, query, _ = strings.Cut(query, end)
 	}
+	return query[max(begin, 0):], false
+}
+
+// through is how much of a text it takes to the end of a mark that stands behind its first bytes; all of it if there is none.
+func through(text string, first int, mark string) int {
+	if n := strings.Index(text[first:], mark); n >= 0 {
+		return first + n + len(mark)
+	}
+	return len(text)
 }

@@ -52,14 +52,15 @@ func TestAReadOnlyReads(t *testing.T) {
 	for name, way := range ways {
 		for _, query := range []string{
 			`CREATE TABLE other (n INTEGER)`, `COMMIT`, `PRAGMA user_version = 7`, `INSERT INTO effect VALUES ('x') RETURNING what`, "-- name: Sneak :one\nDELETE FROM effect RETURNING what",
-			`WITH x AS (SELECT 1) INSERT INTO effect SELECT 'x' FROM x RETURNING what`,
+			`WITH x AS (SELECT 1) INSERT INTO effect SELECT 'x' FROM x RETURNING what`, `SELECT 1; PRAGMA user_version = 7; COMMIT; BEGIN`, `SELECT ';'; COMMIT; INSERT INTO effect VALUES ('x'); BEGIN`,
+			`/*/SELECT*/ INSERT INTO effect VALUES ('x') RETURNING what`,
 		} {
 			ask = func(ctx context.Context, tx participant.Tx) error { return way(ctx, tx, query) }
 			if a := p.Invoke(t.Context(), call); a.Class != participant.Unknown || !strings.Contains(a.Detail, "ReadOnly cannot write") {
 				t.Errorf("%s %q: %s %s", name, query, a.Class, a.Detail)
 			}
 		}
-		for _, query := range []string{`SELECT 1`, "/* a */ -- b\n  select 1", `VALUES (1)`, `with x AS (SELECT 1) SELECT * FROM x`} {
+		for _, query := range []string{`SELECT 1`, "/* a */ -- b\n  select 1", `VALUES (1)`, `SELECT '; COMMIT' || "a;b" FROM (SELECT 1 AS "a;b"); -- ; COMMIT`, `with x AS (SELECT 1) SELECT * FROM x`} {
 			ask = func(ctx context.Context, tx participant.Tx) error { return way(ctx, tx, query) }
 			if a := p.Invoke(t.Context(), call); (a.Class == participant.Done) != (name != "Exec") {
 				t.Errorf("%s %q: %s %s", name, query, a.Class, a.Detail)
@@ -67,5 +68,6 @@ func TestAReadOnlyReads(t *testing.T) {
 		}
 	}
 	wantColumn(t, db, "effects", `SELECT what FROM effect`, "")
+	wantColumn(t, db, "version", `PRAGMA user_version`, "0")
 	wantColumn(t, db, "tables", `SELECT name FROM sqlite_master WHERE name = 'other'`, "")
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/skaldhq/skald/participant"
 )
@@ -24,13 +23,12 @@ type transaction interface {
 	Rollback() error
 }
 
-// begin begins a transaction. On a database of OpenSQLite it is one of this package's own: database/sql begins a goroutine for each transaction and for each query in one, and locks and copies for each
-// statement, which together cost as much as the statements.
+// begin begins a transaction. The context bounds the wait for a connection. What began lasts until it is committed or rolled back.
 func (p *Participant) begin(ctx context.Context, opts *sql.TxOptions) (transaction, error) {
 	if _, ours := p.db.Driver().(*disk); ours {
-		return beginOurs(p.lasting(ctx), p.db, opts)
+		return beginOurs(ctx, p.db, opts)
 	}
-	tx, err := p.db.BeginTx(ctx, opts)
+	tx, err := p.db.BeginTx(p.lasting(ctx), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -84,15 +82,11 @@ func eachOf(rows *sql.Rows, yield func(columns []any) error) (err error) {
 	return rows.Err()
 }
 
-// ours is a transaction on a connection that OpenSQLite made. Its statements are not cut off when a context ends: they are short, and SQLite would roll the whole transaction back, which others share.
+// ours is a transaction on a connection that OpenSQLite made. Statements of this package go past database/sql, which begins a goroutine for each query in a transaction, and locks and copies for each statement: that costs as much
+// as the statements. What handlers do goes its usual way.
 type ours struct {
-	conn  *sql.Conn
-	begun driver.Tx
-	ended bool
-
-	mu       sync.Mutex
-	ends     []context.CancelFunc // close rows that handlers got
-	prepared []*sql.Stmt          // by handlers
+	*sql.Tx
+	conn *sql.Conn
 }
 
 func beginOurs(ctx context.Context, db *sql.DB, opts *sql.TxOptions) (*ours, error) {
@@ -100,15 +94,11 @@ func beginOurs(ctx context.Context, db *sql.DB, opts *sql.TxOptions) (*ours, err
 	if err != nil {
 		return nil, err
 	}
-	t := &ours{conn: conn}
-	err = t.raw(func(c *connection) (err error) {
-		t.begun, err = c.BeginTx(ctx, driver.TxOptions{ReadOnly: opts != nil && opts.ReadOnly})
-		return err
-	})
+	tx, err := conn.BeginTx(context.WithoutCancel(ctx), opts)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return t, nil
+	return &ours{tx, conn}, nil
 }
 
 // raw lends the connection, which nobody else uses meanwhile.
@@ -190,92 +180,18 @@ func named(args []any) ([]driver.NamedValue, error) {
 
 // Commit implements transaction.
 func (t *ours) Commit() error {
-	t.end()
-	err := t.raw(func(*connection) error { return t.begun.Commit() })
-	if err != nil {
-		rollback(t)
-		return err
-	}
-	t.ended = true
-	return t.leave()
+	defer t.leave()
+	return t.Tx.Commit()
 }
 
-// Rollback implements transaction. If it cannot be rolled back the connection is dropped, and SQLite does it.
+// Rollback implements transaction.
 func (t *ours) Rollback() error {
-	if t.ended {
-		return nil
-	}
-	t.ended = true
-	t.end()
-	var failed error
-	dropped := t.raw(func(*connection) error {
-		if failed = t.begun.Rollback(); failed != nil {
-			return driver.ErrBadConn
-		}
-		return nil
-	})
-	if failed != nil {
-		return errors.Join(failed, t.leave())
-	}
-	return errors.Join(dropped, t.leave())
+	defer t.leave()
+	return t.Tx.Rollback()
 }
 
-// end lets rows that handlers left open be closed.
-func (t *ours) end() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, end := range t.ends {
-		end()
-	}
-	t.ends = nil
-}
-
-// leave gives the connection back. That waits until all rows are closed; only then can their statements be.
-func (t *ours) leave() error {
-	err := t.conn.Close()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, s := range t.prepared {
-		err = errors.Join(err, s.Close())
-	}
-	t.prepared = nil
-	return err
-}
-
-// ExecContext implements participant.Tx, for handlers.
-func (t *ours) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.conn.ExecContext(ctx, query, args...)
-}
-
-// PrepareContext implements participant.Tx, for handlers. The statement lasts until the transaction ends.
-func (t *ours) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	s, err := t.conn.PrepareContext(ctx, query) //nolint:sqlclosecheck // leave closes it
-	if err == nil {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.prepared = append(t.prepared, s)
-	}
-	return s, err
-}
-
-// QueryContext implements participant.Tx, for handlers. The rows last until the transaction ends.
-func (t *ours) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.conn.QueryContext(t.lasting(ctx), query, args...)
-}
-
-// QueryRowContext implements participant.Tx, for handlers.
-func (t *ours) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.conn.QueryRowContext(t.lasting(ctx), query, args...)
-}
-
-// lasting is a context that ends with the transaction.
-func (t *ours) lasting(ctx context.Context) context.Context {
-	ctx, end := context.WithCancel(ctx)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.ends = append(t.ends, end)
-	return ctx
-}
+// leave gives the connection back once the transaction is over. Its error changes nothing of what that came to.
+func (t *ours) leave() { _ = t.conn.Close() }
 
 // Columns of a row are what database/sql calls driver values; of some, databases differ in the type.
 func text(column any) string {
