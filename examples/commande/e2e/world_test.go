@@ -40,6 +40,9 @@ func begin(t *testing.T, change ...func(c *system.Config)) *live {
 		Listen: "127.0.0.1:0", Data: t.TempDir(), GatewayTimeout: 300 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelError})),
 	}
+	if testing.Short() { // under the race detector nothing is quick
+		c.GatewayTimeout = 5 * time.Second
+	}
 	for _, f := range change {
 		f(&c)
 	}

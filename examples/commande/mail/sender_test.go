@@ -150,7 +150,7 @@ func TestTooLargeMessageIsARejectedError(t *testing.T) {
 	_, address := open(t)
 	m := letter("zoe@example.com")
 	m.Attachments[0].Data = make([]byte, mailbox.MaxMessageBytes)
-	err := sender(t, mail.Config{Address: address}).Send(t.Context(), m)
+	err := sender(t, mail.Config{Address: address, Timeout: time.Minute}).Send(t.Context(), m)
 	var rejected *mail.RejectedError
 	if !errors.As(err, &rejected) || rejected.Code != 552 {
 		t.Fatalf("%v, want a RejectedError with code 552", err)
