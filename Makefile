@@ -68,6 +68,12 @@ bench: ## print figures: sagas beside the floor, medians of interleaved rounds; 
 	@scripts/setup.sh go
 	@go run ./bench/cmd/bench $(BENCHFLAGS)
 
+# A named target, because it takes tens of minutes and several gigabytes, and nobody expects that of `make bench`.
+.PHONY: bench-million
+bench-million: ## print the figures about many sagas at full size: 1,000,000 ended, 1,000,000 open, 100,000 asleep; BENCHFLAGS as for bench
+	@scripts/setup.sh go
+	@go run ./bench/cmd/bench -only orchestration -parts '^$$' -history 1000000 -open 1000000 -sleeping 100000 $(BENCHFLAGS)
+
 .PHONY: microbench
 microbench: ## run the benchmarks of single functions of all modules; BENCHFLAGS are passed on to go test
 	@scripts/setup.sh go
