@@ -34,6 +34,8 @@ type Config struct {
 	// NoBroker does without a broker: only orchestrated sagas are run, and there are no dead letters. It is for programs in which no participant is a participant.Desk and that others do not reach
 	// over a broker: choreographed sagas would wait for ever.
 	NoBroker bool
+	// Restored says that the journals were restored from a backup, which is otherwise an error (store.ErrRestored) when it is found out. Give it for one start only; see sqlitestore.Config.
+	Restored bool
 	// Broker is a broker elsewhere: its URL and what goes with it. Without a URL there is one inside the process.
 	Broker natsbroker.Config
 	// BrokerListen, a loopback address such as "127.0.0.1:4222", lets other processes take part over the broker inside this one. Default: no port.
@@ -78,7 +80,7 @@ func (e *Engine) open(ctx context.Context, c Config) error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	st, err := sqlitestore.Open(sqlitestore.Config{Path: filepath.Join(c.Data, "journals.db")})
+	st, err := sqlitestore.Open(sqlitestore.Config{Path: filepath.Join(c.Data, "journals.db"), Restored: c.Restored})
 	if err != nil {
 		return err
 	}

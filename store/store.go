@@ -26,6 +26,8 @@ var (
 	ErrBehind = errors.New("store: append does not continue the journal")
 	// ErrFull says that there is no room. Nothing was written; the same commit can be tried again once there is. As the rejection of a new saga's append it says that what room there is is kept for those under way.
 	ErrFull = errors.New("store: no space left")
+	// ErrRestored says that the store is older than it has been: it was restored from a backup. Nobody has called anybody yet; a person decides whether sagas go on from there.
+	ErrRestored = errors.New("store: restored from an older backup")
 	// ErrCursor says that a page cursor is not one that List returned.
 	ErrCursor = errors.New("store: unusable cursor")
 	// ErrClosed says that the store was closed before the call.

@@ -32,6 +32,7 @@ type serveCommand struct {
 	Participants   string        `help:"File that says where participants are called and what they promise." env:"SKALD_PARTICIPANTS" placeholder:"FILE" type:"path"`
 	Mode           skald.Mode    `help:"Who drives sagas whose start does not say it." enum:"orchestrated,choreographed" default:"orchestrated" env:"SKALD_MODE"`
 	Retention      time.Duration `help:"How long ended sagas are kept." default:"720h" env:"SKALD_RETENTION"`
+	Restored       bool          `help:"Go on from journals that were restored from an older backup; for one start."`
 	BrokerListen   string        `help:"Loopback address of a broker inside this process, at which sidecars take part: for choreographed sagas. Without a broker there are orchestrated ones only." env:"SKALD_BROKER_LISTEN" placeholder:"HOST:PORT"`
 	Broker         string        `help:"NATS servers elsewhere, separated by commas, instead of the broker inside this process." env:"SKALD_BROKER" placeholder:"nats://HOST:PORT"`
 	BrokerUser     string        `help:"User at the broker; the password comes from SKALD_BROKER_PASSWORD." env:"SKALD_BROKER_USER" placeholder:"USER"`

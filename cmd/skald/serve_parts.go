@@ -38,8 +38,8 @@ func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer 
 	password := w.getenv(sidecar.PasswordVariable)
 	config := embedded.Config{
 		Data: c.Data, Sagas: registry.Sagas(), Participants: registry.Participants(), Mode: c.Mode, Retention: c.Retention, Observer: observer, Logger: log,
-		Broker:       natsbroker.Config{URL: c.Broker, User: c.BrokerUser, Password: password, Credentials: c.Credentials},
-		NoBroker:     !c.reached(),
+		Broker:   natsbroker.Config{URL: c.Broker, User: c.BrokerUser, Password: password, Credentials: c.Credentials},
+		NoBroker: !c.reached(), Restored: c.Restored,
 		BrokerListen: c.BrokerListen, BrokerUser: c.BrokerUser, BrokerPassword: password,
 	}
 	if c.Broker == "" || c.BrokerCA == "" && c.ClientCert == "" {

@@ -51,6 +51,7 @@ func (w *writer) commit(epoch uint64, appends []store.Append) ([]error, error) {
 		switch err = w.transaction(func() error { return w.write(b) }); {
 		case err == nil:
 			w.adopt(b)
+			w.mark.committed(w.reached())
 			w.wrote(b.pages())
 			return b.refused.Errors(), nil
 		case !duplicate(err):

@@ -22,6 +22,9 @@ const (
 			SELECT r.n, r.prev FROM list JOIN records r ON r.n = list.prev AND r.n < list.n
 		) DELETE FROM records WHERE n IN (SELECT n FROM list)`
 	deleteSaga = "DELETE FROM sagas WHERE n = ?"
+	// The last record's number outlives the record.
+	keepRecord = "INSERT INTO counters VALUES ('record', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+	lastRecord = "SELECT max(ifnull((SELECT max(n) FROM records), 0), ifnull((SELECT value FROM counters WHERE name = 'record'), 0))"
 )
 
 // Prune implements store.Store. It looks for sagas on a connection for reading and deletes them in small transactions.
@@ -81,6 +84,6 @@ func (s *Store) delete(ctx context.Context, due []int64) error {
 			}
 		}
 		s.write.wrote(3 * len(due))
-		return nil
+		return s.write.exec(keepRecord, s.write.recN)
 	})
 }

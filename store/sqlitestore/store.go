@@ -19,7 +19,7 @@ import (
 // Config says where and how a store is kept.
 type Config struct {
 	// Path of the database file. It is made if it is not there; its folder must be. SQLite keeps path-wal and path-shm beside it, and this
-	// package path-lock and path-ballast.
+	// package path-lock, path-ballast and path-mark.
 	Path string
 	// Readers is the number of connections for reading lists, and as many again for reading journals. Default: 4.
 	Readers int
@@ -31,6 +31,9 @@ type Config struct {
 	// Ballast is the size of a file beside the database, path-ballast, that only takes up room. When the disk has hardly any left it is deleted, so that sagas under way come to
 	// their ends, and the appends of new ones are rejected with store.ErrFull; once there is room it is made again. Default: 32 MiB, enough for about 25,000 sagas; negative: none.
 	Ballast int64
+	// Restored says that the database was restored from a backup, which is otherwise an error (store.ErrRestored) when it is found out: its file path-mark is from a later time. Sagas go on from where the backup has them. Give it for
+	// one start only, since nothing is found out meanwhile; docs/operations.md says what to look at before.
+	Restored bool
 }
 
 func (c *Config) validate() error {
@@ -126,6 +129,9 @@ func (s *Store) release() error {
 	s.ballast.stop()
 	if s.check != nil {
 		errs = append(errs, s.check.stop())
+	}
+	if s.write != nil && s.write.dead == nil && !s.write.mark.written.IsZero() {
+		s.write.mark.write(s.write.reached())
 	}
 	if s.write != nil && s.write.dead != nil { // nobody writes any more who could still set it
 		last = untouched(s.path)

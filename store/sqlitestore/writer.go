@@ -41,6 +41,7 @@ type writer struct {
 	wrote  func(pages int) // told of every commit
 
 	ballast *ballast // nil: none is kept
+	mark    mark
 }
 
 func openWriter(ctx context.Context, path string, cfg Config, b *ballast) (_ *writer, err error) {
@@ -48,7 +49,7 @@ func openWriter(ctx context.Context, path string, cfg Config, b *ballast) (_ *wr
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{prepared: prepare(c), turn: make(chan struct{}, 1), cached: cfg.Cached, ballast: b,
+	w := &writer{prepared: prepare(c), turn: make(chan struct{}, 1), cached: cfg.Cached, ballast: b, mark: mark{path: path + "-mark"},
 		heads: map[journal.SagaID]head{}, runs: map[run]int64{}}
 	if err := w.begins(ctx, path, cfg); err != nil {
 		return nil, errors.Join(err, w.close())
@@ -71,7 +72,7 @@ func (w *writer) begins(ctx context.Context, path string, cfg Config) error {
 	}
 	for sql, to := range map[string]*int64{
 		"SELECT ifnull(max(n), 0) FROM sagas":            &w.sagaN,
-		"SELECT ifnull(max(n), 0) FROM records":          &w.recN,
+		lastRecord:                                       &w.recN,
 		"SELECT value FROM counters WHERE name = 'skew'": &w.skew,
 	} {
 		n, err := w.conn.int(ctx, sql)
@@ -85,6 +86,9 @@ func (w *writer) begins(ctx context.Context, path string, cfg Config) error {
 		return readError(err)
 	}
 	w.epoch = uint64(epoch)
+	if err := w.compare(path, cfg.Restored); err != nil {
+		return err
+	}
 	return w.query("SELECT n, definition, version, mode FROM runs", func(row []driver.Value) {
 		w.runs[run{text(row[1]), text(row[2]), journal.Mode(text(row[3]))}] = number(row[0])
 	})
@@ -148,6 +152,7 @@ func (w *writer) acquire() (uint64, error) {
 		return 0, err
 	}
 	w.epoch = next
+	w.mark.write(w.reached())
 	return next, nil
 }
 
