@@ -44,7 +44,11 @@ func TestF23NobodyIsCalledFromARestoredBackupUntilAPersonSaysSo(t *testing.T) {
 	first := open(t, c)
 	start(t, first, "p-1")
 	for d.calls.Load() == 0 {
-		pause(t, ctx)
+		select {
+		case <-ctx.Done():
+			t.Fatal("the depot is not asked")
+		case <-time.After(time.Millisecond):
+		}
 	}
 	stop(t, first)
 	night, err := os.ReadFile(filepath.Join(data, "journals.db"))
@@ -98,15 +102,5 @@ func ends(t *testing.T, e *embedded.Engine, id skald.SagaID) {
 	defer cancel()
 	if s, err := e.Wait(ctx, id); err != nil || s.State != skald.Completed {
 		t.Fatalf("%s ended as %s, %v", id, s.State, err)
-	}
-}
-
-// pause looks again in a moment.
-func pause(t *testing.T, ctx context.Context) {
-	t.Helper()
-	select {
-	case <-ctx.Done():
-		t.Fatal(ctx.Err())
-	case <-time.After(time.Millisecond):
 	}
 }
