@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/examples/browsertest"
 	"github.com/skaldhq/skald/examples/theatre"
 	"github.com/skaldhq/skald/journal"
@@ -198,7 +199,7 @@ func TestManyAreMendedAfterAPreview(t *testing.T) {
 // At every page, in both lights, at the width of a desk and of a telephone, axe finds nothing, and nothing is wider than the window.
 func TestAxeFindsNothing(t *testing.T) {
 	source := axe(t)
-	x := open(t)
+	x := openWith(t, theatre.Config{Guarded: true})
 	begin(t, x, "back", skald.Choreographed, theatre.Unreleased)
 	begin(t, x, "full", skald.Orchestrated, theatre.FullBox)
 	begin(t, x, "aside", skald.Choreographed, theatre.Unclear)
@@ -209,15 +210,19 @@ func TestAxeFindsNothing(t *testing.T) {
 	pages := []struct{ address, shows, click string }{
 		{"", "slowest", ""}, {"sagas", "row", ""}, {"sagas?show=stuck", "row", "bulk"}, {"sagas?id=nobody", "empty", ""},
 		{"sagas/back", "graph", ""}, {"sagas/back?view=sequence", "sequence", ""}, {"sagas/full?view=journal", "event", "verb-replace"}, {"sagas/nobody", "empty", ""},
-		{"incidents", "incident", ""}, {"dead-letters", "letters", "letter"}, {"definitions", "definitions", ""}, {"definitions/visit", "step-numbers", ""}, {"nowhere", "empty", ""},
+		{"incidents", "incident", ""}, {"dead-letters", "letters", "letter"}, {"definitions", "definitions", ""}, {"definitions/visit", "step-numbers", ""}, {"audit", "change", "who"}, {"nowhere", "empty", ""},
 	}
 	b := browsertest.Open(t, 1280, 900)
+	b.Visit(x.URL() + "/")
+	signIn(t, b, x, "Ada", access.Reader)
+	signOut(b) // which is the first line of the audit log
 	for _, at := range []struct {
 		width int64
 		light string
 	}{{1280, "light"}, {400, "dark"}} {
 		resize(b, at.width, at.light)
 		b.Visit(x.URL() + "/")
+		signIn(t, b, x, "Grace", access.Operator)
 		browsertest.Says[bool](b, source+"; true")
 		for _, p := range pages {
 			browsertest.Says[string](b, fmt.Sprintf(`location.hash = "#/%s"`, p.address))
@@ -226,7 +231,7 @@ func TestAxeFindsNothing(t *testing.T) {
 				b.Click(p.click)
 				sees(t, b, `!!document.querySelector("dialog[open], [data-testid=letter-state]")`)
 			}
-			for _, found := range browsertest.Read(b, "ask axe", chromedp.Evaluate[[]string](`axe.run(document, { resultTypes: ["violations"] }).then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("; ")))`, chromedp.EvalAwaitPromise)) {
+			for _, found := range violations(b) {
 				t.Errorf("/%s at %d, %s: %s", p.address, at.width, at.light, found)
 			}
 			if b.ScrollsSideways() {
@@ -235,7 +240,17 @@ func TestAxeFindsNothing(t *testing.T) {
 			b.Shoot(fmt.Sprintf("%s-%d-%s", strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(p.address), at.width, at.light))
 			browsertest.Says[bool](b, `document.querySelector("dialog")?.close(), true`)
 		}
+		signOut(b)
+		for _, found := range violations(b) {
+			t.Errorf("signing in at %d, %s: %s", at.width, at.light, found)
+		}
+		b.Shoot(fmt.Sprintf("sign-in-%d-%s", at.width, at.light))
 	}
+}
+
+// violations are what axe finds on the page.
+func violations(b *browsertest.Browser) []string {
+	return browsertest.Read(b, "ask axe", chromedp.Evaluate[[]string](`axe.run(document, { resultTypes: ["violations"] }).then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("; ")))`, chromedp.EvalAwaitPromise))
 }
 
 // resize makes another window of the browser's.

@@ -1,3 +1,4 @@
+import { untrack } from "svelte";
 import { aborted, Problem } from "../api/http";
 import type { Filter, Summary } from "../api/schema";
 import { listSagas } from "../api/skald";
@@ -19,7 +20,6 @@ export class LiveList {
   #pages = $state.raw<Loaded[]>([]);
   #next = $state.raw<string>();
   #stop = new AbortController();
-  #isReading = false;
 
   /** Rows in order. */
   readonly rows = $derived(this.#pages.flatMap((page) => page.sagas));
@@ -28,6 +28,8 @@ export class LiveList {
   /** How many sagas began since the top was read, at most a page. */
   fresh = $state(0);
   problem = $state.raw<Problem>();
+  /** Whether something is being read: nothing else is meanwhile, so what was not asked for then has to be asked for afterwards. */
+  isReading = $state(false);
 
   constructor(
     readonly filter: Filter,
@@ -107,8 +109,8 @@ export class LiveList {
 
   /** read does one reading at a time, and keeps what went wrong. */
   async #read(what: () => Promise<void>): Promise<void> {
-    if (this.#isReading || this.#stop.signal.aborted) return;
-    this.#isReading = true;
+    if (untrack(() => this.isReading) || this.#stop.signal.aborted) return;
+    this.isReading = true;
     try {
       await what();
       this.problem = undefined;
@@ -116,7 +118,7 @@ export class LiveList {
       if (aborted(error)) return;
       this.problem = error instanceof Problem ? error : new Problem(0, "Something went wrong in this page", String(error));
     } finally {
-      this.#isReading = false;
+      this.isReading = false;
     }
   }
 }
