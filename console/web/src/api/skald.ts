@@ -57,6 +57,11 @@ export const bulk = (request: BulkRequest) => post<BulkResult>("/v1/bulk", reque
 
 export const listLetters = (query: { state?: string; reason?: string; saga?: string; cursor?: string; limit?: number }, signal?: AbortSignal) =>
   get<LetterPage>("/v1/dead-letters", query, signal);
+/** The dead letters of a saga in every state: a list is of one state, and of those that wait unless another is named. */
+export async function lettersOf(saga: string, signal?: AbortSignal): Promise<Letter[]> {
+  const pages = await Promise.all((["waiting", "replayed", "remedied", "discarded"] as const).map((state) => listLetters({ saga, state, limit: 20 }, signal)));
+  return pages.flatMap((page) => page.letters).sort((a, b) => a.at.localeCompare(b.at));
+}
 export const getLetter = (id: string, signal?: AbortSignal) => get<Letter>(letter(id), undefined, signal);
 export const settleLetter = (id: string, verb: "replay" | "compensate" | "discard", decision: Decision) => post<Letter>(`${letter(id)}/${verb}`, decision);
 

@@ -65,6 +65,7 @@ type Ingestion struct {
 	log     *slog.Logger
 	store   *sqlitestore.Store
 	engine  *skald.Engine
+	letters *skald.Remediation // what the console's dead letters are seen and settled through; it also helps the service of that name
 	server  *web.Server
 	api     *httpapi.Handler // what the console works over
 	ask     *asker
@@ -126,7 +127,10 @@ func (i *Ingestion) start(ctx context.Context) (err error) {
 		return err
 	}
 	observer.Watch(i.engine)
-	if i.api, err = httpapi.New(httpapi.Config{Engine: i.engine, Sagas: sagas, Participants: behind, Activity: activity, Logger: i.log}); err != nil {
+	if i.letters, err = skald.Remediate(ctx, skald.RemediationConfig{Broker: i.config.Broker, Sagas: sagas, Logger: i.log}); err != nil {
+		return err
+	}
+	if i.api, err = httpapi.New(httpapi.Config{Engine: i.engine, Sagas: sagas, Participants: behind, Remediation: i.letters, Activity: activity, Logger: i.log}); err != nil {
 		return err
 	}
 	pages, err := console.New(console.Config{})
@@ -177,6 +181,9 @@ func (i *Ingestion) Stop(ctx context.Context) error {
 		}
 		i.end()
 		i.hearing.Wait()
+		if i.letters != nil {
+			faults = append(faults, i.letters.Stop(ctx))
+		}
 		if i.engine != nil {
 			faults = append(faults, i.engine.Stop(ctx))
 		}
