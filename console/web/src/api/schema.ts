@@ -310,7 +310,7 @@ export interface Filter {
   started_before?: string;
   /** any of them */
   states?: ("running" | "compensating" | "completed" | "compensated")[];
-  /** the step it is at, or the cause of turning back */
+  /** the step with the oldest open incident; without one, the step it is at, or the cause of turning back */
   step?: string;
   /** only sagas without an outcome */
   unended?: boolean;
@@ -720,7 +720,7 @@ export interface Summary {
   seq: number;
   started: string;
   state: "running" | "compensating" | "completed" | "compensated";
-  /** the step it is at, or the cause of turning back */
+  /** the step with the oldest open incident; without one, the step it is at, or the cause of turning back */
   step?: string;
   updated: string;
   version: string;
