@@ -49,7 +49,7 @@ func TestPageAndAllItNamesAreServed(t *testing.T) {
 	if len(named) < 4 {
 		t.Fatalf("the page names %d files: %s", len(named), page)
 	}
-	types := map[string]string{".js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+	types := map[string]string{".js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml", "ff2": "font/woff2"}
 	for _, n := range named {
 		answer, body := get(t, h, http.MethodGet, "/"+n[1])
 		if answer.StatusCode != http.StatusOK || body == "" || answer.Header.Get("Content-Type") != types[n[1][len(n[1])-3:]] {
