@@ -163,7 +163,7 @@ func TestListOfManySagasStaysSmooth(t *testing.T) {
 
 	all := browsertest.Says[felt](b, "felt")
 	t.Logf("the longest task took %.0f ms, and what moved sums up to %.4f", all.Longest, all.Shift)
-	if all.Longest > 1000 { // on a machine that does much else; all rows in the page would take many seconds
+	if all.Longest > 3000 { // on a machine that does much else; all rows in the page would take many seconds
 		t.Errorf("a task held the page up for %.0f ms", all.Longest)
 	}
 }

@@ -24,7 +24,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/skaldhq/skald/examples/commande/system"
-	"github.com/skaldhq/skald/examples/killtest"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
@@ -49,9 +48,6 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(system.Run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
-	}
-	if err := killtest.Crowd(); err != nil {
-		panic(err)
 	}
 	goleak.VerifyTestMain(m) // no test leaves a goroutine behind
 }
