@@ -119,6 +119,21 @@ func TestASagaWithoutItsDefinitionIsDrawnFromItsJournal(t *testing.T) {
 	}
 }
 
+// An attempt that nobody plans, because a person is waited for, has no time.
+func TestNoTimeIsSaidOfAnAttemptThatIsNotPlanned(t *testing.T) {
+	p := stuck(t)
+	retrying := 0
+	for i := range p.Saga.Steps {
+		step := &p.Saga.Steps[i]
+		step.State, step.Next = "retrying", time.Time{}
+		retrying++
+	}
+	out := drawn(0, true, func(term *terminal.Terminal) { draw.Saga(term, p, now) })
+	if n := strings.Count(out, "no attempt is planned"); n != retrying || strings.Contains(out, "next attempt") {
+		t.Errorf("said %d times, want %d:\n%s", n, retrying, out)
+	}
+}
+
 // Lanes part, cross and join, and edges that others imply are left out.
 func TestGraphsOfEveryShapeAreDrawn(t *testing.T) {
 	for name, edges := range map[string]string{

@@ -140,7 +140,11 @@ func stepNotes(t *terminal.Terminal, r rail, s *httpapi.Step) {
 		note = strings.TrimSuffix("by "+terminal.Clean(s.By)+": "+note, ": ")
 	}
 	if s.State == "retrying" || s.State == "undo_retrying" {
-		note = strings.TrimSuffix("next attempt "+terminal.Clock(s.Next, s.Next)+" UTC; "+note, "; ")
+		next := "no attempt is planned" // an incident waits for a person
+		if !s.Next.IsZero() {
+			next = "next attempt " + terminal.Clock(s.Next, s.Next) + " UTC"
+		}
+		note = strings.TrimSuffix(next+"; "+note, "; ")
 	}
 	if note == "" {
 		return
@@ -209,6 +213,9 @@ func by(who string) string {
 func next(e *httpapi.Event, now time.Time) string {
 	if e.Kind != "step_retrying" && e.Kind != "compensation_retrying" {
 		return ""
+	}
+	if e.At.IsZero() {
+		return "attempt " + number(int(e.Attempt)) + " is not planned"
 	}
 	return "attempt " + number(int(e.Attempt)) + " at " + terminal.Clock(e.At, now)
 }
