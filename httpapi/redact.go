@@ -8,7 +8,7 @@ import (
 // redacted stands where something was.
 const redacted = `"[redacted]"`
 
-// redact takes what is at the places out of a payload. The same payload gives the same text.
+// redact takes what is at the places out of a payload, whatever the case of its names, and also where there is a list of such objects in the place of one. The same payload gives the same text.
 func redact(payload []byte, places []string) []byte {
 	for _, place := range places {
 		path := strings.Split(strings.TrimPrefix(place, "/"), "/")
@@ -29,14 +29,18 @@ func redactAt(value json.RawMessage, path []string) json.RawMessage {
 	switch {
 	case value[0] == '{' && json.Unmarshal(value, &object) == nil:
 		for name := range object {
-			if path[0] == name || path[0] == "*" {
+			if path[0] == "*" || strings.EqualFold(path[0], name) { // as decoders of Go find members
 				object[name] = redactAt(object[name], path[1:])
 			}
 		}
 		return encoded(object, value)
-	case value[0] == '[' && path[0] == "*" && json.Unmarshal(value, &list) == nil:
+	case value[0] == '[' && json.Unmarshal(value, &list) == nil:
+		rest := path // a member's name is looked for in every element
+		if path[0] == "*" {
+			rest = path[1:]
+		}
 		for i := range list {
-			list[i] = redactAt(list[i], path[1:])
+			list[i] = redactAt(list[i], rest)
 		}
 		return encoded(list, value)
 	}

@@ -29,3 +29,16 @@ func TestRedactedMembersAreNeverKept(t *testing.T) {
 		t.Errorf("an input without them is kept as %s", s.Input)
 	}
 }
+
+// What is spelt in another case, or comes as a list, is found as a participant would find it.
+func TestRedactionFindsWhatParticipantsWouldRead(t *testing.T) {
+	w := open(t, func(_ *skald.Config, c *httpapi.Config) { c.Redact = map[string][]string{"visit": {"/card/cvv"}} })
+	input := `{"show":"Edda","CARD":[{"cvv":"4711"},[{"Cvv":4711}]],"card":{"CVV":"4711"}}`
+	if answer, body := w.request(t, http.MethodPost, "/v1/definitions/visit/sagas", input, "Idempotency-Key: visit-1"); answer.StatusCode != http.StatusAccepted {
+		t.Fatalf("%s %s", answer.Status, body)
+	}
+	want := `{"CARD":[{"cvv":"[redacted]"},[{"Cvv":"[redacted]"}]],"card":{"CVV":"[redacted]"},"show":"Edda"}`
+	if s := w.ended(t, "visit-1"); string(s.Input) != want {
+		t.Errorf("kept is %s", s.Input)
+	}
+}
