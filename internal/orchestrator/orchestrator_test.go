@@ -736,7 +736,7 @@ func TestStartOrActBeforeRecoveryPicksTheSagaUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				s := begin(t)
-				s.shop.script("create", takes(9*time.Second))
+				s.shop.script("create", takes(9*time.Second), takes(9*time.Second)) // so that it cannot end before the act, either
 				s.start("one")
 				s.end()
 				late := slowList{s.store, make(chan struct{})}
