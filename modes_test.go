@@ -16,6 +16,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/membroker"
+	"github.com/skaldhq/skald/internal/waits"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
@@ -141,15 +142,7 @@ func ended(t *testing.T, e *skald.Engine, id skald.SagaID) skald.Status {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in time: %s", what)
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-t.Context().Done():
-		}
-	}
+	waits.Until(t, patience, what, is)
 }
 
 var bothModes = []skald.Mode{skald.Orchestrated, skald.Choreographed}

@@ -25,6 +25,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/membroker"
 	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/internal/waits"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
@@ -351,15 +352,7 @@ func (w *world) letter(t testing.TB, id skald.SagaID) (found httpapi.Letter) {
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in time: %s", what)
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-t.Context().Done():
-		}
-	}
+	waits.Until(t, patience, what, is)
 }
 
 var bothModes = []skald.Mode{skald.Orchestrated, skald.Choreographed}

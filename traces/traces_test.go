@@ -27,6 +27,7 @@ import (
 	"github.com/skaldhq/skald/broker/membroker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/internal/waits"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
@@ -420,7 +421,7 @@ func TestASagaThatIsResumedStaysInItsTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool {
+	waits.Until(t, patience, "the step that has no answer is asked again", func() bool {
 		s, err := run.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -445,18 +446,5 @@ func TestASagaThatIsResumedStaysInItsTrace(t *testing.T) {
 	resumed := calls[before]
 	if !bytes.Equal(resumed.GetTraceId(), start.GetTraceId()) || len(resumed.GetLinks()) != 1 || !bytes.Equal(resumed.GetLinks()[0].GetSpanId(), start.GetSpanId()) {
 		t.Errorf("the first call after is %v", resumed)
-	}
-}
-
-func waitFor(t *testing.T, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); {
-		if time.Now().After(deadline) {
-			t.Fatal("not in time")
-		}
-		select {
-		case <-time.After(2 * time.Millisecond):
-		case <-t.Context().Done():
-		}
 	}
 }

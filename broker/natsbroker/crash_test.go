@@ -19,23 +19,13 @@ import (
 	"github.com/skaldhq/skald/broker/natsbroker"
 )
 
-// Environment variables that make the test binary a program of its own.
-const (
-	crashWriter = "SKALD_TEST_BROKER_WRITER"
-	fullDisk    = "SKALD_TEST_BROKER_FULL_DISK"
-)
+// crashWriter is the environment variable that makes the test binary a program of its own.
+const crashWriter = "SKALD_TEST_BROKER_WRITER"
 
 func TestMain(m *testing.M) {
-	switch {
-	case os.Getenv(crashWriter) != "":
-		fmt.Fprintln(os.Stderr, writeUntilKilled(os.Getenv(crashWriter)))
+	if path := os.Getenv(crashWriter); path != "" {
+		fmt.Fprintln(os.Stderr, writeUntilKilled(path))
 		os.Exit(1)
-	case os.Getenv(fullDisk) != "":
-		if err := fillTheDisk(os.Getenv(fullDisk)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m) // no test leaves a goroutine behind
 }

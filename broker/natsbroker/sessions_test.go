@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/internal/waits"
 	"github.com/skaldhq/skald/journal"
 )
 
@@ -71,13 +72,7 @@ func TestAStuckSessionCausesNoTraffic(t *testing.T) {
 // until polls until the condition holds.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not happen: ", what)
-		}
-	}
+	waits.Until(t, 20*time.Second, what, holds)
 }
 
 func consumerInfo(t *testing.T, b *embedded, stream, consumer string) *jetstream.ConsumerInfo {

@@ -46,6 +46,8 @@ var rooms = []room{
 	// Leaves that several rooms share, each a single idea of the operating system or of goroutines.
 	{path: "internal/filelock"},
 	{path: "internal/freeport", onlyTests: true},
+	{path: "internal/owndisk", onlyTests: true},
+	{path: "internal/waits", onlyTests: true},
 	{path: "internal/turns"},
 	{path: "internal/shape"},
 

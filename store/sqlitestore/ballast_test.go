@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/skaldhq/skald/internal/waits"
 )
 
 // Where room cannot be set aside the file is written, and stops being written when a commit needs the room or the store is closed.
@@ -54,13 +56,7 @@ func TestBallastCanBeDoneWithout(t *testing.T) {
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); !is(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatal("not within 30 s: ", what)
-		}
-	}
+	waits.Until(t, 30*time.Second, what, is)
 }
 
 func hasBallast(s *Store) bool {

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/internal/waits"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store/memstore"
 	"github.com/skaldhq/skald/webhook"
@@ -164,15 +165,7 @@ func enter(t testing.TB, s *sqlitewebhook.Sender, r *receiver, definitions ...st
 
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in time: %s", what)
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-t.Context().Done():
-		}
-	}
+	waits.Until(t, patience, what, is)
 }
 
 func TestOutcomesAreToldOnceEachAndSigned(t *testing.T) {
