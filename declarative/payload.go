@@ -57,10 +57,7 @@ func (m *misfits) in(e *jsonschema.ValidationError) (places []skald.Misplaced) {
 				return nil
 			}
 		}
-	case *kind.Required, *kind.AdditionalProperties, *kind.MinProperties, *kind.MaxProperties, *kind.MinItems, *kind.MaxItems, *kind.Type:
-		if hidden(at) {
-			return nil
-		}
+	case *kind.Required, *kind.AdditionalProperties, *kind.MinProperties, *kind.MaxProperties, *kind.MinItems, *kind.MaxItems, *kind.Type: // what is hidden inside changes nothing
 	default:
 		for _, cause := range e.Causes {
 			places = append(places, m.in(cause)...)

@@ -22,14 +22,14 @@ func surviveAFullDisk(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close() //nolint:errcheck // the test has said what it had to
+	defer server.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	defer cancel()
 	b, err := natsbroker.Open(ctx, natsbroker.Config{Server: server, Log: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close() //nolint:errcheck // as above
+	defer b.Close()
 	if err := b.Declare(ctx, crashTopics()...); err != nil {
 		t.Fatal(err)
 	}

@@ -199,14 +199,7 @@ func TestManyAreMendedAfterAPreview(t *testing.T) {
 // At every page, in both lights, at the width of a desk and of a telephone, axe finds nothing, and nothing is wider than the window.
 func TestAxeFindsNothing(t *testing.T) {
 	source := axe(t)
-	x := openWith(t, theatre.Config{Guarded: true})
-	begin(t, x, "back", skald.Choreographed, theatre.Unreleased)
-	begin(t, x, "full", skald.Orchestrated, theatre.FullBox)
-	begin(t, x, "aside", skald.Choreographed, theatre.Unclear)
-	begin(t, x, "well", skald.Orchestrated, "")
-	until(t, x, "back", "it is stuck", stuck)
-	until(t, x, "full", "it is stuck", stuck)
-	until(t, x, "well", "it has ended", ended)
+	x := openWithAllKinds(t)
 	pages := []struct{ address, shows, click string }{
 		{"", "slowest", ""}, {"sagas", "row", ""}, {"sagas?show=stuck", "row", "bulk"}, {"sagas?id=nobody", "empty", ""},
 		{"sagas/back", "graph", ""}, {"sagas/back?view=sequence", "sequence", ""}, {"sagas/full?view=journal", "event", "verb-replace"}, {"sagas/nobody", "empty", ""},

@@ -171,14 +171,7 @@ func TestListOfManySagasStaysSmooth(t *testing.T) {
 // At no page does anything move without the reader's doing: neither while it loads, nor when what it shows changes.
 func TestNothingMovesByItself(t *testing.T) {
 	t.Parallel()
-	x := openWith(t, theatre.Config{Guarded: true})
-	begin(t, x, "back", skald.Choreographed, theatre.Unreleased)
-	begin(t, x, "full", skald.Orchestrated, theatre.FullBox)
-	begin(t, x, "aside", skald.Choreographed, theatre.Unclear)
-	begin(t, x, "well", skald.Orchestrated, "")
-	until(t, x, "back", "it is stuck", stuck)
-	until(t, x, "full", "it is stuck", stuck)
-	until(t, x, "well", "it has ended", ended)
+	x := openWithAllKinds(t)
 	b := browsertest.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/")
 	signIn(t, b, x, "Grace", access.Operator)

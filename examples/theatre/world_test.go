@@ -51,6 +51,20 @@ func begin(t *testing.T, x *theatre.Theatre, id skald.SagaID, mode skald.Mode, t
 	}
 }
 
+// openWithAllKinds opens a guarded theatre with a saga of every kind: two that are stuck, one of each mode, one whose letter is set aside, and one that has ended well.
+func openWithAllKinds(t *testing.T) *theatre.Theatre {
+	t.Helper()
+	x := openWith(t, theatre.Config{Guarded: true})
+	begin(t, x, "back", skald.Choreographed, theatre.Unreleased)
+	begin(t, x, "full", skald.Orchestrated, theatre.FullBox)
+	begin(t, x, "aside", skald.Choreographed, theatre.Unclear)
+	begin(t, x, "well", skald.Orchestrated, "")
+	until(t, x, "back", "it is stuck", stuck)
+	until(t, x, "full", "it is stuck", stuck)
+	until(t, x, "well", "it has ended", ended)
+	return x
+}
+
 // until waits until a saga is as it should be.
 func until(t *testing.T, x *theatre.Theatre, id skald.SagaID, what string, is func(s *skald.Status) bool) skald.Status {
 	t.Helper()

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
+	"os/exec" //nolint:depguard // only tests import this package, which the rules of architecture hold
 	"path/filepath"
 	"syscall"
 	"testing"

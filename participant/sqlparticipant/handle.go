@@ -66,8 +66,8 @@ func (g *guarded) touch(ctx context.Context, unseen bool) error {
 			return err
 		}
 	}
-	if g.lost {
-		return errLost
+	if err := g.aliveLocked(); err != nil {
+		return err
 	}
 	if !g.touched {
 		if _, err := g.tx.run(ctx, savepointHandler); err != nil {
@@ -152,11 +152,16 @@ func (g *guarded) QueryContext(ctx context.Context, query string, args ...any) (
 	return rows, err
 }
 
+// ended is a context that has ended: a row that is asked for with it returns an error when it is read.
+func ended(ctx context.Context, why error) context.Context {
+	ctx, end := context.WithCancelCause(ctx)
+	end(why)
+	return ctx
+}
+
 func (g *guarded) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	if err := g.touch(ctx, true); err != nil {
-		ended, end := context.WithCancelCause(ctx)
-		end(err)
-		ctx = ended // its Scan returns an error
+		ctx = ended(ctx, err)
 	}
 	return g.tx.QueryRowContext(ctx, query, args...)
 }
@@ -168,8 +173,7 @@ func (p panicked) Error() string { return fmt.Sprintf("the handler panicked: %v"
 
 // handle runs a handler's function and checks its result. Panics become errors.
 func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.Context, participant.Tx) ([]byte, error)) ([]byte, error) {
-	ctx, end := context.WithCancel(context.WithValue(ctx, barrierKey{}, b))
-	defer end() // closes rows that the handler left open
+	ctx = context.WithValue(ctx, barrierKey{}, b)
 	var result []byte
 	call := func(tx participant.Tx) (err error) {
 		result, err = p.recovered(ctx, b.op, b.call, func() ([]byte, error) { return run(ctx, tx) })

@@ -104,9 +104,7 @@ func (r *reading) QueryContext(ctx context.Context, query string, args ...any) (
 // QueryRowContext implements participant.Tx.
 func (r *reading) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	if err := r.only(query); err != nil {
-		ended, end := context.WithCancelCause(ctx)
-		end(err)
-		ctx = ended // its Scan returns an error
+		ctx = ended(ctx, err)
 	}
 	return r.Tx.QueryRowContext(ctx, query, args...)
 }

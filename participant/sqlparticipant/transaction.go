@@ -101,27 +101,27 @@ func beginOurs(ctx context.Context, db *sql.DB, opts *sql.TxOptions) (*ours, err
 	return &ours{tx, conn}, nil
 }
 
-// raw lends the connection, which nobody else uses meanwhile.
-func (t *ours) raw(use func(c *connection) error) error {
+// with lends a statement, prepared on the connection, and its arguments. Nobody else uses the connection meanwhile.
+func (t *ours) with(text string, args []any, use func(s statement, values []driver.NamedValue) error) error {
+	values, err := named(args)
+	if err != nil {
+		return err
+	}
 	return t.conn.Raw(func(lent any) error {
 		c, ok := lent.(*connection)
 		if !ok {
 			return fmt.Errorf("sqlparticipant: a connection of OpenSQLite is a %T", lent)
 		}
-		return use(c)
+		s, err := c.statement(text)
+		if err != nil {
+			return err
+		}
+		return use(s, values)
 	})
 }
 
-func (t *ours) run(_ context.Context, statement string, args ...any) (n int64, err error) {
-	err = t.raw(func(c *connection) error {
-		values, err := named(args)
-		if err != nil {
-			return err
-		}
-		s, err := c.statement(statement)
-		if err != nil {
-			return err
-		}
+func (t *ours) run(_ context.Context, text string, args ...any) (n int64, err error) {
+	err = t.with(text, args, func(s statement, values []driver.NamedValue) error {
 		res, err := s.ExecContext(context.Background(), values)
 		if err != nil {
 			return err
@@ -132,16 +132,8 @@ func (t *ours) run(_ context.Context, statement string, args ...any) (n int64, e
 	return n, err
 }
 
-func (t *ours) each(_ context.Context, yield func(columns []any) error, statement string, args ...any) error {
-	return t.raw(func(c *connection) (err error) {
-		values, err := named(args)
-		if err != nil {
-			return err
-		}
-		s, err := c.statement(statement)
-		if err != nil {
-			return err
-		}
+func (t *ours) each(_ context.Context, yield func(columns []any) error, text string, args ...any) error {
+	return t.with(text, args, func(s statement, values []driver.NamedValue) (err error) {
 		rows, err := s.QueryContext(context.Background(), values)
 		if err != nil {
 			return err

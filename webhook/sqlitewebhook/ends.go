@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/journal"
@@ -167,22 +168,9 @@ func (s *Sender) write(ctx context.Context, tx *sql.Tx, x *skald.Status) error {
 }
 
 // endpointsOf are the names of those who are told of a saga: of its own namespace only, whatever was asked for under its id before there was one.
-func endpointsOf(ctx context.Context, tx *sql.Tx, x *skald.Status) (names []string, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT name FROM endpoints WHERE name IN (SELECT endpoint FROM told WHERE definition = ?) OR name IN (SELECT endpoint FROM asked WHERE saga = ?)`, x.Definition, x.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
-		if journal.NamespaceOf(name) == journal.NamespaceOf(x.Definition) {
-			names = append(names, name)
-		}
-	}
-	return names, rows.Err()
+func endpointsOf(ctx context.Context, tx *sql.Tx, x *skald.Status) ([]string, error) {
+	names, err := column(ctx, tx, `SELECT name FROM endpoints WHERE name IN (SELECT endpoint FROM told WHERE definition = ?) OR name IN (SELECT endpoint FROM asked WHERE saga = ?)`, x.Definition, x.ID)
+	return slices.DeleteFunc(names, func(name string) bool { return journal.NamespaceOf(name) != journal.NamespaceOf(x.Definition) }), err
 }
 
 // messageID is the id of a message: the same in every attempt, another for a saga whose id is used again. It has no dot, since the signature puts dots around it.

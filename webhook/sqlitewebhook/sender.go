@@ -135,9 +135,14 @@ func (s *Sender) forget(ctx context.Context) error {
 	return err
 }
 
+// querier is a database, or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // column reads one column of texts.
-func column(ctx context.Context, db *sql.DB, query string, args ...any) (all []string, err error) {
-	rows, err := db.QueryContext(ctx, query, args...)
+func column(ctx context.Context, from querier, query string, args ...any) (all []string, err error) {
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
