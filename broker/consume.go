@@ -43,6 +43,9 @@ type ConsumerConfig struct {
 	// Ignore says of a message, by its key and a header of Message.Headers, whether there is nothing to do about it. It is asked where messages are received, so it must answer at once;
 	// what it ignores takes no place, is not even decoded where the broker can spare it, and is completed without a handler and without waiting until the broker has heard it. Optional.
 	Ignore func(k Key, header func(name string) string) bool
+	// Overheard says that the topic is overheard through the same Broker (Overhearer), so that there will be nothing to do about what that decides, most probably, in a moment. Such a message may be kept back for a
+	// tenth of a second, and Ignore asked about it again, before it is handed out. Without Ignore it means nothing.
+	Overheard bool
 	// Backoff is the delay after a failed attempt, by the number of attempts so far. Default: DefaultBackoff.
 	Backoff func(count int) time.Duration
 	// Unconfirmed completes deliveries without waiting until the broker has heard it, which is far quicker: those that are lost on the way are handed out again. It is for
@@ -72,7 +75,7 @@ func Consume(ctx context.Context, b Broker, cfg ConsumerConfig, handle Handler) 
 		return fmt.Errorf("consuming %s of %s: %w", cfg.Subscription, cfg.Topic, err)
 	}
 	if i, ok := receiver.(Ignorer); ok && c.cfg.Ignore != nil {
-		i.Ignore(c.cfg.Ignore)
+		i.Ignore(c.cfg.Ignore, c.cfg.Overheard)
 	}
 	// Handlers outlive the context by the grace, so that stopping does not make work of theirs in vain.
 	working, abort := context.WithCancel(context.WithoutCancel(ctx))

@@ -77,6 +77,6 @@ type Receiver interface {
 
 // Ignorer is a receiver that can be told in advance what there is nothing to do about, and does not even decode that. It is optional.
 type Ignorer interface {
-	// Ignore sets what completes by itself, as ConsumerConfig.Ignore says it. It is called once, before the first Receive.
-	Ignore(nothing func(k Key, header func(name string) string) bool)
+	// Ignore sets what completes by itself, as ConsumerConfig.Ignore says it, and whether the topic is overheard, as ConsumerConfig.Overheard does. It is called once, before the first Receive.
+	Ignore(nothing func(k Key, header func(name string) string) bool, overheard bool)
 }

@@ -86,6 +86,7 @@ type Broker struct {
 
 	completions completions
 	overhearing broker.Overhearing
+	telling     telling
 
 	mu        sync.Mutex
 	closed    bool

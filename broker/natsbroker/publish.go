@@ -139,12 +139,15 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 		return broker.Decision{}, err
 	}
 	var decision broker.Decision
+	b.telling.put(msg.Subject)
 	unknown, err := b.retryKnowing(ctx, func(ctx context.Context) error {
 		decision, err = b.decide(ctx, t, m, msg)
 		return err
 	})
 	if err == nil && decision.Won {
 		b.overhearing.Tell(name, decision.Message)
+	} else {
+		b.telling.drop(msg.Subject)
 	}
 	return decision, b.outcome("deciding "+string(m.Key)+" on "+name, unknown, err)
 }

@@ -35,11 +35,13 @@ type puller struct {
 	conn    *nats.Conn
 	subject string             // of the consumer's next messages
 	wake    chan struct{}      // has an element when there may be something new
-	pass    func(arrival) bool // says whether it has dealt with a message where it comes in, so that nobody need be woken; nil: none
+	fate    func(arrival) fate // says what becomes of a message where it comes in, so that nobody need be woken; nil: it is handed out
 
 	mu      sync.Mutex
 	wanted  bool
 	queue   []arrival
+	late    []arrival   // asked about again a moment later
+	timer   *time.Timer // for the first of them; nil: none runs
 	open    []*request
 	idle    []*request // done with, to be used again
 	pauseTo time.Time  // no new request before, after one failed
@@ -83,10 +85,7 @@ func (p *puller) take(r *request, msg *nats.Msg) {
 		if r.left == r.size/2 { // it is time to ask for more
 			p.signal()
 		}
-		if p.pass == nil || !p.pass(a) {
-			p.queue = append(p.queue, a)
-			p.signal()
-		}
+		p.place(a)
 		return
 	}
 	switch msg.Header.Get("Status") {
@@ -99,6 +98,55 @@ func (p *puller) take(r *request, msg *nats.Msg) {
 	}
 	p.finish(r)
 	p.signal()
+}
+
+// fate is what becomes of a message where it comes in.
+type fate int
+
+const (
+	handedOut fate = iota
+	done           // there is nothing to do about it
+	putOff         // there will be nothing to do about it in a moment, most probably
+)
+
+// How messages are put off.
+const (
+	putOffFor  = 100 * time.Millisecond
+	putOffMost = 1024
+)
+
+// place does with a message that came in what is to become of it. It is put off once. The lock is held.
+func (p *puller) place(a arrival) {
+	f := handedOut
+	if p.fate != nil {
+		f = p.fate(a)
+	}
+	switch {
+	case f == done:
+	case f == putOff && time.Since(a.at) < putOffFor && len(p.late) < putOffMost:
+		if p.late = append(p.late, a); p.timer == nil {
+			p.timer = time.AfterFunc(putOffFor, p.ask)
+		}
+	default:
+		p.queue = append(p.queue, a)
+		p.signal()
+	}
+}
+
+// ask asks again about what was put off for long enough.
+func (p *puller) ask() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	late := p.late
+	p.late, p.timer = nil, nil
+	for i, a := range late {
+		if left := putOffFor - time.Since(a.at); left > 0 {
+			p.late = append(p.late, late[i:]...)
+			p.timer = time.AfterFunc(left, p.ask)
+			return
+		}
+		p.place(a)
+	}
 }
 
 // finish keeps the address of a request that was answered for the next one.
@@ -181,6 +229,11 @@ func (p *puller) withdraw() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wanted = false
+	p.queue, p.late = append(p.queue, p.late...), nil
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
 	var faults error
 	for _, r := range append(p.open, p.idle...) {
 		// Draining still hands over what is on its way, so that it is given back instead of lost until its lock expires.

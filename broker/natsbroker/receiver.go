@@ -121,13 +121,17 @@ type receiver struct {
 var _ broker.Ignorer = (*receiver)(nil)
 
 // Ignore implements broker.Ignorer.
-func (r *receiver) Ignore(nothing func(k broker.Key, header func(name string) string) bool) {
-	r.puller.pass = func(a arrival) bool {
-		if !nothing(r.b.names.key(r.s.topic.name, a.Subject), a.first) {
-			return false
+func (r *receiver) Ignore(nothing func(k broker.Key, header func(name string) string) bool, overheard bool) {
+	overheard = overheard && r.s.lock >= 4*putOffFor
+	r.puller.fate = func(a arrival) fate {
+		switch {
+		case nothing(r.b.names.key(r.s.topic.name, a.Subject), a.first):
+			r.b.complete(&r.s, a.Msg)
+			return done
+		case overheard && r.b.telling.has(a.Subject):
+			return putOff
 		}
-		r.b.complete(&r.s, a.Msg)
-		return true
+		return handedOut
 	}
 }
 

@@ -31,7 +31,8 @@ type ear struct {
 
 // listen hears tokens until the context ends, and returns what kept it from that, or nil. It waits for what it began.
 func (e *ear) listen(ctx context.Context) error {
-	if from, ok := e.broker.(broker.Overhearer); ok {
+	from, overheard := e.broker.(broker.Overhearer)
+	if overheard {
 		// What was begun outlives the context, or the receiving, by the grace that handlers of deliveries have.
 		var working sync.WaitGroup
 		grace, abort := context.WithCancel(context.WithoutCancel(ctx))
@@ -50,7 +51,7 @@ func (e *ear) listen(ctx context.Context) error {
 		defer stop()
 	}
 	return broker.Consume(ctx, e.broker, broker.ConsumerConfig{
-		Topic: e.topic, Subscription: e.subscription, Parallel: e.parallel, Unconfirmed: true, Ignore: e.ignored, Backoff: backoff, Log: e.log,
+		Topic: e.topic, Subscription: e.subscription, Parallel: e.parallel, Unconfirmed: true, Ignore: e.ignored, Overheard: overheard, Backoff: backoff, Log: e.log,
 	}, e.take)
 }
 

@@ -210,6 +210,16 @@ func (x *watchers) any(id journal.SagaID) bool {
 	return len(x.all[id]) > 0
 }
 
+// crowded says whether sagas end so often, by how many are waited for, that those who wait lose less by waiting for each other than by a commit for each.
+func (x *watchers) crowded() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.all) >= crowd
+}
+
+// crowd is the number of sagas that are waited for from which on their ends are committed together.
+const crowd = 16
+
 func (x *watchers) notify(id journal.SagaID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

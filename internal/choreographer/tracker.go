@@ -278,7 +278,7 @@ var errEarly = errors.New("it was heard before what led to it; it comes again")
 func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
 	over := t.Step == participant.StepEnd && t.Kind == participant.TokenDone || t.Step == participant.StepStart && t.Kind == participant.TokenUndone
 	start := t.Step == participant.StepStart && t.Kind != participant.TokenUndone
-	o := occasion{begin: true, leisurely: !over}
+	o := occasion{begin: true, leisurely: !over || x.ends.crowded()}
 	if start {
 		o.start = &t
 	}
