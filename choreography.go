@@ -59,14 +59,17 @@ type ServiceConfig struct {
 	// Desk is the service's own database; *sqlparticipant.Participant is one. Required.
 	Desk participant.Desk
 	// Sagas are the definitions that the service's operations stand in, the same as the program has that starts them. Others may stand here, too.
-	Sagas  []Registered
+	Sagas []Registered
+	// Redact names what of payloads does not leave the service, as in Config: its tokens do not have it. What stands in the service's own database is the service's.
+	Redact Redactions
 	Logger *slog.Logger // never gets payloads; none
 }
 
 // Service takes part in choreographed sagas until it is stopped.
 type Service struct {
 	running
-	agent *choreographer.Agent
+	agent  *choreographer.Agent
+	redact Redactions
 }
 
 // Actions says how many actions are under way and how many there is room for. While that is all taken, more of them wait at the broker, and compensations go on: they have
@@ -76,14 +79,18 @@ func (s *Service) Actions() (underWay, room int) { return s.agent.Actions() }
 // Serve lets a service take part in choreographed sagas: it hears of them over the broker, carries its steps out in its own database, and tells the others. Nothing calls
 // it. Any number of processes may serve one participant on one database.
 func Serve(ctx context.Context, c ServiceConfig) (*Service, error) {
-	a, err := choreographer.NewAgent(choreographer.AgentConfig{Broker: c.Broker, Desk: c.Desk, Name: c.Name, Plans: plansOf(c.Sagas), Logger: c.Logger})
+	plans, err := c.Redact.all(c.Sagas)
+	if err != nil {
+		return nil, err
+	}
+	a, err := choreographer.NewAgent(choreographer.AgentConfig{Broker: c.Broker, Desk: c.Desk, Name: c.Name, Plans: plans, Logger: c.Logger})
 	if err != nil {
 		return nil, err
 	}
 	if err := a.Declare(ctx); err != nil {
 		return nil, err
 	}
-	s := &Service{newRunning(ctx), a}
+	s := &Service{running: newRunning(ctx), agent: a, redact: c.Redact}
 	s.run(a.Run)
 	return s, nil
 }
@@ -91,15 +98,11 @@ func Serve(ctx context.Context, c ServiceConfig) (*Service, error) {
 // Register adds definitions while the service takes part. Of a definition that is registered already nothing changes. Register it with every service that takes part before the first saga is
 // started: what came before is not heard again.
 func (s *Service) Register(ctx context.Context, sagas ...Registered) error {
-	return known(s.agent.Register(ctx, plansOf(sagas)))
-}
-
-func plansOf(sagas []Registered) []*plan.Plan {
-	plans := make([]*plan.Plan, len(sagas))
-	for i, s := range sagas {
-		plans[i] = s.compiledPlan()
+	plans, err := s.redact.of(sagas)
+	if err != nil {
+		return err
 	}
-	return plans
+	return known(s.agent.Register(ctx, plans))
 }
 
 // running is a set of loops that are stopped together.
@@ -184,13 +187,12 @@ type choreography struct {
 const defaultOpen = 200_000
 
 // openChoreography starts what a configuration asks for.
-func openChoreography(ctx context.Context, c Config) (*choreography, error) {
+func openChoreography(ctx context.Context, c Config, plans []*plan.Plan) (*choreography, error) {
 	name := c.Service
 	if name == "" {
 		name = "engine"
 	}
 	d := &choreography{running: newRunning(ctx), maxOpen: cmp.Or(c.MaxOpen, defaultOpen), config: c}
-	plans := plansOf(c.Sagas)
 	d.plans = plans
 	var err error
 	d.initiator, err = choreographer.NewInitiator(choreographer.InitiatorConfig{Broker: c.Broker, Name: name, Plans: plans, Logger: c.Logger})
@@ -406,7 +408,7 @@ func (d *choreography) Cancel(ctx context.Context, id journal.SagaID, by, reason
 
 // Resolve implements driver.
 func (d *choreography) Resolve(ctx context.Context, id journal.SagaID, x orchestrator.Resolution) error {
-	if err := errors.Join(journal.CheckText("name of who decides", x.By), journal.CheckReason(x.Reason)); err != nil {
+	if err := x.Check(); err != nil {
 		return err
 	}
 	return known(d.tracker.Resolve(ctx, id, choreographer.Resolution(x)))

@@ -206,6 +206,6 @@ func (s *declaredStep) draft(d *plan.Draft, x Expressions) plan.DraftStep {
 	for _, why := range m.faults {
 		fault(why.member, why.problem, why.mend)
 	}
-	step.ReadsOf, step.Map = m.reads, m.apply
+	step.ReadsOf, step.PicksOf, step.Map = m.reads, m.picks, m.apply
 	return step
 }

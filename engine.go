@@ -33,6 +33,9 @@ type Config struct {
 	Mode Mode
 	// Broker carries what participants of choreographed sagas tell each other. The engine does not close it.
 	Broker broker.Broker
+	// Redact names, by definition, what of payloads is not kept; everything is. Of choreographed sagas, what takes part from this process leaves it out of its tokens; what others tell is left out of journals and dead letters here, and lies
+	// on the broker until the saga's tokens are deleted: give the services the same (ServiceConfig.Redact).
+	Redact Redactions
 	// Service names this program among those that start choreographed sagas: programs of one name share the work; "engine".
 	Service string
 
@@ -85,6 +88,7 @@ type Health = orchestrator.Health
 // and do the same whatever a saga's mode.
 type Engine struct {
 	o          starter
+	redact     Redactions
 	everywhere bool // participants that nothing is said of may take part by themselves, over the broker
 
 	mu     sync.RWMutex          // of what follows
@@ -97,16 +101,19 @@ var _ Client = (*Engine)(nil)
 // Open acquires the store, goes on with every unended saga in it and takes starts. A second engine on the same store takes it over; a saga
 // whose definition is not registered becomes an incident that names it. The error lists everything that is wrong with the configuration.
 func Open(ctx context.Context, c Config) (*Engine, error) {
-	e := &Engine{plans: make(map[string]*plan.Plan), levels: make(map[string]participant.Level), everywhere: c.Mode == Choreographed || c.Broker != nil}
+	plans, err := c.Redact.all(c.Sagas)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{redact: c.Redact, plans: make(map[string]*plan.Plan), levels: make(map[string]participant.Level), everywhere: c.Mode == Choreographed || c.Broker != nil}
 	oc := orchestrator.Config{
-		Store: c.Store, Plans: plansOf(c.Sagas), Participants: called(c.Participants),
+		Store: c.Store, Plans: plans, Participants: called(c.Participants),
 		MaxInFlight: c.MaxInFlight, MaxOpen: c.MaxOpen, Retention: c.Retention, Observer: c.Observer, Logger: c.Logger,
 	}
 	e.know(oc.Plans, c.Participants)
 	if c.Mode != "" && c.Mode != Orchestrated && c.Mode != Choreographed {
 		return nil, fmt.Errorf("there is no mode %q: say Orchestrated or Choreographed", c.Mode)
 	}
-	var err error
 	e.o, err = drive(ctx, c, oc)
 	if err != nil {
 		return nil, err
@@ -121,7 +128,10 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 // The engine keeps a definition's canonical form, which does not say how its inputs are made: whoever opens the engine next has to give the definition again, so keep where it came from before
 // Register is called. Package declarative does both. The error lists everything that is wrong; then nothing was registered.
 func (e *Engine) Register(ctx context.Context, sagas []Registered, participants map[string]Participant) error {
-	plans := plansOf(sagas)
+	plans, err := e.redact.of(sagas)
+	if err != nil {
+		return err
+	}
 	if err := e.o.Register(ctx, plans, participants); err != nil {
 		return err
 	}
@@ -168,7 +178,7 @@ func drive(ctx context.Context, c Config, oc orchestrator.Config) (starter, erro
 	case c.Broker != nil && callable(c, oc.Plans):
 		return openModes(ctx, c, oc)
 	case c.Mode == Choreographed:
-		d, err := openChoreography(ctx, c)
+		d, err := openChoreography(ctx, c, oc.Plans)
 		return single{d, Choreographed}, err
 	}
 	d, err := orchestrator.Open(ctx, oc)

@@ -79,7 +79,7 @@ func openModes(ctx context.Context, c Config, oc orchestrator.Config) (*modes, e
 		return nil, err
 	}
 	c.Store, c.Retention = share{c.Store, t, Choreographed}, -1 // the other one prunes, both modes
-	if m.choreographed, err = openChoreography(ctx, c); err != nil {
+	if m.choreographed, err = openChoreography(ctx, c, oc.Plans); err != nil {
 		return nil, errors.Join(err, m.orchestrated.Stop(ctx))
 	}
 	m.watching.Go(m.watch)

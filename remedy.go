@@ -45,7 +45,9 @@ type RemediationConfig struct {
 	// Name signs what is done; "remediation".
 	Name string
 	// Sagas are the definitions whose remedies are applied. Letters of others, and those with a reason code that has no remedy, wait for a person.
-	Sagas  []Registered
+	Sagas []Registered
+	// Redact names what of payloads is not shown with letters, as in Config. A letter that is handed out again has it still: it lies at the broker.
+	Redact Redactions
 	Logger *slog.Logger // never gets payloads; none
 }
 
@@ -55,6 +57,7 @@ type Remediation struct {
 	remediator *choreographer.Remediator
 	letters    broker.DeadLetters
 	name       string
+	redact     Redactions
 }
 
 // Remediate handles dead letters as the definitions say with OnReason: a letter whose step was refused or failed for good is checked off, since the saga turns back; one whose
@@ -64,19 +67,27 @@ func Remediate(ctx context.Context, c RemediationConfig) (*Remediation, error) {
 	if c.Name == "" {
 		c.Name = "remediation"
 	}
-	r, err := choreographer.NewRemediator(choreographer.RemediatorConfig{Broker: c.Broker, Name: c.Name, Plans: plansOf(c.Sagas), Logger: c.Logger})
+	plans, err := c.Redact.all(c.Sagas)
+	if err != nil {
+		return nil, err
+	}
+	r, err := choreographer.NewRemediator(choreographer.RemediatorConfig{Broker: c.Broker, Name: c.Name, Plans: plans, Logger: c.Logger})
 	if err != nil {
 		return nil, err
 	}
 	letters, _ := c.Broker.(broker.DeadLetters)
-	x := &Remediation{newRunning(ctx), r, letters, c.Name}
+	x := &Remediation{newRunning(ctx), r, letters, c.Name, c.Redact}
 	x.run(r.Run)
 	return x, nil
 }
 
 // Register adds definitions whose remedies are applied from then on.
 func (r *Remediation) Register(sagas ...Registered) error {
-	if faults := r.remediator.Register(plansOf(sagas)); len(faults) > 0 {
+	plans, err := r.redact.of(sagas)
+	if err != nil {
+		return err
+	}
+	if faults := r.remediator.Register(plans); len(faults) > 0 {
 		return &Faults{Definition: "remediation " + r.name, List: faults}
 	}
 	return nil
@@ -84,12 +95,18 @@ func (r *Remediation) Register(sagas ...Registered) error {
 
 // Letters returns dead letters, a page at a time, in the order in which they were last set aside or settled.
 func (r *Remediation) Letters(ctx context.Context, f broker.LetterFilter) (broker.LetterPage, error) {
-	return r.letters.Letters(ctx, f)
+	page, err := r.letters.Letters(ctx, f)
+	for i := range page.Letters {
+		r.remediator.Redact(&page.Letters[i])
+	}
+	return page, err
 }
 
 // Letter returns a dead letter with its message, or broker.ErrNotFound.
 func (r *Remediation) Letter(ctx context.Context, id string) (broker.DeadLetter, error) {
-	return r.letters.Letter(ctx, id)
+	l, err := r.letters.Letter(ctx, id)
+	r.remediator.Redact(&l)
+	return l, err
 }
 
 // Definition is the name of the definition that the letter's saga runs, or nothing if the message does not say it.

@@ -80,6 +80,7 @@ type source struct {
 	field string // empty: the whole input
 	text  string
 	reads []string // steps whose results it reads
+	path  []string // of what it reads there; empty for the whole, as expressions do
 	make  func(input []byte, results map[string][]byte) (json.RawMessage, error)
 }
 
@@ -89,14 +90,15 @@ type selectionFault struct{ member, problem, mend string }
 // mapper makes a step's input from the sources of a selection.
 type mapper struct {
 	whole   bool
-	sources []source // by field
-	reads   []string // steps whose results are read, each once
+	sources []source              // by field
+	reads   []string              // steps whose results are read, each once
+	picks   map[string][][]string // by such a step, the paths of what is read of its result
 	faults  []selectionFault
 }
 
 // mapper reads what the places and expressions say.
 func (x *selection) mapper(expressions Expressions) *mapper {
-	m := &mapper{whole: x.fields == nil}
+	m := &mapper{whole: x.fields == nil, picks: make(map[string][][]string)}
 	if m.whole && x.whole == "" {
 		m.faults = append(m.faults, selectionFault{"input", "nothing says what its input is", `give "input" a place such as "/input", or an object of fields and places`})
 		return m
@@ -119,6 +121,7 @@ func (x *selection) mapper(expressions Expressions) *mapper {
 		s.field, s.text = field, text
 		m.sources = append(m.sources, s)
 		for _, step := range s.reads {
+			m.picks[step] = append(m.picks[step], s.path)
 			if !slices.Contains(m.reads, step) {
 				m.reads = append(m.reads, step)
 			}
@@ -148,7 +151,7 @@ func readSource(text string, expressions Expressions) (source, *selectionFault) 
 		return value, nil
 	}}
 	if p.step != "" {
-		s.reads = []string{p.step}
+		s.reads, s.path = []string{p.step}, p.path
 	}
 	return s, nil
 }

@@ -2,10 +2,13 @@ package declarative_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +20,7 @@ import (
 	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/participant/sqlparticipant"
 	"github.com/skaldhq/skald/store/memstore"
 )
 
@@ -101,6 +105,16 @@ func openCourier(t *testing.T, results ...string) (e *skald.Engine, asked func()
 		_, _ = io.WriteString(w, result)
 	}))
 	t.Cleanup(service.Close)
+	caller, err := httpparticipant.New(httpparticipant.Config{BaseURL: service.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engineOf(t, caller), func() int { return len(calls) }
+}
+
+// engineOf runs courier in either mode with its one participant.
+func engineOf(t *testing.T, courierService participant.Invoker) *skald.Engine {
+	t.Helper()
 	reader, err := declarative.NewReader()
 	if err != nil {
 		t.Fatal(err)
@@ -109,23 +123,24 @@ func openCourier(t *testing.T, results ...string) (e *skald.Engine, asked func()
 	if err != nil {
 		t.Fatal(err)
 	}
-	caller, err := httpparticipant.New(httpparticipant.Config{BaseURL: service.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err = skald.Open(t.Context(), skald.Config{Store: memstore.New(), Broker: membroker.New(membroker.Config{}), Sagas: []skald.Registered{d}, Participants: map[string]skald.Participant{"courier": {Invoker: caller, Level: participant.L2}}})
+	e, err := skald.Open(t.Context(), skald.Config{Store: memstore.New(), Broker: membroker.New(membroker.Config{}), Sagas: []skald.Registered{d}, Participants: map[string]skald.Participant{"courier": {Invoker: courierService, Level: participant.L2}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.Stop(context.WithoutCancel(t.Context())) })
-	return e, func() int { return len(calls) }
+	return e
 }
 
 func sent(t *testing.T, e *skald.Engine, id skald.SagaID, input string) skald.Status {
 	t.Helper()
+	return sentIn(t, e, id, input, skald.Orchestrated)
+}
+
+func sentIn(t *testing.T, e *skald.Engine, id skald.SagaID, input string, mode skald.Mode) skald.Status {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if _, err := e.Start(ctx, skald.StartRequest{ID: id, Definition: "parcel", Input: []byte(input), Mode: skald.Orchestrated}); err != nil {
+	if _, err := e.Start(ctx, skald.StartRequest{ID: id, Definition: "parcel", Input: []byte(input), Mode: mode}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := e.Wait(ctx, id)
@@ -176,6 +191,70 @@ func TestF25_AResultThatDoesNotFitIsUnknown(t *testing.T) {
 	if said == 0 {
 		t.Errorf("the journal does not say why: %+v", events)
 	}
+}
+
+// F25: it is the same in both modes for a participant in Go: what it did stands behind its barrier, whose answer fits no better the next time, and is undone once.
+func TestF25_AResultInGoThatDoesNotFitIsUnknownInBothModes(t *testing.T) {
+	for _, mode := range []skald.Mode{skald.Orchestrated, skald.Choreographed} {
+		t.Run(string(mode), func(t *testing.T) {
+			did := make(chan string, 100)
+			e := openDesk(t, did)
+			s := sentIn(t, e, "p-1", `{"weight":2}`, mode)
+			if got := s.Step("courier.take"); s.State != skald.Compensated || s.Reason != "skald.retries_exhausted" || got.State != "undone" {
+				t.Errorf("it is %s (%s), its step %s", s.State, s.Reason, got.State)
+			}
+			close(did)
+			var all []string
+			for what := range did {
+				all = append(all, what)
+			}
+			if diff := cmp.Diff([]string{"take", "return"}, all); diff != "" {
+				t.Errorf("the participant did (-want +got):\n%s", diff)
+			}
+			events, err := e.Events(t.Context(), "p-1", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			misfits := 0
+			for i := range events {
+				if strings.Contains(events[i].Detail, "the result: the payload does not fit its schema: /shelf is a text and must be an integer") {
+					misfits++
+				}
+				if strings.Contains(events[i].Detail+string(events[i].Payload), "Geheim") {
+					t.Errorf("the journal says what stands there: %+v", events[i])
+				}
+			}
+			if misfits != 3 { // two attempts that are made again, and the last, with which the step fails
+				t.Errorf("the journal says %d times why: %+v", misfits, events)
+			}
+		})
+	}
+}
+
+// openDesk runs courier with a participant in Go whose results do not fit. It says what took effect.
+func openDesk(t *testing.T, did chan<- string) *skald.Engine {
+	t.Helper()
+	db, err := sqlparticipant.OpenSQLite(filepath.Join(t.TempDir(), "desk.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	type shelf struct {
+		Shelf string `json:"shelf"`
+	}
+	take := func(context.Context, participant.Tx, json.RawMessage) (shelf, error) {
+		did <- "take"
+		return shelf{"Geheim"}, nil
+	}
+	giveBack := func(context.Context, participant.Tx, json.RawMessage, shelf) error { did <- "return"; return nil }
+	send := func(context.Context, participant.Tx, json.RawMessage) (any, error) { did <- "send"; return nil, nil }
+	desk, err := sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: "courier", Log: slog.New(slog.DiscardHandler)},
+		skald.HandleCompensatable(skald.Compensatable[json.RawMessage, shelf]("courier.take", "courier.return"), take, giveBack),
+		skald.Handle(skald.Pivot[json.RawMessage, any]("courier.send"), send))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engineOf(t, desk)
 }
 
 // A step whose input does not fit is not called.

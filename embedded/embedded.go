@@ -28,6 +28,8 @@ type Config struct {
 	Sagas []skald.Registered
 	// Participants are where calls go, as in skald.Config. Where one of them has no Invoker, only choreographed sagas can be run.
 	Participants map[string]skald.Participant
+	// Redact names what of payloads is not kept, as in skald.Config.
+	Redact skald.Redactions
 
 	// Mode is that of sagas whose start does not say it; Orchestrated.
 	Mode skald.Mode
@@ -85,7 +87,7 @@ func (e *Engine) open(ctx context.Context, c Config) error {
 		return err
 	}
 	e.close(st.Close)
-	config := skald.Config{Store: st, Sagas: c.Sagas, Participants: c.Participants, Mode: c.Mode, Retention: c.Retention, Observer: c.Observer, Logger: c.Logger}
+	config := skald.Config{Store: st, Sagas: c.Sagas, Participants: c.Participants, Redact: c.Redact, Mode: c.Mode, Retention: c.Retention, Observer: c.Observer, Logger: c.Logger}
 	if !c.NoBroker {
 		b, err := e.broker(ctx, c)
 		if err != nil {
@@ -95,7 +97,7 @@ func (e *Engine) open(ctx context.Context, c Config) error {
 		if c.Around != nil {
 			config.Broker = c.Around(b)
 		}
-		if e.Remediation, err = skald.Remediate(ctx, skald.RemediationConfig{Broker: config.Broker, Sagas: c.Sagas, Logger: c.Logger}); err != nil {
+		if e.Remediation, err = skald.Remediate(ctx, skald.RemediationConfig{Broker: config.Broker, Sagas: c.Sagas, Redact: c.Redact, Logger: c.Logger}); err != nil {
 			return err
 		}
 		e.closing = append(e.closing, e.Remediation.Stop)

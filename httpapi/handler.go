@@ -49,10 +49,6 @@ type Config struct {
 	// BehindProxy says that requests come through a proxy that writes X-Forwarded-For, for the log of changes.
 	BehindProxy bool
 
-	// Redact names, by definition, members of inputs that are not kept: places such as /card/cvv, in which a star stands for any member or element. What is there becomes "[redacted]" before anything sees it, so that the saga runs
-	// without it, too. It goes for starts over HTTP.
-	Redact map[string][]string
-
 	Heartbeat  time.Duration // how often a watch without events gets a sign of life; 15 s
 	MaxWaiting int           // requests that watch or wait, at most; 1,000. More are refused with 503
 	Logger     *slog.Logger  // of failures; never gets payloads; none

@@ -10,8 +10,8 @@ import (
 
 // What is named is not kept, wherever it stands, and a start that is repeated is still the same.
 func TestRedactedMembersAreNeverKept(t *testing.T) {
-	w := open(t, func(_ *skald.Config, c *httpapi.Config) {
-		c.Redact = map[string][]string{"visit": {"/card/cvv", "/guests/*/birthday", "/a~1b", "/nowhere/at/all"}}
+	w := open(t, func(c *skald.Config, _ *httpapi.Config) {
+		c.Redact = skald.Redactions{"visit": {Input: []string{"/card/cvv", "/guests/*/birthday", "/a~1b", "/nowhere/at/all"}}}
 	})
 	input := `{"show":"Edda","card":{"cvv":"4711","last":"0042"},"guests":[{"name":"ada","birthday":"4711"},"no object",{"birthday":[4711]}],"a/b":{"x":4711},"n":1.50}`
 	for range 2 {
@@ -32,7 +32,9 @@ func TestRedactedMembersAreNeverKept(t *testing.T) {
 
 // What is spelt in another case, or comes as a list, is found as a participant would find it.
 func TestRedactionFindsWhatParticipantsWouldRead(t *testing.T) {
-	w := open(t, func(_ *skald.Config, c *httpapi.Config) { c.Redact = map[string][]string{"visit": {"/card/cvv"}} })
+	w := open(t, func(c *skald.Config, _ *httpapi.Config) {
+		c.Redact = skald.Redactions{"visit": {Input: []string{"/card/cvv"}}}
+	})
 	input := `{"show":"Edda","CARD":[{"cvv":"4711"},[{"Cvv":4711}]],"card":{"CVV":"4711"}}`
 	if answer, body := w.request(t, http.MethodPost, "/v1/definitions/visit/sagas", input, "Idempotency-Key: visit-1"); answer.StatusCode != http.StatusAccepted {
 		t.Fatalf("%s %s", answer.Status, body)

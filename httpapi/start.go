@@ -52,7 +52,6 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) error {
 	if ask.Input, err = readBody(w, r, maxInput); err != nil {
 		return err
 	}
-	ask.Input = redact(ask.Input, h.Redact[ask.Definition])
 	begun, err := h.begin(r, &ask)
 	if err != nil {
 		return err

@@ -36,6 +36,8 @@ type Config struct {
 	Sealed *sealed.Ring
 	// Sagas are the definitions that the participant's operations stand in; several versions of one may be there. Others are left out. Required.
 	Sagas []skald.Registered
+	// Redact names what of payloads does not leave the service, as in skald.ServiceConfig. Calls of an orchestrator are answered in full: that one leaves out what it does not keep. Default: nothing.
+	Redact skald.Redactions
 	// Broker carries the tokens of choreographed sagas. The sidecar does not close it. Default: none; then it only answers an orchestrator.
 	Broker broker.Broker
 	// Events takes the events that the operations announce. Default: none; then there are no events.

@@ -43,6 +43,8 @@ type Options struct {
 
 	SealKeys string `help:"Key file with which the service's payloads are opened and sealed (docs/security.md). Without it they pass as they are." placeholder:"FILE" type:"path" env:"SKALD_SEAL_KEYS"`
 
+	Redact []string `help:"What of payloads does not leave the service in choreographed sagas: visit:card.charge:result:/pan in the result of its step card.charge in visit, visit:card.charge:words for the words of its refusals and errors." placeholder:"DEFINITION:STEP:…" env:"SKALD_REDACT"`
+
 	Events  string        `help:"URL that takes the events which the operations announce, as CloudEvents. Without it there are none." placeholder:"URL" env:"SKALD_EVENTS"`
 	Timeout time.Duration `help:"Longest time that one call of the service may take." default:"30s" placeholder:"TIME" env:"SKALD_TIMEOUT"`
 	Debug   bool          `help:"Log more." env:"SKALD_DEBUG"`
@@ -70,6 +72,9 @@ func (o *Options) Run(ctx context.Context, stdout, stderr io.Writer, sagas ...sk
 		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))}
 	if err := o.secure(&cfg); err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if cfg.Redact, err = skald.ReadRedactions(o.Redact...); err != nil {
+		return fmt.Errorf("%w: --redact=%w", ErrUsage, err)
 	}
 	if o.Events != "" {
 		if cfg.Events, err = httpparticipant.NewPublisher(httpparticipant.PublisherConfig{URL: o.Events}); err != nil {

@@ -61,7 +61,7 @@ func (s *Sidecar) open(ctx context.Context, operations []participant.Handler) er
 	}
 	s.address = listener.Addr().String()
 	if s.cfg.Broker != nil {
-		s.served, err = skald.Serve(ctx, skald.ServiceConfig{Broker: s.cfg.Broker, Name: s.cfg.Name, Desk: s.inbox, Sagas: s.cfg.Sagas, Logger: s.cfg.Log})
+		s.served, err = skald.Serve(ctx, skald.ServiceConfig{Broker: s.cfg.Broker, Name: s.cfg.Name, Desk: s.inbox, Sagas: s.cfg.Sagas, Redact: s.cfg.Redact, Logger: s.cfg.Log})
 		if err != nil {
 			_ = listener.Close()
 			return err

@@ -44,7 +44,7 @@ type serveCommand struct {
 	ClientKey      string `name:"client-key" help:"That certificate's private key." env:"SKALD_CLIENT_KEY" placeholder:"FILE" type:"path"`
 	ParticipantsCA string `name:"participants-ca" help:"CA of the certificates of participants and sidecars, if it is none of the system's." env:"SKALD_PARTICIPANTS_CA" placeholder:"FILE" type:"path"`
 
-	Redact   []string `help:"A member of inputs that is not kept: visit:/card/cvv for what stands there in the input of visit. A star stands for any member or element." env:"SKALD_REDACT" placeholder:"DEFINITION:/PLACE"`
+	Redact   []string `help:"What of payloads is not kept: visit:/card/cvv in the input of visit, visit:card.charge:result:/pan in a result of its step card.charge, visit:card.charge:input:/card in an operator's new input of it, visit:card.charge:words for what it says when it refuses or fails. A star stands for any member or element." env:"SKALD_REDACT" placeholder:"DEFINITION:/PLACE"`
 	Traces   string   `help:"Where spans are sent, over OTLP/HTTP: http://127.0.0.1:4318/v1/traces. OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER and OTEL_SERVICE_NAME count, too." env:"SKALD_TRACES" placeholder:"URL"`
 	TraceURL string   `help:"Where the console shows traces, with {trace} for a trace's id." env:"SKALD_TRACE_URL" placeholder:"URL"`
 	Debug    bool     `help:"Log more." env:"SKALD_DEBUG"`
@@ -146,7 +146,12 @@ func (s *server) run() error {
 		return err
 	}
 	parts.Around = s.tracing.broker
-	if s.engine, err = embedded.Open(s.ctx, parts); err != nil {
+	s.engine, err = embedded.Open(s.ctx, parts)
+	var faults *skald.Faults
+	switch {
+	case errors.As(err, &faults): // definitions, participants and what is not to be kept do not fit each other
+		return usage(err)
+	case err != nil:
 		return err
 	}
 	s.closes(func() error {
@@ -171,11 +176,7 @@ func (s *server) handler() (*httpapi.Handler, http.Handler, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	redact, err := s.redacted(s.registry.Sagas(), s.log)
-	if err != nil {
-		return nil, nil, err
-	}
-	served := httpapi.Config{Engine: s.engine.Engine, Start: s.tracing.start(s.engine), Sagas: s.registry.Sagas(), Registry: s.registry, Remediation: s.engine.Remediation, Activity: s.activity, Redact: redact,
+	served := httpapi.Config{Engine: s.engine.Engine, Start: s.tracing.start(s.engine), Sagas: s.registry.Sagas(), Registry: s.registry, Remediation: s.engine.Remediation, Activity: s.activity,
 		Logger: s.log, Door: door, BehindProxy: s.BehindTLSProxy}
 	figures := promhttp.HandlerFor(s.collected, promhttp.HandlerOpts{})
 	if keys != nil {

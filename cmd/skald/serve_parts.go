@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -16,7 +15,6 @@ import (
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/declarative"
 	"github.com/skaldhq/skald/embedded"
-	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/sidecar"
 	"github.com/skaldhq/skald/webhook/sqlitewebhook"
@@ -36,8 +34,12 @@ func (c *serveCommand) logger(w *world) *slog.Logger {
 // parts are what the engine is made of.
 func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer skald.Observer, log *slog.Logger) (embedded.Config, error) {
 	password := w.getenv(sidecar.PasswordVariable)
+	redact, err := c.redactions(registry.Sagas(), log)
+	if err != nil {
+		return embedded.Config{}, err
+	}
 	config := embedded.Config{
-		Data: c.Data, Sagas: registry.Sagas(), Participants: registry.Participants(), Mode: c.Mode, Retention: c.Retention, Observer: observer, Logger: log,
+		Data: c.Data, Sagas: registry.Sagas(), Participants: registry.Participants(), Redact: redact, Mode: c.Mode, Retention: c.Retention, Observer: observer, Logger: log,
 		Broker:   natsbroker.Config{URL: c.Broker, User: c.BrokerUser, Password: password, Credentials: c.Credentials},
 		NoBroker: !c.reached(), Restored: c.Restored,
 		BrokerListen: c.BrokerListen, BrokerUser: c.BrokerUser, BrokerPassword: password,
@@ -45,7 +47,6 @@ func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer 
 	if c.Broker == "" || c.BrokerCA == "" && c.ClientCert == "" {
 		return config, nil
 	}
-	var err error
 	if config.Broker.TLS, err = (access.Certificates{Cert: c.ClientCert, Key: c.ClientKey, CA: c.BrokerCA}).Client(); err != nil {
 		return config, usage(fmt.Errorf("--broker-ca, --client-cert: %w", err))
 	}
@@ -114,18 +115,16 @@ func (c *serveCommand) teller(ctx context.Context, engine *embedded.Engine, log 
 	return sqlitewebhook.Open(ctx, sqlitewebhook.Config{Path: filepath.Join(c.Data, webhooksFile), Source: engine.Engine, HTTP: way.Client(30 * time.Second), Logger: log})
 }
 
-// redacted are the members of inputs that are not kept, by definition.
-func (c *serveCommand) redacted(sagas []skald.Registered, log *slog.Logger) (map[string][]string, error) {
-	all := map[string][]string{}
-	for _, text := range c.Redact {
-		definition, place, _ := strings.Cut(text, ":")
-		if participant.CheckName(definition) != "" || !strings.HasPrefix(place, "/") {
-			return nil, usage(fmt.Errorf("--redact=%s: write it as visit:/card/cvv, with the definition's name and the place in its input", text))
-		}
-		if len(all[definition]) == 0 && !slices.ContainsFunc(sagas, func(s skald.Registered) bool { return s.Name() == definition }) {
+// redactions are what of payloads is not kept, by definition.
+func (c *serveCommand) redactions(sagas []skald.Registered, log *slog.Logger) (skald.Redactions, error) {
+	all, err := skald.ReadRedactions(c.Redact...)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--redact=%w", err))
+	}
+	for definition := range all {
+		if !slices.ContainsFunc(sagas, func(s skald.Registered) bool { return s.Name() == definition }) {
 			log.Warn("--redact names a definition that is not registered yet; see that it is no typing mistake", "definition", definition)
 		}
-		all[definition] = append(all[definition], place)
 	}
 	return all, nil
 }

@@ -52,6 +52,7 @@ func (x *Tracker) Resolve(ctx context.Context, id journal.SagaID, r Resolution) 
 	found := false
 	err := x.change(ctx, id, true, func(tr *track) error {
 		found = true
+		r.Payload = tr.m.Plan.KeptDecision(r.Step, r.Verb, r.Payload)
 		i, undo, err := tr.resolvable(&r)
 		if err != nil {
 			return err

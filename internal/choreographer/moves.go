@@ -152,9 +152,10 @@ func (p *part) late(i int, w *participant.Waiting, now time.Time) bool {
 	return d > 0 && w != nil && !now.Before(w.Since.Add(d))
 }
 
-// acted is what an action's answer leads to.
+// acted is what an action's answer leads to. A result that cannot be used is none, as for a coordinator: the effect stands behind the participant's barrier, and its answer is asked for again.
 func (p *part) acted(i int, w *participant.Waiting, a participant.Answer) participant.Entry {
 	step := &p.m.Plan.Steps[i]
+	a = step.Taken(participant.Action, a)
 	switch {
 	case a.Class == participant.Done:
 		t := p.token(i, participant.TokenDone)
@@ -218,6 +219,7 @@ func (p *part) undo(i int, w *participant.Waiting, now time.Time) participant.Wo
 		c.Input = w.Input
 	}
 	return participant.Work{Call: c, Then: func(a participant.Answer) participant.Entry {
+		a = step.Taken(participant.Compensation, a)
 		if a.Class == participant.Done {
 			return participant.Entry{Tell: []participant.Token{p.token(i, participant.TokenUndone)}}
 		}

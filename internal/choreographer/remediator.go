@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/skaldhq/skald/broker"
@@ -128,6 +129,34 @@ func (r *Remediator) Remedy(l *broker.DeadLetter) *plan.Remedy {
 		return nil
 	}
 	return m.Plan.Remedy(l.Reason)
+}
+
+// Redact leaves out of a letter what its definition's sagas do not keep. The letter itself, and what is handed out again of it, stays as it is.
+func (r *Remediator) Redact(l *broker.DeadLetter) {
+	m := r.scores.versions(l.Message.Headers[headerDefinition])[l.Message.Headers[headerVersion]]
+	if m == nil {
+		return
+	}
+	if l.Topic == r.Topic && l.Message.Step == participant.StepStart {
+		l.Message.Data = m.Plan.KeptInput(l.Message.Data)
+	}
+	i, ok := m.Plan.Index(l.Message.Step)
+	if !ok {
+		return
+	}
+	step := &m.Plan.Steps[i]
+	if l.Topic == r.Topic {
+		l.Message.Data = step.KeptResult(l.Message.Data)
+	}
+	if step.HidesWords() {
+		for _, words := range []*string{&l.Description, &l.First.Description, &l.Last.Description} {
+			*words = step.KeptWords(*words)
+		}
+		l.Message.Headers = maps.Clone(l.Message.Headers)
+		if l.Message.Headers[headerDetail] != "" {
+			l.Message.Headers[headerDetail] = plan.Redacted
+		}
+	}
 }
 
 // handle does what a letter's remedy says and settles the letter.

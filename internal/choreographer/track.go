@@ -47,7 +47,7 @@ func (x *track) begin(t *participant.Token) {
 	x.fresh = true
 	x.summary.Definition, x.summary.Version, x.summary.Mode, x.summary.Key = t.Definition, t.Version, journal.Choreographed, t.Key
 	x.summary.State, x.summary.Started = store.Running, t.Time
-	e := journal.Event{Kind: journal.SagaStarted, Definition: t.Definition, Version: t.Version, Mode: journal.Choreographed, Key: t.Key, Payload: t.Payload, At: t.Deadline, Trace: t.Trace}
+	e := journal.Event{Kind: journal.SagaStarted, Definition: t.Definition, Version: t.Version, Mode: journal.Choreographed, Key: t.Key, Payload: x.m.Plan.KeptInput(t.Payload), At: t.Deadline, Trace: t.Trace}
 	x.record(e, t.Time)
 	x.follow(t.Time)
 }
@@ -89,13 +89,13 @@ func (x *track) settled(i int, t *participant.Token) {
 	if t.Reason == machine.ReasonCancelled && t.By != "" && !x.cancelled {
 		x.record(journal.Event{Kind: journal.CancelRequested, By: t.By, Detail: t.Detail, Reason: machine.ReasonCancelled}, t.Time)
 	}
-	e := journal.Event{Step: t.Step, Reason: t.Reason, Detail: t.Detail}
+	e := journal.Event{Step: t.Step, Reason: t.Reason, Detail: x.words(i, t)}
 	if t.Kind == participant.TokenDone { // by hand, if somebody's name is there
 		e.By, e.Verb = t.By, t.Verb
 	}
 	switch t.Kind {
 	case participant.TokenDone:
-		e.Kind, e.Payload = journal.StepDone, t.Payload
+		e.Kind, e.Payload = journal.StepDone, x.m.Plan.Steps[i].KeptResult(t.Payload)
 		if t.Verb == journal.VerbSkip { // as far as anybody else is concerned it is done
 			e.Kind = journal.StepSkipped
 		}
@@ -129,8 +129,16 @@ func (x *track) undone(i int, t *participant.Token) {
 	if !x.undoAsked.Has(i) {
 		x.record(journal.Event{Kind: journal.CompensationAsked, Step: t.Step}, t.Time)
 	}
-	x.record(journal.Event{Kind: journal.CompensationDone, Step: t.Step, By: t.By, Verb: t.Verb, Reason: t.Reason, Detail: t.Detail}, t.Time)
+	x.record(journal.Event{Kind: journal.CompensationDone, Step: t.Step, By: t.By, Verb: t.Verb, Reason: t.Reason, Detail: x.words(i, t)}, t.Time)
 	x.quiet(t.Step, t.Time)
+}
+
+// words are what is kept of those of a token. What a person said, or Skald itself, is kept.
+func (x *track) words(i int, t *participant.Token) string {
+	if t.By != "" || t.Reason == machine.ReasonDeadline || t.Reason == machine.ReasonMapping {
+		return t.Detail
+	}
+	return x.m.Plan.Steps[i].KeptWords(t.Detail)
 }
 
 // quiet closes a step's incident.
@@ -176,9 +184,10 @@ func (x *track) retrying(n *note) bool {
 	case n.attempt <= x.attempts[i], n.attempt > thinAfter && n.attempt%10 != 0:
 		return true
 	}
-	x.record(journal.Event{Kind: kind, Step: n.step, Attempt: n.attempt, Reason: n.reason, Detail: n.detail, At: n.next}, n.at)
+	detail := x.m.Plan.Steps[i].KeptWords(n.detail)
+	x.record(journal.Event{Kind: kind, Step: n.step, Attempt: n.attempt, Reason: n.reason, Detail: detail, At: n.next}, n.at)
 	if n.refused && x.incidents[n.step] != n.reason {
-		x.record(journal.Event{Kind: journal.IncidentOpened, Step: n.step, Reason: n.reason, Detail: n.detail}, n.at)
+		x.record(journal.Event{Kind: journal.IncidentOpened, Step: n.step, Reason: n.reason, Detail: detail}, n.at)
 	}
 	return true
 }

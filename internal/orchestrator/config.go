@@ -114,6 +114,10 @@ func (c *Config) validate() []plan.Fault {
 	}
 	for _, p := range c.Plans {
 		for i := range p.Steps {
+			if s := &p.Steps[i]; s.Compensation != "" && s.HidesResult() && c.Participants[plan.Owner(s.Compensation)].Level != participant.L2 {
+				faults = append(faults, plan.Fault{Step: s.Name, Problem: "some of its result is not to be kept, and its compensation is told of the result by the engine, since its participant does not keep it (it is not L2)",
+					Mend: "let the participant leave that out or use the barrier (sqlparticipant), or seal it (package sealed)"})
+			}
 			for _, op := range operations(&p.Steps[i]) {
 				owner := plan.Owner(op)
 				x, ok := c.Participants[owner]

@@ -191,8 +191,8 @@ type Resolution struct {
 	Payload []byte // the new input (replace) or the result (done): JSON
 }
 
-// Resolve applies an operator's decision and returns when it is durable, which is before anything follows from it.
-func (o *Orchestrator) Resolve(ctx context.Context, id journal.SagaID, x Resolution) error {
+// Check finds what keeps a decision from being kept, whatever the saga.
+func (x *Resolution) Check() error {
 	if err := errors.Join(journal.CheckText("name of who decides", x.By), journal.CheckReason(x.Reason)); err != nil {
 		return err
 	}
@@ -202,7 +202,16 @@ func (o *Orchestrator) Resolve(ctx context.Context, id journal.SagaID, x Resolut
 	if journal.TooDeep(x.Payload) {
 		return fmt.Errorf("%w: it is nested deeper than the %d levels that are allowed", ErrTooLarge, journal.MaxDepth)
 	}
+	return nil
+}
+
+// Resolve applies an operator's decision and returns when it is durable, which is before anything follows from it.
+func (o *Orchestrator) Resolve(ctx context.Context, id journal.SagaID, x Resolution) error {
+	if err := x.Check(); err != nil {
+		return err
+	}
 	return o.act(ctx, id, func(r *run) (journal.Event, bool, error) {
+		x.Payload = r.m.Plan.KeptDecision(x.Step, x.Verb, x.Payload)
 		e := journal.Event{Kind: journal.IncidentResolved, Step: x.Step, Verb: x.Verb, By: x.By, Detail: x.Reason, Payload: x.Payload}
 		return e, false, r.m.Resolvable(&r.s, x.Verb, x.Step, x.Payload)
 	})

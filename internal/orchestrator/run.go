@@ -1,7 +1,6 @@
 package orchestrator
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -343,11 +342,12 @@ func (r *run) input(i int) (input []byte, err error) {
 
 // answered takes in what came of a call, and returns the next one, which the caller is to serve or to begin.
 func (r *run) answered(step int, comp bool, a reply) *call {
-	a.Answer = checked(a.Answer)
-	if a.Class == participant.Done && !comp {
-		if err := r.m.Plan.Steps[step].GivesResult(a.Result); err != nil {
-			a.Answer = participant.Answer{Detail: "the result: " + err.Error()}
-		}
+	phase := participant.Action
+	if comp {
+		phase = participant.Compensation
+	}
+	if !a.unmapped && !a.notAsked { // those are words of this package
+		a.Answer = r.m.Plan.Steps[step].Taken(phase, a.Answer)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -374,25 +374,6 @@ func (r *run) fit(step int, a participant.Answer) participant.Answer {
 		return a
 	}
 	return participant.Answer{Detail: fmt.Sprintf("the saga's input and results would have %d bytes with this one; %d are allowed: return a reference to where the data is", all, journal.MaxKept)}
-}
-
-// checked turns an answer that cannot be used into an unknown result.
-func checked(a participant.Answer) participant.Answer {
-	unusable := ""
-	switch {
-	case a.Class == participant.Done && len(a.Result) > journal.MaxPayload:
-		unusable = fmt.Sprintf("the result has %d bytes; %d are allowed", len(a.Result), journal.MaxPayload)
-	case a.Class == participant.Done && len(a.Result) > 0 && !json.Valid(a.Result):
-		unusable = "the result is not JSON"
-	case a.Class == participant.Done && journal.TooDeep(a.Result):
-		unusable = fmt.Sprintf("the result is nested deeper than the %d levels that are allowed", journal.MaxDepth)
-	case a.Class == participant.Refused && a.Reason == "":
-		unusable = "refused without a reason code"
-	}
-	if unusable != "" {
-		return participant.Answer{Detail: unusable}
-	}
-	return a
 }
 
 // arm sets the timer to when the machine has something due (wake), unless it fires before that: then it is set anew. Every step moves the time at which its saga would be late,

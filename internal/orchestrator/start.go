@@ -121,6 +121,7 @@ func (o *Orchestrator) accept(q *Request) (*machine.Machine, error) {
 	case journal.TooDeep(q.Input):
 		return nil, fmt.Errorf("%w: it is nested deeper than the %d levels that are allowed", ErrTooLarge, journal.MaxDepth)
 	}
+	q.Input = m.Plan.KeptInput(q.Input)
 	if err := m.Plan.TakesInput(q.Input); err != nil {
 		return nil, err
 	}

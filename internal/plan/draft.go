@@ -25,10 +25,11 @@ type Draft struct {
 
 // DraftStep is a step as it was written down. Steps are named, not numbered.
 type DraftStep struct {
-	Step     // Reads and After are empty
+	Step     // Reads, Picks and After are empty
 	ReadsOf  []string
-	Follows  []string // named by After
-	Sequence bool     // no After: it follows the step before it
+	PicksOf  map[string][][]string // by step that it reads, the paths of what it reads; nil if it reads results as a whole
+	Follows  []string              // named by After
+	Sequence bool                  // no After: it follows the step before it
 }
 
 // Fault is one thing that is wrong with a definition, and its mend.
@@ -203,8 +204,11 @@ func (c *checker) assemble(order []int, written []Set) *Plan {
 	}
 	for place, i := range order {
 		s := d.Steps[i].Step
-		s.Reads, s.Map = nil, s.Map.checked(s.Accepts)
+		s.Reads, s.Picks, s.Map = nil, nil, s.Map.checked(s.Accepts)
 		for _, name := range d.Steps[i].ReadsOf {
+			if d.Steps[i].PicksOf != nil {
+				s.Picks = append(s.Picks, d.Steps[i].PicksOf[name])
+			}
 			s.Reads = append(s.Reads, at[slices.IndexFunc(d.Steps, func(x DraftStep) bool { return x.Name == name })])
 		}
 		s.After = nil

@@ -26,6 +26,7 @@ type Plan struct {
 	Preds, Succs []Set // direct neighbours, transitively reduced
 	Anc, Desc    []Set // all that come before and after
 	index        map[string]int
+	hidden       hidden // of the input
 }
 
 // Step is one action and how it is undone.
@@ -39,9 +40,10 @@ type Step struct {
 	Stored       bool // of kind readonly: the participant stores its answers
 	Strict       bool // its intent and its result are waited for
 	Reads        []int
-	Map          Mapping // what it makes fits Accepts
-	Accepts      Check   // of the action's input; nil takes everything
-	Returns      Check   // of its result; nil takes everything
+	Picks        [][][]string // of each result that it reads, the paths of what it reads; nil if it reads results as a whole
+	Map          Mapping      // what it makes fits Accepts
+	Accepts      Check        // of the action's input; nil takes everything
+	Returns      Check        // of its result; nil takes everything
 	Retry        Retry
 	Undo         Retry // of the compensation; its attempts are never limited
 	Timeout      time.Duration
@@ -49,6 +51,9 @@ type Step struct {
 	Events       Events
 	Reasons      []string
 	After        []int // as stated or implied; reduced in Plan.Preds
+
+	hiddenInput, hiddenResult hidden
+	hidesWords                bool
 }
 
 // Mapping makes a step's input from the saga's input and the results that the step reads, in the order of Step.Reads. It is
