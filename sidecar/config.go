@@ -16,6 +16,7 @@ import (
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/sealed"
+	"github.com/skaldhq/skald/traces"
 )
 
 // Config says what a sidecar stands beside.
@@ -40,6 +41,8 @@ type Config struct {
 	Redact skald.Redactions
 	// Broker carries the tokens of choreographed sagas. The sidecar does not close it. Default: none; then it only answers an orchestrator.
 	Broker broker.Broker
+	// Tracer makes spans of what is heard, of calls of the service and of what is published; a broker that is traced, too, is wrapped by whoever gives it (traces.Tracer.Broker). Default: none; then the trace is passed on as it is.
+	Tracer *traces.Tracer
 	// Events takes the events that the operations announce. Default: none; then there are no events.
 	Events participant.Publisher
 	// Timeout bounds one call of the service, beside the call's own deadline. Default: 30 s.

@@ -3,6 +3,8 @@ package sidecar
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
@@ -13,8 +15,16 @@ const calls = 10
 
 // Take implements participant.Desk. The service is called outside the transaction, which is then made again with the answer: no lock of the database is held during a call. The answer stands
 // in the barrier before the tokens that follow from it are written; if the process dies in between, the same work is found again and gets the same answer from there.
-func (x *inbox) Take(ctx context.Context, saga journal.SagaID, heard []participant.Token, next func(participant.Ledger) (participant.Work, bool)) (participant.Taken, error) {
+func (x *inbox) Take(ctx context.Context, saga journal.SagaID, heard []participant.Token, next func(participant.Ledger) (participant.Work, bool)) (_ participant.Taken, err error) {
 	t := taking{next: next, answers: make(map[string]participant.Answer)}
+	if x.tracer != nil && len(heard) > 0 {
+		token, began, ended := heard[len(heard)-1], time.Now(), func(error) {}
+		t.hear = sync.OnceValue(func() (parent string) {
+			parent, ended = x.tracer.Hear(ctx, &token, began)
+			return parent
+		})
+		defer func() { ended(err) }()
+	}
 	for range calls {
 		taken, err := x.Participant.Take(ctx, saga, heard, t.find)
 		if err == nil && t.need == nil && !taken.Worked {
@@ -36,6 +46,7 @@ type taking struct {
 	answers map[string]participant.Answer // of the service, by the call's key
 	expires map[string]bool               // whether an action may be expired, by the call's key
 	need    *participant.Work             // what has to be done outside the transaction first
+	hear    func() (traceparent string)   // begins the span of what is done about what was heard; nil if there is none
 }
 
 // find finds work that needs no service: because there is none to call, or because it has answered.
@@ -69,6 +80,11 @@ func (x *inbox) answer(ctx context.Context, t *taking) error {
 		if !known {
 			t.expires = map[string]bool{c.Key(): true}
 			return nil
+		}
+	}
+	if t.hear != nil {
+		if parent := t.hear(); parent != "" {
+			c.Trace = parent
 		}
 	}
 	t.answers[c.Key()] = x.Invoke(ctx, c)

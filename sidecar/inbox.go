@@ -13,6 +13,7 @@ import (
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
+	"github.com/skaldhq/skald/traces"
 )
 
 // key is what one call at a time works on.
@@ -29,6 +30,7 @@ type inbox struct {
 	*sqlparticipant.Participant
 	db      *sql.DB
 	service participant.Invoker
+	tracer  *traces.Tracer                 // nil if nothing is traced
 	kinds   map[string]participant.Handler // by operation, of both phases
 	sagas   []skald.Registered             // whose schemas results have to fit
 	calls   turns.Turns[key]

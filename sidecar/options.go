@@ -17,6 +17,7 @@ import (
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/sealed"
+	"github.com/skaldhq/skald/traces/otlptraces"
 )
 
 // Options are the flags of a sidecar's program, as kong reads them.
@@ -46,6 +47,7 @@ type Options struct {
 	Redact []string `help:"What of payloads does not leave the service in choreographed sagas: visit:card.charge:result:/pan in the result of its step card.charge in visit, visit:card.charge:words for the words of its refusals and errors." placeholder:"DEFINITION:STEP:…" env:"SKALD_REDACT"`
 
 	Events  string        `help:"URL that takes the events which the operations announce, as CloudEvents. Without it there are none." placeholder:"URL" env:"SKALD_EVENTS"`
+	Traces  string        `help:"Where spans are sent, over OTLP/HTTP: http://127.0.0.1:4318/v1/traces. OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER and OTEL_SERVICE_NAME count, too." placeholder:"URL" env:"SKALD_TRACES"`
 	Timeout time.Duration `help:"Longest time that one call of the service may take." default:"30s" placeholder:"TIME" env:"SKALD_TIMEOUT"`
 	Debug   bool          `help:"Log more." env:"SKALD_DEBUG"`
 }
@@ -81,13 +83,23 @@ func (o *Options) Run(ctx context.Context, stdout, stderr io.Writer, sagas ...sk
 			return fmt.Errorf("%w: --events: %w", ErrUsage, err)
 		}
 	}
+	if o.Traces != "" {
+		sender, err := otlptraces.Open(ctx, otlptraces.Config{URL: o.Traces, Service: o.Name, Logger: cfg.Log})
+		if err != nil {
+			return fmt.Errorf("%w: --traces: %w", ErrUsage, err)
+		}
+		defer sender.Close() // after everything else
+		cfg.Tracer = sender.Tracer
+	}
 	if o.Broker != "" {
 		b, err := o.connect(ctx, cfg.Log)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, b.Close()) }()
-		cfg.Broker = b
+		if cfg.Broker = b; cfg.Tracer != nil {
+			cfg.Broker = cfg.Tracer.Broker(b)
+		}
 	}
 	s, err := Open(ctx, cfg)
 	if err != nil {

@@ -89,8 +89,11 @@ func (s *Sidecar) open(ctx context.Context, operations []participant.Handler) er
 			}
 		})
 	}
-	if s.cfg.Events != nil {
-		s.working.Go(func() { _ = s.inbox.Relay(background, s.cfg.Events) }) // it ends with its context only
+	if events := s.cfg.Events; events != nil {
+		if s.cfg.Tracer != nil {
+			events = s.cfg.Tracer.Publisher(events)
+		}
+		s.working.Go(func() { _ = s.inbox.Relay(background, events) }) // it ends with its context only
 	}
 	return nil
 }
@@ -111,7 +114,10 @@ func (s *Sidecar) openInbox(ctx context.Context, operations []participant.Handle
 	if s.cfg.Sealed != nil {
 		service = s.cfg.Sealed.Invoker(service)
 	}
-	s.inbox = &inbox{db: db, service: service, sagas: s.cfg.Sagas, kinds: make(map[string]participant.Handler), watch: newMetrics(), log: s.cfg.Log, now: s.cfg.Now}
+	if s.cfg.Tracer != nil {
+		service = s.cfg.Tracer.Invoker(service)
+	}
+	s.inbox = &inbox{db: db, service: service, tracer: s.cfg.Tracer, sagas: s.cfg.Sagas, kinds: make(map[string]participant.Handler), watch: newMetrics(), log: s.cfg.Log, now: s.cfg.Now}
 	s.inbox.Participant, err = sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: s.cfg.Name, Retention: retention, Log: s.cfg.Log, Now: s.cfg.Now}, operations...)
 	if err != nil {
 		return err

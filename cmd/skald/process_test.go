@@ -102,13 +102,14 @@ type depot struct {
 	mu      sync.Mutex
 	calls   map[string]int
 	effects map[string]int
-	held    string        // the key whose first answer is held back, after the effect
-	acted   chan struct{} // closed when that effect is there
-	release chan struct{} // lets the answer go
+	traces  map[string]string // the traceparent of the first call of each operation
+	held    string            // the key whose first answer is held back, after the effect
+	acted   chan struct{}     // closed when that effect is there
+	release chan struct{}     // lets the answer go
 }
 
 func newDepot(t *testing.T, held string) *depot {
-	d := &depot{calls: map[string]int{}, effects: map[string]int{}, held: held, acted: make(chan struct{}), release: make(chan struct{})}
+	d := &depot{calls: map[string]int{}, effects: map[string]int{}, traces: map[string]string{}, held: held, acted: make(chan struct{}), release: make(chan struct{})}
 	d.Server = httptest.NewServer(d)
 	t.Cleanup(d.Close)
 	return d
@@ -122,6 +123,7 @@ func (d *depot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	first := d.calls[key] == 1
 	if first {
 		d.effects[key]++
+		d.traces[filepath.Base(r.URL.Path)] = r.Header.Get("Traceparent")
 	}
 	d.mu.Unlock()
 	if first && key == d.held {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/skaldhq/skald"
@@ -73,7 +74,14 @@ type spans struct {
 	*httptest.Server
 	mu   sync.Mutex
 	got  []string
+	all  []*span
 	sent bytes.Buffer
+}
+
+// span is one, with the name of the program that it is from.
+type span struct {
+	*otlp.Span
+	from string
 }
 
 func newSpans(t *testing.T) *spans {
@@ -95,8 +103,15 @@ func (x *spans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.mu.Unlock()
 	x.sent.Write(body)
 	for _, of := range q.GetResourceSpans() {
+		from := ""
+		for _, a := range of.GetResource().GetAttributes() {
+			if a.GetKey() == "service.name" {
+				from = a.GetValue().GetStringValue()
+			}
+		}
 		for _, scope := range of.GetScopeSpans() {
 			for _, s := range scope.GetSpans() {
+				x.all = append(x.all, &span{s, from})
 				x.got = append(x.got, fmt.Sprintf("%x %s", s.GetTraceId(), s.GetName()))
 			}
 		}

@@ -81,13 +81,14 @@ var rooms = []room{
 	{path: "embedded", mayImport: all(contracts, all(drivers, ".")...), modules: anyModule},
 	{path: "console", mayImport: all(contracts, "."), modules: anyModule},
 	{path: "httpapi", mayImport: all(contracts, ".", "access", "webhook", "asyncapi"), modules: anyModule},
-	{path: "metrics", mayImport: all(contracts, "."), modules: anyModule},
+	{path: "metrics", mayImport: all(contracts, ".", "webhook"), modules: anyModule},
 	// Definitions as data, and the registry that keeps them beside a store: it calls participants where the registry says they are.
 	{path: "declarative", mayImport: all(contracts, ".", "participant/*", "internal/filelock"), modules: anyModule},
 	{path: "sealed", mayImport: all(contracts, "."), modules: ids},
 	{path: "traces", mayImport: all(contracts, "."), modules: anyModule},
+	{path: "traces/*", mayImport: []string{"traces"}, modules: anyModule},
 	// The sidecar is a participant of its own, with the SQLite desk, HTTP and the broker as its parts.
-	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "access", "sealed", "internal/filelock", "internal/turns")...), modules: anyModule},
+	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "access", "sealed", "traces", "traces/*", "internal/filelock", "internal/turns")...), modules: anyModule},
 	// The explorer drives the real coordinator through its seams, which users do not get.
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
 	// What is doubtful about definitions, and what a new version changes.
@@ -97,7 +98,7 @@ var rooms = []room{
 	// What the skald command shows, and where.
 	{path: "cmd/skald/internal/terminal", modules: anyModule},
 	{path: "cmd/skald/internal/draw", mayImport: all(contracts, ".", "httpapi", "vet", "webhook", "cmd/skald/internal/terminal")},
-	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet", "asyncapi", "webhook", "webhook/*", "traces", "sealed", "access", "access/*", "cmd/skald/internal/terminal", "cmd/skald/internal/draw")...), modules: anyModule},
+	{path: "cmd/*", mayImport: all(contracts, all(drivers, ".", "embedded", "console", "httpapi", "metrics", "sidecar", "declarative", "vet", "asyncapi", "webhook", "webhook/*", "traces", "traces/*", "sealed", "access", "access/*", "cmd/skald/internal/terminal", "cmd/skald/internal/draw")...), modules: anyModule},
 
 	// The house's own tools, which no product code imports.
 	{path: "internal/architecture"},
