@@ -155,7 +155,7 @@ func (b *Broker) connect(ctx context.Context) error {
 	}
 	conn, err := nats.Connect(b.cfg.URL, options...)
 	if err != nil {
-		return fmt.Errorf("natsbroker: connecting to %s: %w; check the address and the credentials", b.cfg.where(), err)
+		return fmt.Errorf("natsbroker: connecting to %s: %w; check the address, the credentials and the certificates", b.cfg.where(), err)
 	}
 	if largest := conn.MaxPayload(); largest < maxPayload {
 		conn.Close()
