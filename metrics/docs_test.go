@@ -15,6 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/metrics"
 	"github.com/skaldhq/skald/store"
 )
 
@@ -23,6 +24,9 @@ func everyFamily(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
 	m, r := newMetrics(t)
 	m.Watch(&model{sagas: []store.Summary{{Definition: "order", Incident: mailboxFull}}})
+	if err := metrics.RegisterWebhooks(r, &post{}); err != nil {
+		t.Fatal(err)
+	}
 	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)

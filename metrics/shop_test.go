@@ -41,6 +41,9 @@ func openShop(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	s.models = newModels(s.registry)
+	if err := metrics.RegisterWebhooks(s.registry, &post{}); err != nil {
+		t.Fatal(err)
+	}
 	participants := map[string]skald.Participant{}
 	for _, name := range []string{"stock", "bank", "receipt", "mail"} {
 		participants[name] = skald.Participant{Invoker: s.models, Level: participant.L2}

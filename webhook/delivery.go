@@ -47,6 +47,14 @@ type Page struct {
 	Next       string // the cursor of the page after it; empty on the last one
 }
 
+// Figures say how deliveries stand, all of them together.
+type Figures struct {
+	Delivered, Retried, GivenUp uint64 // attempts since the program began: that were taken, that are made again, and that were the last
+
+	Waiting int       // deliveries to be made, or made again
+	Oldest  time.Time // when the end of the saga was seen that the oldest of them tells of; zero without any
+}
+
 // Errors about deliveries.
 var (
 	ErrNoDelivery = errors.New("webhook: no such delivery")

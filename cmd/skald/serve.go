@@ -190,6 +190,9 @@ func (s *server) handler() (*httpapi.Handler, http.Handler, error) {
 	}
 	s.closes(teller.Stop)
 	served.Webhooks = teller
+	if err := metrics.RegisterWebhooks(s.collected, teller); err != nil {
+		return nil, nil, err
+	}
 	api, err := httpapi.New(served)
 	if err != nil {
 		return nil, nil, err

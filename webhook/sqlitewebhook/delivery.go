@@ -70,6 +70,35 @@ func (s *Sender) Again(ctx context.Context, id string) error {
 	return fmt.Errorf("%w: %.100q was taken out", webhook.ErrNoEndpoint, endpoint)
 }
 
+// Figures says how deliveries stand.
+func (s *Sender) Figures(ctx context.Context) (webhook.Figures, error) {
+	s.mu.Lock()
+	f := s.tally
+	s.mu.Unlock()
+	var oldest sql.NullInt64
+	if err := s.db.QueryRowContext(ctx, `SELECT count(*), min(made) FROM deliveries WHERE state = 'waiting'`).Scan(&f.Waiting, &oldest); err != nil {
+		return f, fmt.Errorf("sqlitewebhook: %w", err)
+	}
+	if oldest.Valid {
+		f.Oldest = time.UnixMilli(oldest.Int64)
+	}
+	return f, nil
+}
+
+// count counts an attempt by what came of it.
+func (s *Sender) count(state webhook.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch state {
+	case webhook.Delivered:
+		s.tally.Delivered++
+	case webhook.Waiting:
+		s.tally.Retried++
+	case webhook.GivenUp:
+		s.tally.GivenUp++
+	}
+}
+
 // pauses are those after each attempt, as the specification proposes them; when they are used up the delivery is given up.
 func pauses() []time.Duration {
 	return []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour}
@@ -182,6 +211,7 @@ func (s *Sender) send(ctx context.Context, a *attempt) error {
 			due = due.Add(all[a.Attempts-1])
 		}
 	}
+	s.count(a.State)
 	_, err = s.db.ExecContext(ctx, `UPDATE deliveries SET attempts = ?, status = ?, state = ?, error = ?, due = ? WHERE id = ? AND state = 'waiting' AND attempts = ?`, a.Attempts, a.Status, a.State, a.Error, due.UnixMilli(), a.ID, before)
 	return err
 }

@@ -15,4 +15,5 @@ CREATE TABLE IF NOT EXISTS deliveries (
 	error TEXT NOT NULL DEFAULT '', made INTEGER NOT NULL, due INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS deliveries_made ON deliveries (made, id);
 CREATE INDEX IF NOT EXISTS deliveries_saga ON deliveries (saga);
+CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (made) WHERE state = 'waiting';
 CREATE INDEX IF NOT EXISTS deliveries_endpoint ON deliveries (endpoint, state, due);

@@ -15,6 +15,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
+	"github.com/skaldhq/skald/webhook"
 )
 
 // Source is where sagas are read: a *skald.Engine, or a client of one.
@@ -41,8 +42,9 @@ type Sender struct {
 	stop context.CancelFunc
 	work sync.WaitGroup
 
-	mu   sync.Mutex
-	busy map[string]bool // endpoints that deliveries are under way to
+	mu    sync.Mutex
+	busy  map[string]bool // endpoints that deliveries are under way to
+	tally webhook.Figures // of attempts
 }
 
 //go:embed schema.sql

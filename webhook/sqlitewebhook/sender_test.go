@@ -319,6 +319,57 @@ func TestDeliveriesSurviveTheSenderAndAreMadeAgain(t *testing.T) {
 	}
 }
 
+// How deliveries stand is counted, until they are given up, and again when they are made by hand.
+func TestDeliveriesAreCounted(t *testing.T) {
+	var takes atomic.Bool
+	r := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !takes.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(r.Close)
+	e, c := openEngine(t, till{}), &clock{}
+	s := openSender(t, filepath.Join(t.TempDir(), "webhooks.db"), e, c.now)
+	if _, _, err := s.Enter(t.Context(), webhook.Endpoint{Name: "crm", URL: r.URL, Definitions: []string{"sale"}}); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := s.Figures(t.Context()); err != nil || f != (webhook.Figures{}) {
+		t.Errorf("before anything: %+v, %v", f, err)
+	}
+	start(t, e, "sale", "yes-1")
+	figures := func(what string, is func(webhook.Figures) bool) {
+		t.Helper()
+		var f webhook.Figures
+		eventually(t, what, func() (ok bool) {
+			var err error
+			f, err = s.Figures(t.Context())
+			return err == nil && is(f)
+		})
+		if f.Waiting > 0 && time.Since(f.Oldest) > patience {
+			t.Errorf("%s: the oldest is of %s", what, f.Oldest)
+		}
+	}
+	for n := range 9 {
+		figures(fmt.Sprint("attempt ", n+1), func(f webhook.Figures) bool {
+			return f.Retried == uint64(n+1) && f.Waiting == 1 && f.Delivered+f.GivenUp == 0
+		})
+		c.ahead.Add(int64(25 * time.Hour))
+	}
+	figures("it is given up", func(f webhook.Figures) bool { return f.Retried == 9 && f.GivenUp == 1 && f.Waiting == 0 })
+	takes.Store(true)
+	page, err := s.Deliveries(t.Context(), webhook.DeliveryFilter{State: webhook.GivenUp})
+	if err != nil || len(page.Deliveries) != 1 {
+		t.Fatal(page, err)
+	}
+	if err := s.Again(t.Context(), page.Deliveries[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	figures("it is delivered by hand", func(f webhook.Figures) bool { return f.Delivered == 1 && f.Waiting == 0 })
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Somebody who does not answer at all keeps nobody else waiting.
 func TestAnEndpointThatHangsKeepsNobodyWaiting(t *testing.T) {
 	e := openEngine(t, till{})
