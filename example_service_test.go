@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker/membroker"
@@ -80,15 +80,15 @@ func takePart(ctx context.Context, folder string) (err error) {
 		}
 		fmt.Println(strings.TrimSpace(fmt.Sprintln(status.ID, status.Mode, status.State, status.Reason)))
 	}
-	return forget(ctx, service)
+	return whileItRuns(ctx, service)
 }
 
-// forget is called once a day, or so.
-func forget(ctx context.Context, service *sqlparticipant.Participant) error {
-	for {
-		n, err := service.Prune(ctx, time.Now().Add(-sqlparticipant.DefaultRetention), 1000)
-		if err != nil || n < 1000 {
-			return err
-		}
-	}
+// whileItRuns is what a service does beside its calls, until it is told to stop.
+func whileItRuns(ctx context.Context, service *sqlparticipant.Participant) error {
+	ctx, stop := context.WithCancel(ctx)
+	var working sync.WaitGroup
+	working.Go(func() { _ = service.Tidy(ctx) }) // forgets what is old, at once and every hour, until the context ends
+	stop()
+	working.Wait()
+	return nil
 }

@@ -2,6 +2,7 @@ package skald_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/membroker"
 	"github.com/skaldhq/skald/internal/waits"
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 	"github.com/skaldhq/skald/store/memstore"
@@ -39,6 +42,7 @@ var notKept = skald.Redactions{"evening": {Input: []string{"/card"}, Steps: map[
 // indiscreet is a participant that says the secret wherever it can, and what it was asked.
 type indiscreet struct {
 	*sqlparticipant.Participant
+	db    *sql.DB
 	mu    sync.Mutex
 	asked []string
 	says  map[string]error // by operation
@@ -52,6 +56,7 @@ func openIndiscreet(t *testing.T) *indiscreet {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
+	x.db = db
 	do := func(operation, result string) participant.Handler {
 		return participant.Handler{Action: operation, Kind: participant.Retriable, Do: func(_ context.Context, _ participant.Tx, input []byte) ([]byte, error) {
 			return []byte(result), x.ask(operation, string(input))
@@ -250,6 +255,34 @@ func TestWhatOthersTellIsNotKept(t *testing.T) {
 		}
 	}
 	wantNoSecret(t, e, "busy")
+}
+
+// A participant that has forgotten what it did before its saga ended says so, in either mode, instead of leaving the effect where it is.
+func TestWhatWasForgottenTooEarlyIsAnIncident(t *testing.T) {
+	for _, mode := range bothModes {
+		t.Run(string(mode), func(t *testing.T) {
+			x := openIndiscreet(t)
+			e := openGuarded(t, membroker.New(membroker.Config{}), skald.Participant{Invoker: x.Participant, Level: participant.L2, Failures: -1})
+			x.answers("desk.print", skald.Later("Desk.Wait", 10*time.Millisecond, "the printer is held"))
+			startGuarded(t, e, "s-1", mode)
+			waits.Until(t, patience, "the printer is asked", func() bool {
+				s, err := e.Status(t.Context(), "s-1")
+				return err == nil && s.Step("desk.print").State == journal.StepStateRetrying
+			})
+			if _, err := x.db.ExecContext(t.Context(), `DELETE FROM skald_barrier`); err != nil { // as Prune does when the retention is too short
+				t.Fatal(err)
+			}
+			x.answers("desk.print", skald.Refuse("Desk.NoPaper", "no paper"))
+			incident(t, e, "s-1")
+			s, err := e.Status(t.Context(), "s-1")
+			if err != nil || s.State != skald.Compensating || s.Incidents[0].Step != "desk.take" || s.Incidents[0].Reason != participant.ReasonForgotten {
+				t.Errorf("it is %s with %+v, %v", s.State, s.Incidents, err)
+			}
+			if was := x.was(); slices.ContainsFunc(was, func(what string) bool { return strings.HasPrefix(what, "desk.give") }) {
+				t.Errorf("it was asked %v", was)
+			}
+		})
+	}
 }
 
 // What the saga needs to go on or to be undone cannot be left out, and a step that is not there is a typing mistake.

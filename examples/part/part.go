@@ -1,5 +1,5 @@
 // Package part runs one service of an example system: its SQLite database with the barrier and the outbox, its HTTP server with the
-// operations, the metrics and the failure switches, the relay that sends its events and, with a broker, its side in choreographed sagas. A service brings its tables, its
+// operations, the metrics and the failure switches, the relay that sends its events, the forgetting of what is old and, with a broker, its side in choreographed sagas. A service brings its tables, its
 // handlers and its own pages (see Service); the programs, one per service or all in one, start parts and stop them.
 //
 // A part listens on loopback only and neither authenticates nor encrypts. It does not watch over the saga: that is the
@@ -158,11 +158,11 @@ func (p *Part) start(ctx context.Context, c Config, migrations fs.FS, build Buil
 	if err := p.joinIn(ctx, c, barrier, panel, m); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	p.run(listener, p.routes(panel, m, barrier), func(ctx context.Context) {
-		if to != nil {
-			_ = barrier.Relay(ctx, to) // returns when the context ends, and says so
-		}
-	})
+	p.run(listener, p.routes(panel, m, barrier))
+	p.working.Go(func() { _ = barrier.Tidy(p.ctx) }) // both return when the context ends, and say so
+	if to != nil {
+		p.working.Go(func() { _ = barrier.Relay(p.ctx, to) })
+	}
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (p *Part) fail(err error) {
 }
 
 // run starts the goroutines.
-func (p *Part) run(listener net.Listener, routes http.Handler, relay func(context.Context)) {
+func (p *Part) run(listener net.Listener, routes http.Handler) {
 	p.server = &http.Server{
 		Handler:           p.counted(routes),
 		BaseContext:       func(net.Listener) context.Context { return p.ctx },
@@ -199,7 +199,6 @@ func (p *Part) run(listener net.Listener, routes http.Handler, relay func(contex
 			p.fail(fmt.Errorf("service %s stopped serving: %w", p.name, err))
 		}
 	})
-	p.working.Go(func() { relay(p.ctx) })
 	p.working.Go(func() {
 		select {
 		case <-sqlparticipant.Failed(p.db):

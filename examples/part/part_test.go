@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	"github.com/skaldhq/skald/examples/part/parttest"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
+	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
 const patience = 20 * time.Second
@@ -122,6 +124,38 @@ func TestPartGoesOnWithItsDataAfterARestart(t *testing.T) {
 	expectSum(t, p, "5")
 	parttest.Undone(t, parttest.Undo(t, p, add, "counter.subtract", "s1"))
 	expectSum(t, p, "0")
+}
+
+// A part's database does not grow without end: what is older than any saga is forgotten while it runs.
+func TestPartForgetsWhatIsOld(t *testing.T) {
+	folder := t.TempDir()
+	p := start(t, config(folder))
+	parttest.Act(t, p, add, "old", one{5})
+	parttest.Stop(t, p)
+	db, err := sqlparticipant.OpenSQLite(filepath.Join(folder, "counter.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), `UPDATE skald_barrier SET updated_us = 1`); err != nil {
+		t.Fatal(err)
+	}
+	p = start(t, config(folder))
+	parttest.Act(t, p, add, "young", one{5})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for sagas := ""; sagas != "young"; {
+		if err := db.QueryRowContext(ctx, `SELECT group_concat(saga) FROM skald_barrier`).Scan(&sagas); err != nil {
+			t.Fatalf("it has %q, %v", sagas, err)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatalf("it still has %s", sagas)
+		}
+	}
 }
 
 func TestPartListensOnLoopbackOnly(t *testing.T) {

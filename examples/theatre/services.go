@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -23,6 +24,11 @@ func (t *Theatre) desks() (map[string]*sqlparticipant.Participant, error) {
 		"points":  {skald.Handle(credit, t.credit)},
 	}
 	all := make(map[string]*sqlparticipant.Participant, len(handlers))
+	ctx, stop := context.WithCancel(context.Background())
+	var tidying sync.WaitGroup
+	defer func() { // before the databases are closed
+		t.closers = append(t.closers, func() error { stop(); tidying.Wait(); return nil })
+	}()
 	for name, handles := range handlers {
 		db, err := sqlparticipant.OpenSQLite(filepath.Join(t.config.Data, name+".db"))
 		if err != nil {
@@ -34,6 +40,7 @@ func (t *Theatre) desks() (map[string]*sqlparticipant.Participant, error) {
 			return nil, err
 		}
 		all[name] = p
+		tidying.Go(func() { _ = p.Tidy(ctx) }) // returns when the context ends, and says so
 	}
 	return all, nil
 }

@@ -214,6 +214,7 @@ func (p *part) undo(i int, w *participant.Waiting, now time.Time) participant.Wo
 	c := participant.Call{
 		Saga: p.ledger.Heard[0].Saga, Step: step.Name, Phase: participant.Compensation, Operation: step.Compensation, Attempt: attempts(w) + 1,
 		Deadline: now.Add(step.Timeout), Trace: p.ledger.Heard[0].Trace,
+		Result: p.results[i], // of an action that was done, so that a participant that has forgotten it notices
 	}
 	if w != nil {
 		c.Input = w.Input

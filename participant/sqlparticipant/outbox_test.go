@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald/internal/waits"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
@@ -148,4 +149,38 @@ func pruneForgetsOnlyWhatIsOld(t *testing.T, d sqlparticipant.Dialect, address s
 		}
 	}
 	wantColumn(t, db, "rows", `SELECT saga FROM skald_barrier ORDER BY saga`, "s-1 s-4")
+}
+
+// What is older than the retention goes by itself, however much it is, and what is younger stays.
+func tidyForgetsByItself(t *testing.T, d sqlparticipant.Dialect, address string) {
+	db := open(t, d, address)
+	start := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
+	old := sqlparticipant.DefaultRetention + time.Hour
+	at := map[bool]time.Time{true: start, false: start.Add(old)}
+	for _, early := range []bool{true, false} {
+		p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock", Now: func() time.Time { return at[early] }}, publishing())
+		c := crashCall(participant.Action, `1`)
+		if !early {
+			c.Saga = "young"
+		}
+		wantClass(t, p.Invoke(t.Context(), c), participant.Done)
+	}
+	const many = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+		INSERT INTO skald_barrier (saga, step, operation, status, input, result, reason, detail, created_us, updated_us) SELECT 'old-' || i, step, operation, status, input, result, reason, detail, created_us, updated_us FROM n, skald_barrier WHERE saga = 's-1'`
+	if _, err := db.ExecContext(t.Context(), many); err != nil {
+		t.Fatal(err)
+	}
+	p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock", Now: func() time.Time { return at[false] }}, publishing())
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough, ended := errors.New("enough"), make(chan error, 1)
+	go func() { ended <- p.Tidy(ctx) }()
+	waits.Until(t, time.Minute, "what is old is forgotten", func() bool {
+		var n int
+		return db.QueryRowContext(t.Context(), `SELECT count(*) FROM skald_barrier`).Scan(&n) == nil && n == 1
+	})
+	cancel(enough)
+	if err := <-ended; !errors.Is(err, enough) {
+		t.Errorf("it ends with %v", err)
+	}
+	wantColumn(t, db, "rows", `SELECT saga FROM skald_barrier`, "young")
 }

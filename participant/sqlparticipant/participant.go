@@ -3,7 +3,7 @@
 // the three happen together or not at all. SQLite and PostgreSQL are supported, through database/sql.
 //
 // What it answers to repetitions, to calls that overtake one another and to refusals is written at Participant.Invoke.
-// Relay sends what is in the outbox; Prune forgets what no redelivery can ask for any more.
+// Relay sends what is in the outbox; Tidy forgets what no redelivery can ask for any more.
 //
 // It does not promise anything for effects outside the database: a handler that sends a mail sends it again when its
 // transaction did not commit. Such a handler needs a key at the other side, for which participant.CallOf gives the call's Key.
@@ -40,8 +40,8 @@ type Config struct {
 	Dialect Dialect
 	// Name is the participant's name, such as "inventaire": the source of its events. Participants that share a database need different names. Required.
 	Name string
-	// Retention is how long a barrier row is kept at least; Prune refuses to forget younger ones. It must be longer than any
-	// call or message can be redelivered. Default: DefaultRetention.
+	// Retention is how long a barrier row is kept after its last change: Tidy forgets what is older, and Prune refuses to forget younger ones. It must be longer than any saga may
+	// live, with the time that incidents wait for people, and than any call or message can be redelivered. Default: DefaultRetention.
 	Retention time.Duration
 	// KeepSchema leaves the tables to the service's own migrations (see Schema); New then only looks whether they are there.
 	KeepSchema bool

@@ -6,6 +6,39 @@ import (
 	"time"
 )
 
+// How Tidy works.
+const (
+	tidyEvery = time.Hour
+	tidyBatch = 1000
+)
+
+// Tidy forgets what is older than Config.Retention (see Prune), at once and then every hour, until the context ends, and then returns the context's cause. Without it, or calls of Prune, the tables grow without end. Run it once in each
+// process of a service, in a goroutine that the service waits for; several processes, and participants that share a database, disturb each other as little as their calls do. What fails is logged, and tried again an hour later.
+func (p *Participant) Tidy(ctx context.Context) error {
+	for {
+		if err := p.tidy(ctx); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "what is old was not forgotten; trying again in an hour", "error", err)
+		}
+		timer := time.NewTimer(tidyEvery)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// tidy forgets everything that is old, a batch at a time, so that calls come in between.
+func (p *Participant) tidy(ctx context.Context) error {
+	for {
+		n, err := p.Prune(ctx, p.now().Add(-p.retention), tidyBatch)
+		if err != nil || n < tidyBatch {
+			return err
+		}
+	}
+}
+
 // Prune forgets at most limit barrier rows, tombstones among them, that nothing changed since before, and as many tokens that were heard before; it returns how
 // many of the more numerous. Call it
 // again while it returns limit. A row younger than Config.Retention is never forgotten: a later before is an error.
