@@ -20,7 +20,8 @@ import (
 //
 // SQLite ends a transaction by itself on some errors (an interrupted write, a full disk): what the handler wrote before is gone, and what it writes from then on would be committed at once, each statement by
 // itself. So after every error, and after rows whose errors only the handler sees, it is looked whether the transaction is still there, and if it is not, nothing is written any more and the call fails, whatever the handler makes of
-// it. In the end the savepoint shows it. Statements that a handler prepared are looked at in the end only. Goroutines of a handler may share it.
+// it. In the end the savepoint shows it. Statements that a handler prepared are not seen here: on a connection of OpenSQLite each is refused once the transaction is gone (see connection), on another driver's that is found out in the end only,
+// when what they wrote meanwhile is committed. Goroutines of a handler may share it.
 type guarded struct {
 	tx      transaction
 	dialect Dialect

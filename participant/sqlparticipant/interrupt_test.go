@@ -40,6 +40,52 @@ func TestAnInterruptedWriteLosesNothing(t *testing.T) {
 	wantColumn(t, db, "effects", `SELECT what FROM effect`, "+pay")
 }
 
+// The same with statements that the handler prepared, and with rows of one: nobody is asked before they run, so the connection refuses them.
+func TestWhatIsPreparedWritesNothingAfterTheTransaction(t *testing.T) {
+	db := open(t, sqlparticipant.SQLite, t.TempDir()+"/a.db")
+	for _, q := range []string{`CREATE TABLE effect (what TEXT)`, `CREATE TABLE audit (n INTEGER)`} {
+		if _, err := db.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs, wrote := 0, 0
+	h := participant.Handler{Action: "stock.pay", Kind: participant.Pivot, Do: func(ctx context.Context, tx participant.Tx, _ []byte) ([]byte, error) {
+		pay, err := tx.PrepareContext(ctx, `INSERT INTO effect VALUES (?) RETURNING what`)
+		if err != nil {
+			return nil, err
+		}
+		defer pay.Close()
+		slow, err := tx.PrepareContext(ctx, `INSERT INTO audit WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c WHERE n < 50000000) SELECT n FROM c`)
+		if err != nil {
+			return nil, err
+		}
+		defer slow.Close()
+		if runs++; runs == 1 {
+			short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+			defer cancel()
+			_, _ = slow.ExecContext(short)
+		}
+		var what string
+		if _, err := pay.ExecContext(ctx, "+exec"); err == nil {
+			wrote++
+		}
+		if err := pay.QueryRowContext(ctx, "+query").Scan(&what); err == nil {
+			wrote++
+		}
+		return nil, nil // whatever came of it
+	}}
+	p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: "stock"}, h)
+	c := participant.Call{Saga: "s-1", Step: "pay", Phase: participant.Action, Operation: "stock.pay", Input: []byte(`1`)}
+	if a := p.Invoke(t.Context(), c); a.Class != participant.Unknown || wrote != 0 {
+		t.Errorf("the call whose transaction was rolled back is %s (%s), with %d statements after that", a.Class, a.Detail, wrote)
+	}
+	wantColumn(t, db, "effects", `SELECT what FROM effect`, "")
+	if a := p.Invoke(t.Context(), c); a.Class != participant.Done || wrote != 2 {
+		t.Errorf("made again it is %s (%s), with %d statements", a.Class, a.Detail, wrote)
+	}
+	wantColumn(t, db, "effects", `SELECT what FROM effect ORDER BY what`, "+exec +query")
+}
+
 // The same in a compensation: what it undid before is rolled back, and that it is undone commits.
 func TestAnInterruptedCompensationIsMadeAgain(t *testing.T) {
 	db := open(t, sqlparticipant.SQLite, t.TempDir()+"/a.db")
