@@ -59,10 +59,10 @@ func (x *track) take(t *participant.Token) {
 	}
 	switch {
 	case t.Step == participant.StepEnd && t.Kind == participant.TokenDone:
-		x.record(journal.Event{Kind: journal.SagaCompleted}, t.Time)
+		x.end(journal.SagaCompleted, t.Time)
 		return
 	case t.Step == participant.StepStart && t.Kind == participant.TokenUndone:
-		x.record(journal.Event{Kind: journal.SagaCompensated}, t.Time)
+		x.end(journal.SagaCompensated, t.Time)
 		return
 	case t.Step == participant.StepEnd:
 		x.heard.hear(t)
@@ -79,6 +79,15 @@ func (x *track) take(t *participant.Token) {
 		x.settled(i, t)
 	}
 	x.follow(t.Time)
+}
+
+// end writes the outcome, which leaves no incident open.
+func (x *track) end(outcome journal.Kind, at time.Time) {
+	for i := range x.m.Plan.Steps {
+		x.quiet(x.m.Plan.Steps[i].Name, at)
+	}
+	x.quiet("", at)
+	x.record(journal.Event{Kind: outcome}, at)
 }
 
 // settled writes a forward token.
@@ -141,7 +150,7 @@ func (x *track) words(i int, t *participant.Token) string {
 	return x.m.Plan.Steps[i].KeptWords(t.Detail)
 }
 
-// quiet closes a step's incident.
+// quiet closes the incident of a step, or the saga's own under "".
 func (x *track) quiet(step string, at time.Time) {
 	if x.incidents[step] != "" {
 		x.record(journal.Event{Kind: journal.IncidentClosed, Step: step}, at)

@@ -269,6 +269,60 @@ func TestAStepsDeadlineIsKept(t *testing.T) {
 	})
 }
 
+// A step has its deadline from when it is asked: one that never is, because the saga turned back before it, is not late, however long its service is away.
+func TestAStepThatIsNeverAskedIsNeverLate(t *testing.T) {
+	p := func(t testing.TB) *plan.Plan {
+		return order(t, func(d *plan.Draft) {
+			for i := range d.Steps {
+				d.Steps[i].Deadline = 20 * time.Second
+			}
+		})
+	}
+	for _, away := range []string{"reserve", "issue", "send"} { // compensatable, the pivot, retriable
+		play(t, p, func(s *scene) {
+			x := s.track(memstore.NewDisk())
+			s.down(away)
+			s.says("creates.do", refuses("NoPaper"))
+			s.start("s-1")
+			s.pass(25 * time.Second)
+			if open := s.incidents(x, "s-1"); open != "" {
+				s.t.Errorf("%s was never asked, and the incidents are %q", away, open)
+			}
+			s.up(away)
+			s.pass(time.Second)
+			for _, line := range s.tale(x, "s-1") {
+				if strings.Contains(line, machine.ReasonDeadline) || strings.HasPrefix(line, "deadline expired") {
+					s.t.Errorf("%s was never asked, and the journal says %q", away, line)
+				}
+			}
+			s.want("s-1", "create:refused reserve:skipped charge:skipped issue:skipped confirm:skipped send:skipped skald.end:skipped skald.start:undone")
+		})
+	}
+}
+
+// An outcome leaves no incident open, whatever the saga as a whole had.
+func TestAnOutcomeLeavesNoIncidentOpen(t *testing.T) {
+	for away, outcome := range map[string]store.State{"issue": store.Compensated, "send": store.Completed} { // the pivot expires itself, what follows it never
+		play(t, plainOrder, func(s *scene) {
+			x := s.track(memstore.NewDisk())
+			s.down(away)
+			s.start("s-1")
+			s.pass(time.Hour + time.Second)
+			if open := s.incidents(x, "s-1"); open != away+" skald.no_progress, skald.deadline" {
+				s.t.Fatalf("with %s away beyond the deadline the incidents are %q", away, open)
+			}
+			s.up(away)
+			s.pass(time.Second)
+			if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != outcome {
+				s.t.Errorf("saga is %+v, %v", saga.Summary, err)
+			}
+			if open := s.incidents(x, "s-1"); open != "" {
+				s.t.Errorf("it is %s, and has the incidents %q", outcome, open)
+			}
+		})
+	}
+}
+
 // A compensation that is refused for a business reason shows at once, with the participant's reason (F11).
 func TestARefusedCompensationIsAnIncident(t *testing.T) {
 	play(t, chain, func(s *scene) {

@@ -173,9 +173,9 @@ func (x *Tracker) nudge(tr *track, i int) time.Time {
 	return x.since(tr, i).Add(after / 2)
 }
 
-// deadlineOf is when the deadline of a step passes; compensations have none.
+// deadlineOf is when the deadline of a step passes, which runs from when the step is asked: what is only to be skipped has none, and neither have compensations.
 func (x *track) deadlineOf(i int) time.Time {
-	if d := x.m.Plan.Steps[i].Deadline; d > 0 && !x.decided.Has(i) {
+	if d := x.m.Plan.Steps[i].Deadline; d > 0 && x.asked.Has(i) && !x.decided.Has(i) {
 		return x.since[i].Add(d)
 	}
 	return time.Time{}

@@ -3,9 +3,11 @@ package e2e_test
 import (
 	"net/http"
 
+	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/drone/service/delivery"
 	"github.com/skaldhq/skald/examples/drone/service/drone"
 	"github.com/skaldhq/skald/examples/drone/service/parcel"
+	"github.com/skaldhq/skald/journal"
 )
 
 // craft is a drone as the fleet's page shows it.
@@ -71,6 +73,9 @@ func (w *world) audit() {
 			w.t.Errorf("delivery %s is compensated, its drone %q and its stage %q", id, states[id], stages[id])
 		}
 	}
+	for id := range outcome {
+		w.auditHistory(id)
+	}
 	seen := map[string]bool{}
 	for _, id := range get[[]string](w, w.url(parcel.Name)+"/api/packages") {
 		if seen[id] {
@@ -80,5 +85,25 @@ func (w *world) audit() {
 			w.t.Errorf("package %s of a delivery that was turned back is left", id)
 		}
 		seen[id] = true
+	}
+}
+
+// auditHistory reads the journal of a delivery that has ended as an operator would: it calls for help no more, and never did for a step that was not asked.
+func (w *world) auditHistory(id string) {
+	w.t.Helper()
+	h := w.history(id)
+	if len(h.Incidents) != 0 {
+		w.t.Errorf("delivery %s has ended, and has the incidents %+v", id, h.Incidents)
+	}
+	asked := map[string]bool{}
+	for _, e := range h.Events {
+		switch e.Kind {
+		case journal.StepAsked.String():
+			asked[e.Step] = true
+		case journal.DeadlineExpired.String(), journal.IncidentOpened.String():
+			if e.Step != "" && !asked[e.Step] && e.Reason != skald.ReasonNoProgress {
+				w.t.Errorf("delivery %s: %s was not asked, and its journal says %q %s of it", id, e.Step, e.Kind, e.Reason)
+			}
+		}
 	}
 }
