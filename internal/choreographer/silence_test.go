@@ -57,6 +57,23 @@ func TestTheEndIsToldInThePlaceOfASilentInitiator(t *testing.T) {
 	})
 }
 
+// Nor does a deadline that passes after the last step was done, and before anybody told the end.
+func TestADeadlineBetweenTheLastStepAndTheEndIsNone(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("initiator")
+		s.down("send")
+		s.start("s-1")
+		s.pass(time.Hour - 5*time.Second)
+		s.up("send")
+		s.pass(10 * time.Second)
+		s.want("s-1", allDone)
+		if open := s.incidents(x, "s-1"); open != "" {
+			s.t.Errorf("the incidents are %q", open)
+		}
+	})
+}
+
 // A participant that let a token pass, because a process without the definition took it, is asked to look again.
 func TestWhatAProcessWithoutTheDefinitionTookIsMadeGood(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {

@@ -81,6 +81,11 @@ func (x *track) take(t *participant.Token) {
 	x.follow(t.Time)
 }
 
+// tellsOutcome says whether a token is the outcome of its saga.
+func tellsOutcome(t *participant.Token) bool {
+	return t.Step == participant.StepEnd && t.Kind == participant.TokenDone || t.Step == participant.StepStart && t.Kind == participant.TokenUndone
+}
+
 // end writes the outcome, which leaves no incident open.
 func (x *track) end(outcome journal.Kind, at time.Time) {
 	for i := range x.m.Plan.Steps {

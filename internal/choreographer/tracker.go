@@ -276,7 +276,7 @@ var errEarly = errors.New("it was heard before what led to it; it comes again")
 
 // Hear takes one token in and returns when what it says is durable. It may be heard any number of times, in any order.
 func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
-	over := t.Step == participant.StepEnd && t.Kind == participant.TokenDone || t.Step == participant.StepStart && t.Kind == participant.TokenUndone
+	over := tellsOutcome(&t)
 	start := t.Step == participant.StepStart && t.Kind != participant.TokenUndone
 	o := occasion{begin: true, leisurely: !over || x.ends.crowded()}
 	if start {

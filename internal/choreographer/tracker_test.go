@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/choreographer"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
@@ -442,6 +443,65 @@ func TestATrackerThatWasAwayCatchesUp(t *testing.T) {
 			}
 		}
 	})
+}
+
+// distant is a broker that takes a while to hand out what waits.
+type distant struct {
+	broker.Broker
+	takes time.Duration
+}
+
+func (d distant) Receiver(ctx context.Context, topic, subscription string) (broker.Receiver, error) {
+	r, err := d.Broker.Receiver(ctx, topic, subscription)
+	return distantReceiver{r, d.takes}, err
+}
+
+type distantReceiver struct {
+	broker.Receiver
+	takes time.Duration
+}
+
+func (r distantReceiver) Receive(ctx context.Context, limit int) ([]*broker.Delivery, error) {
+	time.Sleep(r.takes)
+	return r.Receiver.Receive(ctx, limit)
+}
+
+// What was done in time is not late because the tracker, which was away, has not heard of it yet.
+func TestATrackerThatComesBackCallsNothingLateThatWasDone(t *testing.T) {
+	p := func(t testing.TB) *plan.Plan {
+		return order(t, func(d *plan.Draft) {
+			for i := range d.Steps {
+				d.Steps[i].Deadline = 20 * time.Second
+			}
+		})
+	}
+	for _, slow := range []string{"create", "issue", "send"} { // compensatable, the pivot, retriable
+		play(t, p, func(s *scene) {
+			disk := memstore.NewDisk()
+			s.track(disk)
+			s.down(slow)
+			s.start("s-1")
+			s.pass(time.Second)
+			s.down("tracker")
+			s.up(slow)
+			s.pass(2 * time.Hour) // beyond the deadline of the saga, too
+			s.want("s-1", allDone)
+			near := s.broker
+			s.broker = distant{near, 5 * time.Second}
+			x := s.track(disk)
+			s.broker = near
+			s.pass(time.Minute)
+			tale := s.tale(x, "s-1")
+			if last := tale[len(tale)-1]; last != "saga completed" {
+				s.t.Errorf("with %s slow the journal ends with %q", slow, last)
+			}
+			for _, line := range tale {
+				if strings.Contains(line, machine.ReasonDeadline) || strings.HasPrefix(line, "deadline expired") {
+					s.t.Errorf("%s was done within its time, and the journal says %q", slow, line)
+				}
+			}
+		})
+	}
 }
 
 // sluggish is a store whose commits may take long.

@@ -268,35 +268,35 @@ func (x *Tracker) look(ctx context.Context, id journal.SagaID) error {
 	var decide func(context.Context) error
 	var nudges []func(context.Context) error
 	err := x.change(ctx, id, false, func(tr *track) error {
-		if tr.summary.State.Ended() { // its end is on its way to the store
-			return nil
-		}
 		now := x.Now()
-		past := func(at time.Time) bool { return !at.IsZero() && !at.After(now) }
-		if past(tr.deadline) && !tr.turning() && tr.incidents[""] == "" {
+		late, lateSteps, err := x.judge(ctx, tr, now)
+		if err != nil || tr.summary.State.Ended() { // its end is on its way to the store
+			return err
+		}
+		if late {
 			decide = x.late(tr, now)
 		}
 		owed := tr.owed()
 		for i := range owed.All {
 			name := tr.m.Plan.Steps[i].Name
-			if past(x.nudge(tr, i)) {
+			if past(x.nudge(tr, i), now) {
 				nudges = append(nudges, x.ask(tr, i, now))
 			}
 			if tr.incidents[name] != "" {
 				continue
 			}
-			if past(tr.deadlineOf(i)) && decide == nil {
+			if lateSteps.Has(i) && decide == nil {
 				decide = x.lateStep(tr, i, now)
 			}
-			if past(x.silent(tr, i)) && tr.incidents[name] == "" {
+			if past(x.silent(tr, i), now) && tr.incidents[name] == "" {
 				tr.record(journal.Event{Kind: journal.IncidentOpened, Step: name, Reason: machine.ReasonSlow,
 					Detail: "nothing was heard of it since " + x.since(tr, i).UTC().Format(time.RFC3339)}, now)
 			}
 		}
-		if owed == 0 && past(x.nudge(tr, initiators)) {
+		if owed == 0 && past(x.nudge(tr, initiators), now) {
 			nudges = append(nudges, x.conclude(tr, now))
 		}
-		if owed == 0 && tr.incidents[""] == "" && past(x.silent(tr, initiators)) {
+		if owed == 0 && tr.incidents[""] == "" && past(x.silent(tr, initiators), now) {
 			tr.record(journal.Event{Kind: journal.IncidentOpened, Reason: machine.ReasonSlow, Detail: "every step has told how it ended, and nobody tells the end of the saga"}, now)
 		}
 		return nil
@@ -308,6 +308,39 @@ func (x *Tracker) look(ctx context.Context, id journal.SagaID) error {
 		err = errors.Join(err, nudge(ctx))
 	}
 	return err
+}
+
+// past says whether a moment has come; the zero time never does.
+func past(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
+
+// overdue says of what the deadline has passed and nothing came yet: the saga, and steps that were asked. What shows an incident was judged before.
+func (x *track) overdue(now time.Time) (saga bool, steps plan.Set) {
+	saga = past(x.deadline, now) && !x.turning() && x.incidents[""] == ""
+	for i := range x.open().All {
+		if x.incidents[x.m.Plan.Steps[i].Name] == "" && past(x.deadlineOf(i), now) {
+			steps |= plan.One(i)
+		}
+	}
+	return saga, steps
+}
+
+// judge is overdue by all that was decided, not by what of it was heard so far: after a restart, or behind many others, the rest is still on its way.
+func (x *Tracker) judge(ctx context.Context, tr *track, now time.Time) (saga bool, steps plan.Set, err error) {
+	if saga, steps = tr.overdue(now); tr.summary.State.Ended() || !saga && steps == 0 {
+		return saga, steps, nil
+	}
+	all, err := readSaga(ctx, x.Broker, x.Topic, tr.start.Definition, tr.summary.ID)
+	if err != nil {
+		return false, 0, err
+	}
+	tr.fill(all)
+	for k := range all {
+		if tellsOutcome(&all[k]) && tr.follows(&all[k]) {
+			tr.take(&all[k])
+		}
+	}
+	saga, steps = tr.overdue(now)
+	return saga, steps, nil
 }
 
 // ask asks a step's participant to look at the saga.
@@ -349,6 +382,9 @@ func (x *Tracker) late(tr *track, now time.Time) func(context.Context) error {
 }
 
 func (x *Tracker) expire(ctx context.Context, id journal.SagaID, h *heard) error {
+	if h.m.EndMove(&h.tokens) == machine.ToldDone { // every step is done, and nobody has told the end yet
+		return conclude(ctx, x.Broker, x.Topic, x.Name, x.Now, h, h.start)
+	}
 	err := expire(ctx, x.Broker, x.Topic, x.Name, x.Now, h, func(t *participant.Token) {
 		t.Reason, t.Detail = machine.ReasonDeadline, "the saga was to end by "+h.start.Deadline.Format(time.RFC3339)
 	})
@@ -378,7 +414,8 @@ func (x *Tracker) lateStep(tr *track, i int, now time.Time) func(context.Context
 		kind = participant.TokenRefused
 	case machine.ToldFailed:
 	case machine.Untold, machine.ToldDone, machine.ToldSkipped:
-		tr.record(journal.Event{Kind: journal.IncidentOpened, Step: s.Name, Reason: machine.ReasonDeadline}, now)
+		tr.record(journal.Event{Kind: journal.IncidentOpened, Step: s.Name, Reason: machine.ReasonDeadline,
+			Detail: "nothing came of it within " + s.Deadline.String() + ", and nobody else may decide it"}, now)
 		return nil
 	}
 	t := newToken(tr.start, x.Name, s.Name, kind, now)
