@@ -10,6 +10,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/declarative"
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/sidecar"
@@ -163,6 +164,11 @@ func TestAnswersThatSayNothingOfTheEffect(t *testing.T) {
 		"404":                  {says(http.StatusNotFound, ""), 0, false},
 		"409 without a reason": {says(http.StatusConflict, ""), 0, false},
 		"200 without JSON":     {done(`<html>`), 0, false},
+		"200 with two":         {done(`{}{}`), 0, false},
+		"200 beyond UTF-8":     {done("\"\xff\""), 0, false},
+		"200 too deep (F25)":   {done(strings.Repeat(`[`, journal.MaxDepth+1) + strings.Repeat(`]`, journal.MaxDepth+1)), 0, false},
+		"200 too large (F25)":  {done(`"` + strings.Repeat("x", participant.MaxPayload) + `"`), 0, false},
+		"302":                  {says(http.StatusFound, ""), 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)

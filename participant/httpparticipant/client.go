@@ -16,7 +16,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -176,8 +178,13 @@ func (c *Client) answer(call participant.Call, res *http.Response, body []byte) 
 	status := res.StatusCode
 	if status >= 200 && status < 300 {
 		body = orNull(body)
-		if !json.Valid(body) {
+		switch {
+		case !json.Valid(body):
 			return unknown(fmt.Sprintf("%d by %s, but what came with it is not JSON", status, c.host))
+		case !utf8.Valid(body):
+			return unknown(fmt.Sprintf("%d by %s, but what came with it is not UTF-8", status, c.host))
+		case journal.TooDeep(body):
+			return unknown(fmt.Sprintf("%d by %s, but the result is nested deeper than the %d levels that are allowed", status, c.host, journal.MaxDepth))
 		}
 		return participant.Answer{Class: participant.Done, Result: body}
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -56,6 +58,12 @@ func failures() []test {
 			s := serve(t, open)
 			s.result = `{"reservation":`
 			s.wantUnknown(s.ask(action()), "not JSON")
+			s.wantEffects(action(), "")
+		}},
+		{"F25 a result that is nested too deep is unknown and leaves nothing", func(t *testing.T, open Open) {
+			s := serve(t, open)
+			s.result = strings.Repeat(`[`, journal.MaxDepth+1) + strings.Repeat(`]`, journal.MaxDepth+1)
+			s.wantUnknown(s.ask(action()), "nested deeper")
 			s.wantEffects(action(), "")
 		}},
 	}

@@ -203,6 +203,9 @@ func (p *Participant) handle(ctx context.Context, b *barrier, run func(context.C
 	if !json.Valid(result) {
 		return nil, errors.New("the handler's result is not JSON")
 	}
+	if journal.TooDeep(result) {
+		return nil, fmt.Errorf("the handler's result is nested deeper than the %d levels that are allowed", journal.MaxDepth)
+	}
 	return result, nil
 }
 
