@@ -37,6 +37,9 @@ func TestFrontDoorChecksTheShapeOfRequests(t *testing.T) {
 		}
 	}
 	w.expect(http.StatusNotFound, http.MethodGet, "/api/deliveries/nobody/status", nil)
+	sworn := map[string]string{"ownerId": "ada", "pickupLocation": cityHall, "dropOffLocation": hospital, "confirmationRequired": "Oath"}
+	w.expect(http.StatusUnprocessableEntity, http.MethodPut, "/api/deliveries/sworn", sworn)
+	w.expect(http.StatusNotFound, http.MethodGet, "/api/deliveries/sworn", nil)
 	w.expect(http.StatusNotFound, http.MethodGet, "/api/deliveryrequests/nobody/history", nil)
 	w.expect(http.StatusOK, http.MethodGet, "/livez", nil)
 	if a := w.expect(http.StatusOK, http.MethodGet, "/metrics", nil); !strings.Contains(string(a.body), `definition="delivery"`) {

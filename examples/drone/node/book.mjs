@@ -30,8 +30,8 @@ export class Book {
     return this.#entries.get(key);
   }
 
-  // write makes an entry durable, and only then true. After an error nothing of it is: what may be in the file is taken away again, and if even that fails the process
-  // must not go on, because it does not know what it will read at its next start.
+  // write makes an entry durable, and only then true. After an error the process ends: it does not know what of the entry is in the file, and has told nobody. The next start reads what is,
+  // a whole line or, cut off, nothing.
   write(entry) {
     const line = Buffer.from(JSON.stringify(entry) + "\n");
     try {

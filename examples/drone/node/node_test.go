@@ -120,6 +120,8 @@ func TestTheServiceKeepsToTheContract(t *testing.T) {
 	c.want(upsert("d-3", "p-3", "Small", "3"), participant.Refused, parcel.ReasonTooHeavy)
 	c.want(upsert("d-4", "p-3", "Huge", "3"), participant.Refused, parcel.ReasonUnknownSize)
 	c.want(upsert("d-5", "p-3", "Small", "0"), participant.Refused, parcel.ReasonWeight)
+	c.want(upsert("d-7", "p-3", "constructor", "3"), participant.Refused, parcel.ReasonUnknownSize)
+	c.want(upsert("d-8", "p-3", "Small", `"1"`), participant.Refused, parcel.ReasonWeight)
 	c.want(withdraw("d-3"), participant.Done, "null")
 	c.want(withdraw("d-6"), participant.Done, "null")
 	c.want(upsert("d-6", "p-6", "Small", "1"), participant.Refused, participant.ReasonCompensated)
@@ -138,8 +140,8 @@ func TestTheServiceKeepsToTheContract(t *testing.T) {
 	c.want(withdraw("d-1"), participant.Done, "null")
 	c.want(withdraw("d-1"), participant.Done, "null")
 	c.want(upsert("d-1", "p-1", "Small", "1"), participant.Refused, participant.ReasonCompensated)
-	if got := book(t, folder); len(got) != 9 {
-		t.Errorf("the book has %d entries, want 9", len(got))
+	if got := book(t, folder); len(got) != 11 {
+		t.Errorf("the book has %d entries, want 11", len(got))
 	}
 }
 
@@ -169,7 +171,12 @@ func TestTheServicesOwnPages(t *testing.T) {
 	want(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Small","weight":1}`, http.StatusCreated)
 	want(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Large","weight":7,"tag":"t"}`, http.StatusNoContent)
 	want(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"Small","weight":7}`, http.StatusUnprocessableEntity)
-	want(t, http.MethodPut, url+"/api/packages/a%20b", `{`, http.StatusBadRequest)
+	for _, body := range []string{`{`, `null`, `[]`, `""`, `{"size":"Small","wieght":1}`, `{"size":"Small","weight":"1"}`, `{"size":"Small","weight":1,"tag":{}}`} {
+		want(t, http.MethodPut, url+"/api/packages/a%20b", body, http.StatusBadRequest)
+	}
+	for _, size := range []string{"constructor", "toString", "__proto__"} { // what every object has is no size
+		want(t, http.MethodPut, url+"/api/packages/a%20b", `{"size":"`+size+`","weight":1}`, http.StatusUnprocessableEntity)
+	}
 	if got := get(t, url+"/api/packages/a%20b", http.StatusOK); got != `{"id":"a b","size":"Large","weight":7,"tag":"t"}` {
 		t.Errorf("the package is %s", got)
 	}
@@ -177,6 +184,7 @@ func TestTheServicesOwnPages(t *testing.T) {
 		t.Errorf("the list is %s", got)
 	}
 	get(t, url+"/api/packages/c", http.StatusNotFound)
+	want(t, http.MethodPut, url+"/api/packages/%ff", `{"size":"Small","weight":1}`, http.StatusBadRequest) // no UTF-8
 }
 
 func TestTheFailureSwitches(t *testing.T) {

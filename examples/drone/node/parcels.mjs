@@ -75,14 +75,14 @@ export class Parcels {
 
 // check refuses what is no package.
 function check(p) {
-  const most = mostWeight[p.size];
+  const most = Object.hasOwn(mostWeight, p.size) ? mostWeight[p.size] : undefined; // "constructor" is no size
   if (typeof p.id !== "string" || p.id === "") {
     throw new Refusal("PackageFail.Unnamed", "a package without an id");
   }
   if (most === undefined) {
     throw new Refusal("PackageFail.UnknownSize", `there is no size ${JSON.stringify(p.size)}: use ${Object.keys(mostWeight).join(", ")}`);
   }
-  if (!(p.weight > 0)) {
+  if (typeof p.weight !== "number" || !(p.weight > 0)) {
     throw new Refusal("PackageFail.Weight", `a weight of ${p.weight} kg: give one that is positive`);
   }
   if (p.weight > most) {

@@ -49,11 +49,23 @@ async function handle(request, world) {
   if (body === undefined) {
     return problem(413, "urn:skald:problem:too-large", "The body is too large", `${maxBody} bytes are allowed`);
   }
-  const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
+  const path = pathOf(request.url);
+  if (path === undefined) {
+    return unusable(400, "the path cannot be read");
+  }
   if (path.startsWith("/operations/")) {
     return operate(request, path.slice("/operations/".length), body, world);
   }
   return page(request, path, body, world);
+}
+
+// pathOf is a request's path, or undefined if it is none.
+function pathOf(url) {
+  try {
+    return decodeURIComponent(new URL(url, "http://localhost").pathname);
+  } catch {
+    return undefined;
+  }
 }
 
 async function operate(request, name, body, { book, operations, panel }) {
@@ -106,16 +118,31 @@ function page(request, path, body, { book, service, panel }) {
 
 // put answers PUT /api/packages/{id}: 201 if the package was not known, 204 if it was.
 function put(id, body, book, service) {
+  const said = document(body);
+  if (!said) {
+    return problem(400, "about:blank", "Bad Request", 'Send {"size":"Small","weight":1.5,"tag":"books"} and nothing else.');
+  }
   try {
-    const { size, weight, tag = "" } = JSON.parse(body);
-    const { before, changes } = service.save({ id, size, weight, tag });
+    const { before, changes } = service.save({ id, ...said });
     book.write({ changes });
     return before ? { status: 204 } : { status: 201, location: `/api/packages/${encodeURIComponent(id)}` };
   } catch (error) {
     if (error instanceof Refusal) {
       return problem(422, "about:blank", "Unprocessable Entity", error.message, error.reason);
     }
-    return problem(400, "about:blank", "Bad Request", 'Send {"size":…,"weight":…,"tag":…}.');
+    throw error;
+  }
+}
+
+// document reads a package's document to the letter, or undefined: a member that is spelt otherwise is found, instead of being left out.
+function document(body) {
+  const members = { size: "", weight: 0, tag: "" };
+  try {
+    const said = JSON.parse(body);
+    const fits = Object.entries(said).every(([name, value]) => Object.hasOwn(members, name) && typeof value === typeof members[name]);
+    return fits && !Array.isArray(said) && typeof said === "object" ? { ...members, ...said } : undefined;
+  } catch {
+    return undefined;
   }
 }
 

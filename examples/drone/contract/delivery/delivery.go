@@ -31,6 +31,12 @@ type StartRequest struct {
 	Battery  float64   `json:"battery"`
 }
 
+// NoConfirmation is asked for by whoever says nothing.
+const NoConfirmation = "None"
+
+// Confirmations are the ways in which it may be confirmed that a parcel was handed over.
+func Confirmations() []string { return []string{NoConfirmation, "FingerPrint", "Picture", "Voice"} }
+
 // Started is a delivery that has begun.
 type Started struct {
 	PickupETA   time.Time `json:"pickup_eta"`

@@ -98,7 +98,7 @@ func (s *service) confirm(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !ok:
 		return
-	case body.Type != d.confirmation || body.Type == "None":
+	case body.Type != d.confirmation || body.Type == contract.NoConfirmation:
 		problem.New(http.StatusUnprocessableEntity, "this is not how the delivery is confirmed",
 			problem.Fault{Field: "type", Detail: fmt.Sprintf("the delivery asks for %s", d.confirmation)}).Write(w)
 		return

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -136,7 +138,12 @@ func (s *service) put(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if body.Confirmation == "" {
-		body.Confirmation = "None"
+		body.Confirmation = contract.NoConfirmation
+	}
+	if ways := contract.Confirmations(); !slices.Contains(ways, body.Confirmation) {
+		problem.New(http.StatusUnprocessableEntity, "it cannot be confirmed so",
+			problem.Fault{Field: "confirmationRequired", Detail: "give one of " + strings.Join(ways, ", ")}).Write(w)
+		return
 	}
 	in := putting{
 		Delivery: r.PathValue("id"), Owner: body.Owner, Pickup: body.Pickup, Dropoff: body.Dropoff, PickupTime: pickupTime, Deadline: deadline,

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/examples/drone/contract/delivery"
 	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/web"
 	"github.com/skaldhq/skald/examples/problem"
@@ -69,9 +70,9 @@ func (q *DeliveryRequest) read(id string) (deliver.Request, []problem.Fault) {
 	text("packageInfo.size", q.PackageInfo.Size, true)
 	text("packageInfo.tag", q.PackageInfo.Tag, false)
 	if q.Confirmation == "" {
-		q.Confirmation = "None"
+		q.Confirmation = delivery.NoConfirmation
 	}
-	if ways := []string{"None", "FingerPrint", "Picture", "Voice"}; !slices.Contains(ways, q.Confirmation) {
+	if ways := delivery.Confirmations(); !slices.Contains(ways, q.Confirmation) {
 		faults = append(faults, problem.Fault{Field: "confirmationRequired", Detail: "give one of " + strings.Join(ways, ", ")})
 	}
 	out := deliver.Request{

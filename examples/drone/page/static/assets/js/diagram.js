@@ -38,6 +38,6 @@ function cell({ name, title, does, undo, pivot, place }) {
     return stateWords[state].toLowerCase();
   }
 
-  show({ state: "waiting" });
+  say(line, "\u00a0"); // how far it is nobody has said yet
   return { element, show };
 }
