@@ -21,6 +21,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/brokertest"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/internal/waits"
 )
 
 // run starts a server as an operator would, on a loopback port.
@@ -113,6 +114,21 @@ func TestCredentials(t *testing.T) {
 	if err := b.Probe(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// What health pages show of a server that is away is words, and not what the client calls it.
+func TestAServerThatIsAwayIsSaidToBe(t *testing.T) {
+	s := run(t, func(*server.Options) {})
+	ready(t, s)
+	b := open(t, natsbroker.Config{URL: s.ClientURL()})
+	defer b.Close()
+	s.Shutdown()
+	waits.Until(t, 20*time.Second, "the probe says that the server cannot be reached", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		err := b.Probe(ctx)
+		return err != nil && strings.Contains(err.Error(), "cannot be reached") && !strings.Contains(err.Error(), "buffer")
+	})
 }
 
 func TestAServerThatTakesTooSmallMessagesIsRefused(t *testing.T) {

@@ -96,8 +96,19 @@ func codeOf(err error) jetstream.ErrorCode {
 	return 0
 }
 
+// away is what the client says while it has no connection, in words: to it a buffer is full, which is never used.
+type away struct{ error }
+
+func (a away) Error() string {
+	return "the server cannot be reached; connecting to it goes on by itself"
+}
+func (a away) Unwrap() error { return a.error }
+
 // explain gives an error of the server the contract's meaning.
 func (b *Broker) explain(err error) error {
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		return away{err}
+	}
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
 		return err
