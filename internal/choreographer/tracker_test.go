@@ -270,6 +270,37 @@ func TestAStepsDeadlineIsKept(t *testing.T) {
 	})
 }
 
+// An incident that came first, because nothing was heard of the step, does not keep its deadline from ending it.
+func TestAStepsDeadlineIsKeptBehindAnIncident(t *testing.T) {
+	p := func(t testing.TB) *plan.Plan {
+		return order(t, func(d *plan.Draft) {
+			for i := range d.Steps {
+				d.Steps[i].Deadline = 45 * time.Second
+			}
+		})
+	}
+	play(t, p, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("charge")
+		s.start("s-1")
+		s.pass(31 * time.Second)
+		if open := s.incidents(x, "s-1"); open != "charge skald.no_progress" {
+			s.t.Errorf("after 31 s the incidents are %q", open)
+		}
+		s.pass(15 * time.Second)
+		if !strings.Contains(s.tokens("s-1"), "charge:failed") {
+			s.t.Errorf("after 46 s the tokens are %s", s.tokens("s-1"))
+		}
+		s.down("send")
+		s.up("charge")
+		s.start("s-2")
+		s.pass(time.Minute) // it may not be ended, and shows what it showed
+		if open := s.incidents(x, "s-2"); open != "send skald.no_progress" {
+			s.t.Errorf("the incidents are %q", open)
+		}
+	})
+}
+
 // A step has its deadline from when it is asked: one that never is, because the saga turned back before it, is not late, however long its service is away.
 func TestAStepThatIsNeverAskedIsNeverLate(t *testing.T) {
 	p := func(t testing.TB) *plan.Plan {

@@ -110,6 +110,8 @@ func (x *Tracker) wake(tr *track) (next time.Time) {
 	for i := range owed.All {
 		if tr.incidents[tr.m.Plan.Steps[i].Name] == "" {
 			sooner(x.silent(tr, i))
+		}
+		if tr.judged(i) {
 			sooner(tr.deadlineOf(i))
 		}
 		sooner(x.nudge(tr, i))
@@ -282,13 +284,13 @@ func (x *Tracker) look(ctx context.Context, id journal.SagaID) error {
 			if past(x.nudge(tr, i), now) {
 				nudges = append(nudges, x.ask(tr, i, now))
 			}
-			if tr.incidents[name] != "" {
-				continue
-			}
 			if lateSteps.Has(i) && decide == nil {
 				decide = x.lateStep(tr, i, now)
 			}
-			if past(x.silent(tr, i), now) && tr.incidents[name] == "" {
+			if tr.incidents[name] != "" {
+				continue
+			}
+			if past(x.silent(tr, i), now) {
 				tr.record(journal.Event{Kind: journal.IncidentOpened, Step: name, Reason: machine.ReasonSlow,
 					Detail: "nothing was heard of it since " + x.since(tr, i).UTC().Format(time.RFC3339)}, now)
 			}
@@ -313,11 +315,16 @@ func (x *Tracker) look(ctx context.Context, id journal.SagaID) error {
 // past says whether a moment has come; the zero time never does.
 func past(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
 
-// overdue says of what the deadline has passed and nothing came yet: the saga, and steps that were asked. What shows an incident was judged before.
+// judged says whether something follows from a step's deadline: it ends a step that may be decided in its participant's place, and otherwise opens an incident, unless there is one.
+func (x *track) judged(i int) bool {
+	return x.incidents[x.m.Plan.Steps[i].Name] == "" || x.m.MayExpire(&x.tokens, i) != machine.Untold
+}
+
+// overdue says of what the deadline has passed and nothing came yet: the saga, and steps that were asked.
 func (x *track) overdue(now time.Time) (saga bool, steps plan.Set) {
 	saga = past(x.deadline, now) && !x.turning() && x.incidents[""] == ""
 	for i := range x.open().All {
-		if x.incidents[x.m.Plan.Steps[i].Name] == "" && past(x.deadlineOf(i), now) {
+		if x.judged(i) && past(x.deadlineOf(i), now) {
 			steps |= plan.One(i)
 		}
 	}
