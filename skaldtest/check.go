@@ -141,7 +141,7 @@ func (w *world) checkEffects(id journal.SagaID, outcome store.State) {
 func (w *world) checkJournal(id journal.SagaID) {
 	events := w.disk.events(id)
 	back, outcomes := false, 0
-	for _, e := range events {
+	for e := range events {
 		switch e.Kind {
 		case journal.SagaCompensating:
 			back = true

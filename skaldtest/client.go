@@ -134,15 +134,17 @@ func (w *world) start(cl *claim, d time.Duration) bool {
 	return err == nil
 }
 
-// insist asks for a saga that was acknowledged again, as it is or with another input.
+// insist asks for a saga again, as it is or, if it was acknowledged, with another input.
 func (w *world) insist(f fault, cl *claim) {
+	acked := cl.acked
 	switch f {
 	case again:
 		err := w.request(patience, func(ctx context.Context, o *orchestrator.Orchestrator) error {
 			_, existed, err := o.Start(ctx, orchestrator.Request{ID: cl.id, Definition: w.plan.Name, Input: cl.input})
-			if err == nil && !existed {
+			if err == nil && !existed && acked {
 				w.violate("saga %s was acknowledged, and then started anew", cl.id)
 			}
+			cl.acked = cl.acked || err == nil
 			return err
 		})
 		if errors.Is(err, orchestrator.ErrConflict) {
@@ -160,6 +162,24 @@ func (w *world) insist(f fault, cl *claim) {
 	}
 }
 
+// passBy lets somebody else ask about one of the sagas at this moment: start it, too; start another under its id; or wait for it and leave.
+func (w *world) passBy(f fault, draw uint64) {
+	cl := w.claims[w.order[draw%uint64(len(w.order))]]
+	w.spawn(nil, "passer-by", func() {
+		switch {
+		case f == again || f == conflict && cl.acked:
+			w.insist(f, cl)
+		case f == leave:
+			err := w.request(time.Duration(mixed(draw, 6)%100_000)*time.Microsecond, func(ctx context.Context, o *orchestrator.Orchestrator) error {
+				return o.Wait(ctx, cl.id)
+			})
+			if errors.Is(err, context.Canceled) {
+				w.saw("F10")
+			}
+		}
+	})
+}
+
 // announced holds an announcement against what is durable.
 func (w *world) announced(cl *claim) {
 	s, ok := w.disk.summary(cl.id)
@@ -173,11 +193,11 @@ func (w *world) announced(cl *claim) {
 	cl.told = s.State
 }
 
-// cancelSoon lets somebody cancel one of the sagas in a moment.
+// cancelSoon lets somebody cancel one of the sagas now or in a moment.
 func (w *world) cancelSoon(draw uint64) {
 	cl := w.claims[w.order[draw%uint64(len(w.order))]]
 	w.spawn(nil, "canceller", func() {
-		w.sleep(time.Duration(mixed(draw, 5)%200) * time.Millisecond)
+		w.sleep(time.Duration(int(mixed(draw, 5)%400)-200) * time.Millisecond) // half of them at once
 		err := w.request(patience, func(ctx context.Context, o *orchestrator.Orchestrator) error {
 			s, _ := w.disk.summary(cl.id)
 			err := o.Cancel(ctx, cl.id, "ada", "changed her mind")
@@ -218,7 +238,7 @@ func (w *world) operator() {
 // mend decides about a saga's incidents.
 func (w *world) mend(s *store.Summary) {
 	var v journal.View
-	for _, e := range w.disk.events(s.ID) {
+	for e := range w.disk.events(s.ID) {
 		v.Apply(&e)
 	}
 	for _, in := range v.Incidents {

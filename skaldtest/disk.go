@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/skaldhq/skald/journal"
@@ -15,113 +17,89 @@ import (
 // errDisk is what a store says whose disk or connection failed. It leaves open what was written.
 var errDisk = errors.New("the connection to the disk was lost")
 
-// disk is what survives of the store: a log of commits, each with a checksum. A commit that was written and not synced when the power went is cut anywhere, and
-// is rolled back when the store opens again unless all of it is there. What the log says is kept in a real store.
+// disk is what survives of the store: every commit that was synced, in a real store. One that was written and not synced when the power went is cut anywhere, and
+// is rolled back when the store opens again unless all of it is there.
 type disk struct {
 	w        *world
-	log      []frame
-	defs     []store.Definition
 	epoch    uint64
-	mem      store.Store   // what the log says, but for a commit that is not synced
-	busy     bool          // somebody writes
-	fullTo   time.Duration // there is no room until then
+	mem      store.Store                      // what was synced
+	known    map[journal.SagaID]store.Summary // what was looked up since the last commit
+	torn     *frame                           // the commit that was not synced
+	busy     bool                             // somebody writes
+	fullTo   time.Duration                    // there is no room until then
 	damaged  map[journal.SagaID]int
 	damageBy *process // the process that opened on the damage
 }
 
-// frame is a commit in the log: four bytes of checksum, and the records. One without bytes is the beginning of a tenure.
+// frame is a commit as it is written: four bytes of checksum, and the records.
 type frame struct {
 	bytes   []byte
 	epoch   uint64
 	appends []store.Append
 }
 
-func newFrame(epoch uint64, appends []store.Append) frame {
-	n := 4
-	for i := range appends {
-		n += len(appends[i].Records)
-	}
-	f := frame{epoch: epoch, bytes: make([]byte, 4, n), appends: append([]store.Append(nil), appends...)}
+func newFrame(epoch uint64, appends []store.Append) *frame {
+	f := &frame{epoch: epoch, bytes: make([]byte, 4), appends: slices.Clone(appends)}
 	for i := range f.appends {
 		from := len(f.bytes)
 		f.bytes = append(f.bytes, f.appends[i].Records...)
-		f.appends[i].Records = f.bytes[from:len(f.bytes):len(f.bytes)]
+		f.appends[i].Records = slices.Clone(f.bytes[from:])
 	}
 	binary.LittleEndian.PutUint32(f.bytes, crc32.ChecksumIEEE(f.bytes[4:]))
 	return f
 }
 
 func (f *frame) whole() bool {
-	return f.appends == nil || len(f.bytes) >= 4 && crc32.ChecksumIEEE(f.bytes[4:]) == binary.LittleEndian.Uint32(f.bytes)
+	return len(f.bytes) >= 4 && crc32.ChecksumIEEE(f.bytes[4:]) == binary.LittleEndian.Uint32(f.bytes)
 }
 
 func newDisk(w *world) *disk {
-	d := &disk{w: w}
-	d.renew()
+	d := &disk{w: w, known: map[journal.SagaID]store.Summary{}}
+	if w.newStore == nil {
+		d.mem = memstore.New()
+	} else {
+		d.mem = w.newStore()
+	}
 	return d
 }
 
-// renew begins with an empty store.
-func (d *disk) renew() {
-	if d.w.newStore == nil {
-		d.mem = memstore.New()
-		return
-	}
-	d.close()
-	d.mem = d.w.newStore()
-}
-
-// close ends the store of the moment.
+// close ends the store.
 func (d *disk) close() {
-	if d.mem == nil {
-		return
-	}
 	if err := d.mem.Close(); err != nil {
 		d.w.violate("close: %v", err)
 	}
 }
 
-// tear leaves any beginning of the commit that was not synced, also none and all of it. If others have the store open, it is theirs to
+// tear leaves any beginning of a commit that was not synced, also none and all of it. If others have the store open, it is theirs to
 // find; otherwise it is found when the store is opened again.
-func (d *disk) tear(draw uint64, alone bool) {
-	last := &d.log[len(d.log)-1]
-	last.bytes = last.bytes[:draw%uint64(len(last.bytes)+1)]
-	d.busy = false
+func (d *disk) tear(f *frame, draw uint64, alone bool) {
+	f.bytes = f.bytes[:draw%uint64(len(f.bytes)+1)]
+	d.torn, d.busy = f, false
 	if !alone {
 		d.reopen()
 	}
 }
 
-// reopen reads the log as a store does that starts: a torn commit is rolled back.
+// reopen reads the end of the log as a store does that starts: a torn commit is rolled back, and a whole one stands.
 func (d *disk) reopen() {
-	if end := len(d.log) - 1; end >= 0 && !d.log[end].whole() {
+	f := d.torn
+	switch d.torn = nil; {
+	case f == nil:
+	case f.whole():
+		if _, err := d.apply(context.Background(), f.epoch, f.appends); err != nil && !errors.Is(err, store.ErrFenced) {
+			d.w.violate("reopen: %v", err)
+		}
+	default:
 		d.w.saw("F22")
-		d.w.note("torn commit rolled back", "", "", uint64(len(d.log[end].bytes)))
-		d.log = d.log[:end]
-	}
-	ctx := context.Background()
-	d.renew()
-	for _, def := range d.defs {
-		if err := d.mem.SaveDefinition(ctx, def); err != nil {
-			d.w.violate("reopen: %v", err)
-		}
-	}
-	for i := range d.log {
-		f := &d.log[i]
-		var err error
-		if f.appends == nil {
-			_, err = d.mem.Acquire(ctx)
-		} else if _, err = d.mem.Commit(ctx, f.epoch, f.appends); errors.Is(err, store.ErrFenced) {
-			continue // it was refused the first time, too
-		}
-		if err != nil {
-			d.w.violate("reopen: %v", err)
-		}
+		d.w.note("torn commit rolled back", "", "", uint64(len(f.bytes)))
 	}
 }
 
 // summary is what is durable of a saga.
 func (d *disk) summary(id journal.SagaID) (store.Summary, bool) {
+	if s, ok := d.known[id]; ok {
+		return s, true
+	}
 	page, err := d.mem.List(context.Background(), store.Filter{ID: id, Limit: 1})
 	if err != nil {
 		d.w.violate("list: %v", err)
@@ -129,24 +107,30 @@ func (d *disk) summary(id journal.SagaID) (store.Summary, bool) {
 	if len(page.Sagas) == 0 {
 		return store.Summary{}, false
 	}
+	d.known[id] = page.Sagas[0]
 	return page.Sagas[0], true
 }
 
-// events reads a saga's journal.
-func (d *disk) events(id journal.SagaID) []journal.Event {
-	_, data, err := d.mem.Journal(context.Background(), id)
-	var all []journal.Event
-	if err == nil {
-		_, _, err = journal.Decode(data, journal.FirstChain(id), 0, func(e journal.Event) error {
-			all = append(all, e)
-			return nil
-		})
+// events are what a saga's journal says.
+func (d *disk) events(id journal.SagaID) iter.Seq[journal.Event] {
+	return func(yield func(journal.Event) bool) {
+		_, data, err := d.mem.Journal(context.Background(), id)
+		if err == nil {
+			_, _, err = journal.Decode(data, journal.FirstChain(id), 0, func(e journal.Event) error {
+				if !yield(e) {
+					return errEnough
+				}
+				return nil
+			})
+		}
+		if err != nil && !errors.Is(err, errEnough) {
+			d.w.violate("journal of %s: %v", id, err)
+		}
 	}
-	if err != nil {
-		d.w.violate("journal of %s: %v", id, err)
-	}
-	return all
 }
+
+// errEnough ends the reading of a journal of which nobody wants more.
+var errEnough = errors.New("enough was read")
 
 // session is the store as one process has it open.
 type session struct {
@@ -162,7 +146,6 @@ func (s *session) Acquire(ctx context.Context) (uint64, error) {
 	s.lock()
 	epoch, err := s.d.mem.Acquire(ctx)
 	s.d.epoch = epoch
-	s.d.log = append(s.d.log, frame{})
 	return epoch, err
 }
 
@@ -191,26 +174,26 @@ func (s *session) Commit(ctx context.Context, epoch uint64, appends []store.Appe
 		return nil, store.ErrFull
 	}
 	s.lock()
+	d.reopen() // who writes finds what one that died before it left behind
 	if epoch < d.epoch {
 		w.saw(s.p.fencedAs())
 	}
 	d.busy, w.current.server = true, true
-	d.log = append(d.log, newFrame(epoch, appends))
 	w.gate()
 	switch f, draw = w.site(atSync, s.p); f {
 	case crash:
-		d.tear(draw, s.p == w.newest)
+		d.tear(newFrame(epoch, appends), draw, s.p == w.newest)
 		w.current.server = false
 		w.kill(s.p)
 		w.gate()
 	case badSync:
 		w.saw("F21")
-		d.tear(draw, false)
+		d.tear(newFrame(epoch, appends), draw, false)
 		s.poisoned, w.current.server = true, false
 		return nil, errDisk
 	default:
 	}
-	rejected, err := d.apply(ctx, epoch)
+	rejected, err := d.apply(ctx, epoch, appends)
 	d.busy, w.current.server = false, false
 	w.gate()
 	if err != nil {
@@ -223,14 +206,14 @@ func (s *session) Commit(ctx context.Context, epoch uint64, appends []store.Appe
 	return rejected, nil
 }
 
-// apply makes the last commit of the log visible.
-func (d *disk) apply(ctx context.Context, epoch uint64) ([]error, error) {
-	last := &d.log[len(d.log)-1]
-	for i := range last.appends {
-		d.w.mix(uint64(last.appends[i].Summary.Chain), last.appends[i].Summary.Seq)
-		d.w.note("commit", string(last.appends[i].Summary.ID), string(last.appends[i].Summary.State), last.appends[i].Summary.Seq)
+// apply makes a commit durable, unless it is fenced.
+func (d *disk) apply(ctx context.Context, epoch uint64, appends []store.Append) ([]error, error) {
+	for i := range appends {
+		d.w.mix(uint64(appends[i].Summary.Chain), appends[i].Summary.Seq)
+		d.w.note("commit", string(appends[i].Summary.ID), string(appends[i].Summary.State), appends[i].Summary.Seq)
 	}
-	rejected, err := d.mem.Commit(ctx, epoch, last.appends)
+	clear(d.known)
+	rejected, err := d.mem.Commit(ctx, epoch, appends)
 	if err != nil {
 		d.w.note("refused", "", err.Error(), epoch)
 	}
@@ -263,7 +246,6 @@ func (s *session) Prune(ctx context.Context, before time.Time, limit int) (int, 
 // SaveDefinition implements store.Store.
 func (s *session) SaveDefinition(ctx context.Context, def store.Definition) error {
 	s.d.w.gate()
-	s.d.defs = append(s.d.defs, def)
 	return s.d.mem.SaveDefinition(ctx, def)
 }
 

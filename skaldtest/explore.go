@@ -118,6 +118,12 @@ func (s setup) twice() (o outcome, bad bool) {
 	return o, o.violation != ""
 }
 
+// listed is a run that keeps the sites it comes to.
+func (s setup) listed() outcome {
+	s.places = true
+	return explore(s)
+}
+
 // setups yields every run of an exploration.
 func (x *exploration) setups() func(func(setup) bool) {
 	return func(yield func(setup) bool) {
@@ -154,7 +160,7 @@ func (x *exploration) crashes() func(func(setup) bool) {
 			if !yield(s) {
 				return
 			}
-			for k, at := range explore(s).sites {
+			for k, at := range s.listed().sites {
 				if s.script = (faults{k: crash}); slices.Contains(possible(at), crash) && !yield(s) {
 					return
 				}

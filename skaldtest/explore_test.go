@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func narrate(t *testing.T, s setup) {
 }
 
 func TestOrderWithoutFaultsCompletes(t *testing.T) {
-	s := setup{plan: orderPlan(t), sagas: 1, ordered: true, script: faults{}, trace: true}
+	s := setup{plan: orderPlan(t), sagas: 1, ordered: true, script: faults{}, trace: true, places: true}
 	o := explore(s)
 	if o.violation != "" {
 		t.Errorf("%s\n%s", o.violation, strings.Join(o.log, "\n"))
@@ -174,6 +175,43 @@ func TestRunsThatNeverEndAreEndedWithinBounds(t *testing.T) {
 		if !strings.Contains(w.violation, "no end in sight") {
 			t.Errorf("%s: %q", what, w.violation)
 		}
+	}
+}
+
+// What a task costs is its stack, so a crash hands its task back: unwound, and ready for the next function.
+func TestTasksOfACrashedProcessAreUnwoundAndUsedAgain(t *testing.T) {
+	var x pool
+	defer x.close()
+	w := &world{setup: setup{pool: &x, script: faults{}}, seen: map[string]int{}}
+	w.disk = newDisk(w)
+	p, unwound, gone := &process{w: w}, 0, 0
+	for range 3 {
+		w.spawn(p, "crashed", func() {
+			defer func() {
+				unwound++
+				w.gate() // nothing holds it any more
+			}()
+			w.gate()
+			gone++
+		})
+	}
+	for _, task := range slices.Clone(w.tasks[:2]) {
+		w.step(task)
+	}
+	p.dead = true
+	w.reap()
+	if unwound != 2 || gone != 0 || len(w.tasks) != 0 || len(x.idle) != 3 {
+		t.Fatalf("of 3 tasks, 2 of which had begun, %d were unwound, %d went on, %d are left and %d are idle", unwound, gone, len(w.tasks), len(x.idle))
+	}
+	ran := 0
+	for range 3 {
+		w.spawn(nil, "next", func() {
+			w.gate()
+			ran++
+		})
+	}
+	if w.run(); ran != 3 || w.violation != "" || len(x.idle) != 3 {
+		t.Errorf("%d of the next 3 functions ran in the same tasks, %d of which are idle: %s", ran, len(x.idle), w.violation)
 	}
 }
 

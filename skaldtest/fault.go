@@ -65,6 +65,7 @@ const (
 	atCall      site = "call"      // before a call is sent
 	atArrival   site = "arrival"   // before it takes effect
 	atEffect    site = "effect"    // it took effect, and the caller does not know
+	atRecord    site = "record"    // it took effect, and neither the caller nor the sidecar's record knows
 	atAnswer    site = "answer"    // the caller is about to hear it
 	atStart     site = "start"     // a client asks for a saga
 	atWait      site = "wait"      // a client waits for its outcome
@@ -80,19 +81,21 @@ func possible(at site) []fault {
 	case atSync:
 		return []fault{crash, badSync}
 	case atCommitted:
-		return []fault{crash, pause, unknownCommit}
+		return []fault{crash, pause, unknownCommit, leave, again, conflict, cancel}
 	case atCall:
 		return []fault{crash, pause, takeover, lose, delay, twice, outage, cancel}
 	case atArrival:
 		return []fault{crash, fail, slow, refuse, giant}
 	case atEffect:
+		return []fault{crash, loseAnswer, lateAnswer}
+	case atRecord:
 		return []fault{crash, loseAnswer, lateAnswer, sidecar}
 	case atAnswer:
-		return []fault{crash, pause}
+		return []fault{crash, pause, cancel}
 	case atStart:
 		return []fault{leave, again, conflict, cancel}
 	case atWait:
-		return []fault{leave, again, cancel}
+		return []fault{leave, again, conflict, cancel}
 	}
 	return nil
 }
@@ -100,7 +103,7 @@ func possible(at site) []fault {
 // allFaults is every fault, in the order of the sites.
 func allFaults() []fault {
 	var all []fault
-	for _, at := range []site{atOpen, atCommit, atSync, atCommitted, atCall, atArrival, atEffect, atAnswer, atStart, atWait} {
+	for _, at := range []site{atOpen, atCommit, atSync, atCommitted, atCall, atArrival, atEffect, atRecord, atAnswer, atStart, atWait} {
 		for _, f := range possible(at) {
 			if !slices.Contains(all, f) {
 				all = append(all, f)
@@ -166,7 +169,7 @@ func mixed(a, b uint64) uint64 {
 func (w *world) site(at site, p *process) (fault, uint64) {
 	k := w.sites
 	w.sites++
-	if w.script != nil {
+	if w.places {
 		w.visited = append(w.visited, at)
 	}
 	draw := mixed(w.seed, uint64(k))
@@ -195,6 +198,11 @@ func (w *world) site(at site, p *process) (fault, uint64) {
 		w.open()
 	case cancel:
 		w.cancelSoon(draw)
+	case leave, again, conflict:
+		if at != atCommitted { // a client does so itself
+			return f, draw
+		}
+		w.passBy(f, draw)
 	default:
 		return f, draw
 	}
@@ -209,7 +217,8 @@ func (w *world) site(at site, p *process) (fault, uint64) {
 
 func (w *world) decide(at site, k int, draw uint64) fault {
 	if w.script != nil {
-		if f := w.script[k]; slices.Contains(possible(at), f) {
+		f, ok := w.script[k]
+		if ok && slices.Contains(possible(at), f) {
 			return f
 		}
 		return none

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/skaldhq/skald/internal/plan"
@@ -75,18 +76,20 @@ func (x *part) arrive(p *process, c participant.Call) (a participant.Answer, lat
 		}
 	}
 	a = x.answer(c, r, step)
-	switch f, _ := w.site(atEffect, p); f {
+	at := atEffect
+	if x.level == participant.L1 && a.Class == participant.Done && x.user.Invoker == nil {
+		at = atRecord
+	}
+	switch f, _ := w.site(at, p); f {
 	case loseAnswer:
 		w.saw("F08")
 		return participant.Answer{Detail: "the answer was lost"}, false
 	case lateAnswer:
 		return a, true
 	case sidecar:
-		if x.level == participant.L1 && a.Class == participant.Done && x.user.Invoker == nil {
-			w.saw("F35")
-			r.state, r.loose = nothing, true
-			return participant.Answer{Detail: "the sidecar died"}, false
-		}
+		w.saw("F35")
+		r.state, r.loose = nothing, true
+		return participant.Answer{Detail: "the sidecar died"}, false
 	default:
 	}
 	return a, false
@@ -133,7 +136,13 @@ func (x *part) trouble(p *process, c participant.Call, r *row, s *plan.Step) (a 
 	return participant.Answer{}, false
 }
 
-func (w *world) tooMuch() []byte { return bytes.Repeat([]byte{'1'}, participant.MaxPayload+1) }
+// tooMuch is more than fits. It is never changed, so every world has the same.
+func (w *world) tooMuch() []byte {
+	if w.pool.giant == nil {
+		w.pool.giant = bytes.Repeat([]byte{'1'}, participant.MaxPayload+1)
+	}
+	return w.pool.giant
+}
 
 // refusal refuses for a business reason. It is stored where the contract says so.
 func (x *part) refusal(c participant.Call, r *row, s *plan.Step) participant.Answer {
@@ -279,9 +288,9 @@ func (x *part) undoEffect(c participant.Call, r *row, s *plan.Step) {
 }
 
 // journalOf is for messages.
-func journalOf(events []journal.Event) string {
+func journalOf(events iter.Seq[journal.Event]) string {
 	var b bytes.Buffer
-	for _, e := range events {
+	for e := range events {
 		fmt.Fprintf(&b, "\n    %3d %s %s %s", e.Seq, e.Kind, e.Step, e.Reason)
 	}
 	return b.String()

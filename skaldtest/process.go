@@ -53,16 +53,8 @@ func (p *process) Go(f func()) { p.w.spawn(p, "thread", f) }
 
 // Await implements orchestrator.Threads.
 func (p *process) Await(a, b, c, d <-chan struct{}) {
-	channels := [...]<-chan struct{}{a, b, c, d}
-	p.w.park(func() bool {
-		for _, ch := range channels {
-			if holds(ch) {
-				return true
-			}
-		}
-		return false
-	})
-	for _, ch := range channels {
+	p.w.park(func() bool { return holds(a) || holds(b) || holds(c) || holds(d) })
+	for _, ch := range [...]<-chan struct{}{a, b, c, d} {
 		if holds(ch) {
 			<-ch
 			return

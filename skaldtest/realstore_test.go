@@ -59,5 +59,5 @@ func TestRealStoreKeepsEverySeed(t *testing.T) {
 	if *storeSeeds >= 20 && fenced == 0 {
 		t.Error("no coordinator was ever fenced, so nothing was shown about it")
 	}
-	t.Logf("%d runs in %d stores, %d commits of coordinators that were fenced", *storeSeeds, x.made, fenced)
+	t.Logf("%d runs, each in a store of its own, and %d commits of coordinators that were fenced", x.made, fenced)
 }

@@ -9,47 +9,62 @@ import (
 )
 
 // task is a thread of a world. It goes on only when the world says so, up to its next gate; so exactly one runs at a time.
+//
+// It is a coroutine that runs one function after another, in one world after another: most of what a task costs is its stack, which the next function then need
+// not grow.
 type task struct {
-	*coroutine
 	name   string
+	w      *world
 	p      *process    // nil: it belongs to the world and survives every crash
+	f      func()      // nil: it waits for one
 	ready  func() bool // nil: it may go on
 	server bool        // it is inside the store, which goes on when its process is paused or killed
+
+	begun     bool // f has
+	abandoned bool // f is to be unwound instead of going on
+	resume    func() (struct{}, bool)
+	yield     func(struct{}) bool
+	stop      func()
 }
 
-// coroutine runs one function after another. Most of what a task costs is its stack, which the next one then need not grow.
-type coroutine struct {
-	resume func() (struct{}, bool)
-	stop   func()
-	yield  func(struct{}) bool
-	f      func() // nil: it waits for one
+// pool keeps tasks that wait for a function, and what else one world after another can use. It is for one world at a time.
+type pool struct {
+	idle  []*task
+	giant []byte // see world.tooMuch
 }
 
-// pool keeps coroutines that wait for a function. It is for one world at a time.
-type pool struct{ idle []*coroutine }
-
-func (x *pool) get(f func()) *coroutine {
+func (x *pool) get() *task {
 	if n := len(x.idle); n > 0 {
-		c := x.idle[n-1]
+		t := x.idle[n-1]
 		x.idle = x.idle[:n-1]
-		c.f = f
-		return c
+		return t
 	}
-	c := &coroutine{f: f}
-	c.resume, c.stop = iter.Pull(func(yield func(struct{}) bool) {
-		c.yield = yield
+	t := &task{}
+	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
+		t.yield = yield
 		for more := true; more; more = yield(struct{}{}) {
-			c.f()
-			c.f = nil
+			t.begun = true
+			t.run()
+			t.f = nil
 		}
 	})
-	return c
+	return t
+}
+
+// put takes a task back whose function has returned, or unwinds it first.
+func (x *pool) put(t *task) {
+	if t.begun && t.f != nil {
+		t.abandoned = true
+		t.resume()
+	}
+	t.w, t.p, t.f, t.ready, t.server, t.begun, t.abandoned = nil, nil, nil, nil, false, false, false
+	x.idle = append(x.idle, t)
 }
 
 // close ends the coroutines.
 func (x *pool) close() {
-	for _, c := range x.idle {
-		c.stop()
+	for _, t := range x.idle {
+		t.stop()
 	}
 	x.idle = nil
 }
@@ -57,20 +72,23 @@ func (x *pool) close() {
 // abandoned unwinds a task whose process crashed.
 type abandoned struct{}
 
+// run runs the task's function, whose panic is a violation.
+func (t *task) run() {
+	defer func() {
+		switch v := recover().(type) {
+		case nil, abandoned:
+		default:
+			t.w.violate("panic in %s: %v\n%s", t.name, v, debug.Stack())
+		}
+	}()
+	t.f()
+}
+
 // spawn begins a task. It does not run before the caller reaches its next gate.
 func (w *world) spawn(p *process, name string, f func()) {
 	w.count()
-	t := &task{name: name, p: p}
-	t.coroutine = w.pool.get(func() {
-		defer func() {
-			switch v := recover().(type) {
-			case nil, abandoned:
-			default:
-				w.violate("panic in %s: %v\n%s", name, v, debug.Stack())
-			}
-		}()
-		f()
-	})
+	t := w.pool.get()
+	t.w, t.p, t.name, t.f = w, p, name, f
 	w.tasks = append(w.tasks, t)
 }
 
@@ -81,32 +99,33 @@ func (w *world) gate() { w.park(nil) }
 func (w *world) park(ready func() bool) {
 	t := w.current
 	t.ready = ready
-	if !t.yield(struct{}{}) {
+	if !t.abandoned {
+		t.yield(struct{}{})
+	}
+	if t.abandoned {
 		panic(abandoned{})
 	}
 }
 
 // until holds the task until it is ready or the time has passed; it says which.
 func (w *world) until(d time.Duration, ready func() bool) bool {
-	over := false
-	timer := w.after(d, func() { over = true })
-	w.park(func() bool { return over || ready() })
-	timer.cancelled = true
+	over := w.after(d, nil)
+	w.park(func() bool { return over.fired || ready() })
+	over.cancelled = true
 	return ready()
 }
 
 // sleep holds the task for a while.
 func (w *world) sleep(d time.Duration) {
-	over := false
-	w.after(d, func() { over = true })
-	w.park(func() bool { return over })
+	over := w.after(d, nil)
+	w.park(func() bool { return over.fired })
 }
 
 // timer is something that happens at a time.
 type timer struct {
 	at        time.Duration
-	n         int // timers of the same time fire in the order in which they were set
-	f         func()
+	n         int    // timers of the same time fire in the order in which they were set
+	f         func() // may be nil
 	cancelled bool
 	fired     bool
 }
@@ -151,8 +170,9 @@ func (w *world) fire() {
 	for len(w.timers) > 0 && (w.timers[0].at <= w.now || w.timers[0].cancelled) {
 		t := heap.Pop(&w.timers).(*timer)
 		if !t.cancelled {
-			t.fired = true
-			t.f()
+			if t.fired = true; t.f != nil {
+				t.f()
+			}
 		}
 	}
 }
@@ -204,7 +224,7 @@ func (w *world) step(t *task) {
 	w.current = t
 	w.mix(uint64(len(t.name)), uint64(w.now))
 	if t.resume(); t.f == nil {
-		w.pool.idle = append(w.pool.idle, t.coroutine)
+		w.pool.put(t)
 		for i, x := range w.tasks {
 			if x == t {
 				w.tasks = append(w.tasks[:i], w.tasks[i+1:]...)
@@ -215,26 +235,20 @@ func (w *world) step(t *task) {
 	w.current = nil
 }
 
-// pick chooses who goes on: by chance, or, without, the one that has been there longest.
+// pick chooses who goes on: the one that has been there longest, or whom chance comes to first, which is not equally often everybody.
 func (w *world) pick() *task {
-	w.able = w.able[:0]
-	for _, t := range w.tasks {
-		if t.p != nil && t.p.paused && !t.server {
-			continue
-		}
-		if t.ready == nil || t.ready() {
-			if w.rand == nil {
-				return t
-			}
-			w.able = append(w.able, t)
+	n, from := len(w.tasks), 0
+	if w.rand != nil && n > 0 {
+		from = w.rand.IntN(n)
+	}
+	for k := range n {
+		t := w.tasks[(from+k)%n]
+		if (t.p == nil || !t.p.paused || t.server) && (t.ready == nil || t.ready()) {
+			w.mix(uint64(k))
+			return t
 		}
 	}
-	if len(w.able) == 0 {
-		return nil
-	}
-	k := w.rand.IntN(len(w.able))
-	w.mix(uint64(k))
-	return w.able[k]
+	return nil
 }
 
 // reap ends the tasks of dead processes, but for what they have under way inside the store.
@@ -243,7 +257,7 @@ func (w *world) reap() {
 	for _, t := range w.tasks {
 		if t.p != nil && t.p.dead && !t.server {
 			w.current = t
-			t.stop()
+			w.pool.put(t)
 			continue
 		}
 		kept = append(kept, t)
@@ -258,7 +272,7 @@ func (w *world) end() {
 		t := w.tasks[len(w.tasks)-1]
 		w.tasks = w.tasks[:len(w.tasks)-1]
 		w.current = t
-		t.stop()
+		w.pool.put(t)
 	}
 }
 

@@ -27,6 +27,7 @@ type setup struct {
 	refusing     string // a step that is always refused
 	noRefusals   bool
 	trace        bool               // keep the log as text
+	places       bool               // keep the sites
 	pool         *pool              // of coroutines; nil: one of its own
 	newStore     func() store.Store // makes an empty one; nil: a memstore
 
@@ -39,7 +40,7 @@ type setup struct {
 type outcome struct {
 	violation string
 	happened  faults
-	sites     []site // that it came to, in order; of a script only
+	sites     []site // that it came to, in order; if places were asked for
 	steps     int
 	hash      uint64
 	seen      map[string]int // how often each fault of docs/faults.md happened
@@ -54,13 +55,12 @@ type world struct {
 	timers timers
 	timed  int
 	tasks  []*task
-	able   []*task // scratch
 
 	current *task
 	steps   int
 	events  int
 	sites   int
-	visited []site // of a script only
+	visited []site // if places are asked for
 
 	disk      *disk
 	processes []*process
