@@ -14,7 +14,7 @@ import (
 
 var (
 	pairs       = flag.Int("pairs", 3, "two faults of all kinds at all pairs of places, in every definition of up to this many steps")
-	pairsSample = flag.Int("pairs-sample", 9, "in definitions of three steps and more, try every so-many-th first fault and, after each, every so-many-th second one; 1 tries all of them, for some ten minutes")
+	pairsSample = flag.Int("pairs-sample", 12, "in definitions of three steps and more, try every so-many-th first fault and, after each, every so-many-th second one; 1 tries all of them, for some ten minutes")
 )
 
 // pair is two kinds of faults, in the order in which they happen.
@@ -146,14 +146,14 @@ func TestEveryDefinitionSurvivesTwoFaults(t *testing.T) {
 
 // Floors of what `make test` explores: in all, and of each pair of kinds.
 const (
-	minPairs     = 150_000
+	minPairs     = 160_000
 	minOfOnePair = 10
 )
 
 // check prints how often each pair of kinds happened, and fails if that is less than it was: then something is not explored any more.
 func (n *pairing) check(t *testing.T) {
 	t.Helper()
-	full := *pairs >= 3 && *pairsSample <= 9
+	full := *pairs >= 3 && *pairsSample <= 12
 	if full && n.runs < minPairs {
 		t.Errorf("that is less than %d", minPairs)
 	}
