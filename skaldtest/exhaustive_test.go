@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/participant"
 )
 
 var deep = flag.Int("steps", 4, "crash every definition of up to this many steps at every place")
@@ -29,26 +30,50 @@ type tally struct{ definitions, sites, runs atomic.Int64 }
 func single(p *plan.Plan, x *pool, what []fault, n *tally) (s setup, o outcome, bad bool) {
 	for _, step := range refusals(p) {
 		s = setup{plan: p, pool: x, sagas: 1, ordered: true, refusing: step, script: faults{}}
-		if o = s.listed(); o.violation != "" {
+		if s, o, bad = s.everywhere(what, n); bad {
 			return s, o, true
 		}
-		sites := o.sites
-		n.sites.Add(int64(len(sites)))
-		for k, at := range sites {
-			for _, f := range what {
-				if !slices.Contains(possible(at), f) {
-					continue
-				}
-				s.script = faults{k: f}
-				o = explore(s)
-				n.runs.Add(1)
-				if o.violation != "" {
-					return s, o, true
-				}
+		if !slices.Contains(what, sidecar) {
+			continue
+		}
+		s.levels, s.script = level(p, participant.L1), faults{}
+		if s, o, bad = s.everywhere([]fault{sidecar}, n); bad {
+			return s, o, true
+		}
+	}
+	return s, o, false
+}
+
+// everywhere makes the run with every fault of a list at every place in turn.
+func (s setup) everywhere(what []fault, n *tally) (bad setup, o outcome, found bool) {
+	if o = s.listed(); o.violation != "" {
+		return s, o, true
+	}
+	sites := o.sites
+	n.sites.Add(int64(len(sites)))
+	for k, at := range sites {
+		for _, f := range possible(at) {
+			if !slices.Contains(what, f) {
+				continue
+			}
+			s.script = faults{k: f}
+			o = explore(s)
+			n.runs.Add(1)
+			if o.violation != "" {
+				return s, o, true
 			}
 		}
 	}
 	return s, o, false
+}
+
+// level is the same one for every participant of a plan.
+func level(p *plan.Plan, l participant.Level) map[string]participant.Level {
+	all := map[string]participant.Level{}
+	for i := range p.Steps {
+		all[plan.Owner(p.Steps[i].Action)] = l
+	}
+	return all
 }
 
 // all runs f for every plan, on all processors, and fails with the first run that goes wrong.

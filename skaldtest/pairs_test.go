@@ -64,8 +64,8 @@ func double(p *plan.Plan, x *pool, s stride, n *pairing) (bad setup, o outcome, 
 	c := &couple{first: s, second: s, of: map[pair]int{}}
 	defer func() { n.add(c.of) }()
 	for _, step := range refusals(p) {
-		for _, level := range []participant.Level{participant.L2, participant.L1} {
-			c.setup = setup{plan: p, pool: x, sagas: 1, ordered: true, refusing: step, levels: map[string]participant.Level{"x": level}, script: faults{}}
+		for _, l := range []participant.Level{participant.L2, participant.L1} {
+			c.setup = setup{plan: p, pool: x, sagas: 1, ordered: true, refusing: step, levels: level(p, l), script: faults{}}
 			if bad, o, found = c.all(); found {
 				return bad, o, true
 			}
