@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lets every fuzz target of all modules run for a while, twice as many side by side as there are processors:
+# Lets every fuzz target of all modules run for a while, four times as many side by side as there are processors:
 #
 #   scripts/fuzz.sh 30          each for 30 seconds
 #   scripts/fuzz.sh 600 Token   those whose package or name contains "Token", each for ten minutes
@@ -20,7 +20,12 @@ trap 'rm -rf "$FUZZ_HOME"' EXIT
 # targets prints a folder and a name for each target.
 targets() { git grep --untracked -oE '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | sed -E 's|^|./|; s|/[^/]*:func | |' | grep -F -- "$only"; }
 
-program_of() { printf '%s/%s.test' "$FUZZ_HOME" "$(tr -c 'a-z\n' _ <<<"$1")"; }
+# program_of is where `go test -c` puts the test program of a folder: it is called after the last word of the import path.
+program_of() {
+	local name=${1##*/}
+	[ "$name" != . ] || name=skald
+	printf '%s/%s.test' "$FUZZ_HOME" "$name"
+}
 
 # fuzz runs one target and prints how often it was executed. The time is ended by an interrupt, as a person ends it: when the fuzzer ends by its own limit it takes that for a failure now and then.
 fuzz() {
@@ -42,7 +47,6 @@ export -f fuzz program_of
 list=$(targets) || { echo "no fuzz target is called like $only" >&2; exit 1; }
 renice --priority 5 --pid $$ >/dev/null 2>&1 || true # only root takes back what a caller gave away
 # The test programs tell the fuzzer where in our own code they have been.
-cut -d' ' -f1 <<<"$list" | sort -u | while read -r folder; do
-	go test -c -ldflags=-w -gcflags='github.com/skaldhq/skald/...=-d=libfuzzer' -o "$(program_of "$folder")" "$folder"
-done
-xargs -P "$((2 * $(nproc)))" -L 1 bash -c 'set -euo pipefail; fuzz "$@"' fuzz <<<"$list"
+mapfile -t folders < <(cut -d' ' -f1 <<<"$list" | sort -u)
+go test -c -ldflags=-w -gcflags='github.com/skaldhq/skald/...=-d=libfuzzer' -o "$FUZZ_HOME/" "${folders[@]}"
+xargs -P "$((4 * $(nproc)))" -L 1 bash -c 'set -euo pipefail; fuzz "$@"' fuzz <<<"$list"
