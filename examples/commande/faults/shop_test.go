@@ -147,20 +147,24 @@ type customers struct {
 	leave func() placed
 }
 
-// customersOf lets customers order. Each asks again with the same key until its order is acknowledged. An answer that is neither that nor a plea for patience fails the test.
+// customersOf lets customers order. Each asks again with the same key until its order is acknowledged, also when it is told to leave, unless the shop is closed: when all have left, nothing that they asked for is
+// still on its way to become an order. An answer that is neither that nor a plea for patience fails the test.
 func customersOf(t *testing.T, s *shop, seed uint64, many int) *customers {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	leaving, leave := context.WithCancel(t.Context())
+	ctx, giveUp := context.WithCancel(t.Context())
 	c := &customers{shop: s}
 	all, errs := make([]placed, many), make([]error, many)
 	var work sync.WaitGroup
 	for i := range many {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
-		work.Go(func() { all[i], errs[i] = c.shopping(ctx, r, fmt.Sprintf("%d-%d", seed, i)) })
+		work.Go(func() { all[i], errs[i] = c.shopping(ctx, leaving, r, fmt.Sprintf("%d-%d", seed, i)) })
 	}
 	c.leave = sync.OnceValue(func() placed {
-		cancel()
+		leave()
+		defer time.AfterFunc(patience, giveUp).Stop()
 		work.Wait()
+		giveUp()
 		together := make(placed)
 		for i := range many {
 			maps.Copy(together, all[i])
@@ -174,12 +178,12 @@ func customersOf(t *testing.T, s *shop, seed uint64, many int) *customers {
 	return c
 }
 
-// shopping is what one customer does.
-func (c *customers) shopping(ctx context.Context, r *rand.Rand, name string) (placed, error) {
+// shopping is what one customer does until it is to leave.
+func (c *customers) shopping(ctx, leaving context.Context, r *rand.Rand, name string) (placed, error) {
 	mine := make(placed)
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; leaving.Err() == nil; n++ {
 		p, key := mixed(r), fmt.Sprintf("%s-%d", name, n)
-		id, err := c.insist(ctx, p, key, []string{"wait=5", "respond-async"}[r.IntN(2)])
+		id, err := c.insist(ctx, leaving, p, key, []string{"wait=5", "respond-async"}[r.IntN(2)])
 		if err != nil {
 			return mine, err
 		}
@@ -187,14 +191,14 @@ func (c *customers) shopping(ctx context.Context, r *rand.Rand, name string) (pl
 			mine[key] = ordered{p, id}
 			c.taken.Add(1)
 		}
-		pause(ctx, time.Duration(r.IntN(25))*time.Millisecond)
+		pause(leaving, time.Duration(r.IntN(25))*time.Millisecond)
 	}
 	return mine, nil
 }
 
-// insist asks until the order is acknowledged; the id is empty if the customer has to leave before.
-func (c *customers) insist(ctx context.Context, p purchase, key, prefer string) (id string, err error) {
-	for ctx.Err() == nil {
+// insist asks until the order is acknowledged; the id is empty if the customer is to leave and the shop is closed.
+func (c *customers) insist(ctx, leaving context.Context, p purchase, key, prefer string) (id string, err error) {
+	for ctx.Err() == nil && (leaving.Err() == nil || c.shop.at.Load() != nil) {
 		asking, cancel := context.WithTimeout(ctx, 3*time.Second) // shorter than the shop may be away
 		id, err := c.shop.order(asking, p, key, "Prefer", prefer)
 		cancel()
