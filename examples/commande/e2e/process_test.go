@@ -94,7 +94,7 @@ func TestRealProcessesAreKilledAtRandom(t *testing.T) {
 	t.Logf("repeat with -seed %d -kills %d", h.Seed, h.Kills)
 	shopping, closeShop := context.WithCancel(t.Context())
 	defer closeShop()
-	customers := w.shopping(shopping, h.Seed)
+	customers := w.shopping(t.Context(), shopping, h.Seed)
 	began := time.Now()
 	killed := p.Rage(t.Context(), h)
 	closeShop()
@@ -118,25 +118,28 @@ func TestRealProcessesAreKilledAtRandom(t *testing.T) {
 	}
 }
 
-// shopping lets customers order until ctx ends. Each asks again with the same key until there is an answer. The returned function waits for them and returns the ids of
-// the orders that were acknowledged.
-func (w *world) shopping(ctx context.Context, seed uint64) func() []string {
+// shopping lets customers order until the shop closes. Each asks again with the same key until its order is acknowledged, also then: so nothing that they asked for is still on its way to become an order
+// when all have left. The returned function waits for that and returns the ids of the orders.
+func (w *world) shopping(ctx, open context.Context, seed uint64) func() []string {
 	const customers = 4
 	ids := make([][]string, customers)
+	ctx, giveUp := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	for i := range customers {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		work.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
+			for n := 0; open.Err() == nil; n++ {
 				if id := w.insist(ctx, mixed(r), fmt.Sprintf("%d-%d-%d", seed, i, n)); id != "" {
 					ids[i] = append(ids[i], id)
 				}
-				pause(ctx, time.Duration(r.IntN(400))*time.Millisecond)
+				pause(open, time.Duration(r.IntN(400))*time.Millisecond)
 			}
 		})
 	}
 	return func() (all []string) {
+		defer time.AfterFunc(patience, giveUp).Stop()
 		work.Wait()
+		giveUp()
 		for _, list := range ids {
 			all = append(all, list...)
 		}
@@ -144,7 +147,7 @@ func (w *world) shopping(ctx context.Context, seed uint64) func() []string {
 	}
 }
 
-// insist places an order until it is acknowledged, and returns its id; nothing if the shop is closed before.
+// insist places an order until it is acknowledged, and returns its id; nothing if the test ends before.
 func (w *world) insist(ctx context.Context, p purchase, key string) string {
 	for ctx.Err() == nil {
 		asking, cancel := context.WithTimeout(ctx, 5*time.Second)
