@@ -154,7 +154,7 @@ func (g *guarded) requests() map[string]asked {
 		"rotateKey": {id: g.ids["reader of other"], body: `{"overlap":3600}`}, "revokeKey": {id: g.ids["operator of other"]},
 		"listWebhooks": {}, "getWebhook": {name: "other.desk"}, "enterWebhook": {name: "other.crm", body: `{"url":"https://crm.example.org"}`},
 		"rotateWebhook": {name: "other.desk", body: `{}`}, "removeWebhook": {name: "other.spare"},
-		"listDeliveries": {}, "getDelivery": {id: g.deliveryID}, "retryDelivery": {id: g.deliveryID},
+		"retryDeliveries": {name: "other.desk"}, "listDeliveries": {}, "getDelivery": {id: g.deliveryID}, "retryDelivery": {id: g.deliveryID},
 		"listChanges": {}, "getDocument": {}, "ready": {},
 		"live": {}, "openSession": {body: `{"credential":"skald_nobody00_s"}`},
 	}

@@ -10,17 +10,20 @@ import (
 	"github.com/skaldhq/skald/store"
 )
 
-// Activity counts what an engine does, minute by minute and step by step, for GET /v1/activity: give it to skald.Config as the engine's Observer (with others: skald.Observers) and to Config.
+// Activity counts what an engine does, minute by minute and step by step, of each version of a definition by itself, for GET /v1/activity: give it to skald.Config as the engine's Observer (with others: skald.Observers) and to Config.
 //
 // It remembers the last three hours of this process (of steps, up to a quarter more) and nothing longer: after a restart it begins anew, and of several processes on one store each counts its own. For anything that must not be missed
-// use package metrics. Definitions that are registered later are counted from their first event on. Its memory is bounded: of more than 1,000 definitions, or 256 steps of one, the rest is not counted. It is used concurrently.
+// use package metrics. Definitions that are registered later are counted from their first event on. Its memory is bounded: of more than 1,000 versions of definitions, or 256 steps of one, the rest is not counted. It is used concurrently.
 type Activity struct {
 	since time.Time
 
 	mu    sync.Mutex
-	of    map[string]*activityOf  // by definition
+	of    map[versionOf]*activityOf
 	asked map[askedStep]time.Time // when steps under way were asked, of so many
 }
+
+// versionOf is one version of a definition.
+type versionOf struct{ definition, version string }
 
 // How far back is remembered, and how finely.
 const (
@@ -28,8 +31,8 @@ const (
 	slotMinutes     = 15
 	activitySlots   = activityMinutes/slotMinutes + 1 // the oldest is incomplete
 	mostAsked       = 100_000
-	mostDefinitions = 1000
-	mostSteps       = 256 // of one definition, over its versions
+	mostVersions    = 1000 // of all definitions
+	mostSteps       = 256  // of one version
 )
 
 type askedStep struct {
@@ -37,7 +40,7 @@ type askedStep struct {
 	step string
 }
 
-// activityOf is what is counted of one definition, over all its versions.
+// activityOf is what is counted of one version of a definition.
 type activityOf struct {
 	minutes [activityMinutes]activityMinute
 	steps   map[string]*[activitySlots]activitySlot
@@ -76,9 +79,9 @@ func (t *stepTally) join(x *stepTally) {
 
 // NewActivity begins to count. sagas are the definitions that the engine runs.
 func NewActivity(sagas []skald.Registered) *Activity {
-	a := &Activity{since: time.Now().UTC(), of: map[string]*activityOf{}, asked: map[askedStep]time.Time{}}
+	a := &Activity{since: time.Now().UTC(), of: map[versionOf]*activityOf{}, asked: map[askedStep]time.Time{}}
 	for _, s := range sagas {
-		d := a.definition(s.Name())
+		d := a.version(versionOf{s.Name(), s.Version()})
 		for _, x := range s.Steps() {
 			_ = d.step(x.Name)
 		}
@@ -86,12 +89,12 @@ func NewActivity(sagas []skald.Registered) *Activity {
 	return a
 }
 
-// definition is what is counted of a definition, which may be nothing: then it is nil.
-func (a *Activity) definition(name string) *activityOf {
-	d := a.of[name]
-	if d == nil && len(a.of) < mostDefinitions {
+// version is what is counted of a version, which may be nothing: then it is nil.
+func (a *Activity) version(v versionOf) *activityOf {
+	d := a.of[v]
+	if d == nil && len(a.of) < mostVersions {
 		d = &activityOf{steps: map[string]*[activitySlots]activitySlot{}}
-		a.of[name] = d
+		a.of[v] = d
 	}
 	return d
 }
@@ -113,14 +116,19 @@ func (d *activityOf) step(name string) *[activitySlots]activitySlot {
 func (a *Activity) knows(definition string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.of[definition] != nil
+	for v := range a.of {
+		if v.definition == definition {
+			return true
+		}
+	}
+	return false
 }
 
 // Recorded implements skald.Observer.
 func (a *Activity) Recorded(s *store.Summary, e *journal.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	d := a.definition(s.Definition)
+	d := a.version(versionOf{s.Definition, s.Version})
 	if d == nil {
 		return
 	}

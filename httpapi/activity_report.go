@@ -15,7 +15,8 @@ type ActivityReport struct {
 	Since       time.Time            `json:"since"`       // nothing from before is counted
 	Minutes     []ActivityMinute     `json:"minutes"`     // from since to now, oldest first; the last is not over
 	Definitions []DefinitionActivity `json:"definitions"` // by name
-	Steps       []StepActivity       `json:"steps"`       // by definition and name
+	Versions    []VersionActivity    `json:"versions"`    // by definition and version
+	Steps       []StepActivity       `json:"steps"`       // by definition, name and version
 }
 
 // ActivityMinute is one minute of all definitions that were asked for.
@@ -40,9 +41,22 @@ type DefinitionActivity struct {
 	P95         float64 `json:"p95,omitempty"`
 }
 
-// StepActivity is how a step went, over all versions of its definition.
+// VersionActivity is the sum of the minutes of one version of a definition: how a new one goes, beside the one before.
+type VersionActivity struct {
+	Definition  string  `json:"definition"`
+	Version     string  `json:"version"`
+	Started     int     `json:"started"`
+	Completed   int     `json:"completed"`
+	Compensated int     `json:"compensated"`
+	Incidents   int     `json:"incidents"`     // opened
+	P50         float64 `json:"p50,omitempty"` // seconds that completed sagas took, within an eighth; left out without any
+	P95         float64 `json:"p95,omitempty"`
+}
+
+// StepActivity is how a step of one version of a definition went.
 type StepActivity struct {
 	Definition string  `json:"definition"`
+	Version    string  `json:"version"`
 	Name       string  `json:"name"`
 	Asked      int     `json:"asked"`
 	Done       int     `json:"done"`
@@ -81,58 +95,74 @@ func (a *Activity) report(now time.Time, selects func(definition string) bool) A
 	defer a.mu.Unlock()
 	last := now.Unix() / 60
 	first := max(last-activityMinutes+1, a.since.Unix()/60)
-	x := ActivityReport{Since: time.Unix(first*60, 0).UTC(), Minutes: []ActivityMinute{}, Definitions: []DefinitionActivity{}, Steps: []StepActivity{}}
+	x := ActivityReport{Since: time.Unix(first*60, 0).UTC(), Minutes: []ActivityMinute{}, Definitions: []DefinitionActivity{}, Versions: []VersionActivity{}, Steps: []StepActivity{}}
 	if x.Since.Before(a.since) {
 		x.Since = a.since
 	}
 	for at := first; at <= last; at++ {
 		x.Minutes = append(x.Minutes, a.minute(at, selects))
 	}
-	for definition, d := range a.of {
-		if !selects(definition) {
+	whole := map[string]*sagaTally{}
+	for v, d := range a.of {
+		if !selects(v.definition) {
 			continue
 		}
-		x.Definitions = append(x.Definitions, d.report(definition, first, last))
+		sum := d.sum(first, last)
+		x.Versions = append(x.Versions, VersionActivity{v.definition, v.version, sum.started, sum.completed, sum.compensated, sum.incidents, sum.took.quantile(0.5), sum.took.quantile(0.95)})
+		if whole[v.definition] == nil {
+			whole[v.definition] = &sagaTally{}
+		}
+		whole[v.definition].join(&sum)
 		for step, ring := range d.steps {
-			x.Steps = append(x.Steps, reportOf(ring, definition, step, first/slotMinutes))
+			x.Steps = append(x.Steps, reportOf(ring, v, step, first/slotMinutes))
 		}
 	}
-	slices.SortFunc(x.Definitions, func(p, q DefinitionActivity) int { return cmp.Compare(p.Name, q.Name) })
-	slices.SortFunc(x.Steps, func(p, q StepActivity) int {
-		return cmp.Or(cmp.Compare(p.Definition, q.Definition), cmp.Compare(p.Name, q.Name))
-	})
+	for name, sum := range whole {
+		x.Definitions = append(x.Definitions, DefinitionActivity{name, sum.started, sum.completed, sum.compensated, sum.incidents, sum.took.quantile(0.5), sum.took.quantile(0.95)})
+	}
+	x.sort()
 	return x
+}
+
+// sort brings a report into the order that it promises.
+func (x *ActivityReport) sort() {
+	slices.SortFunc(x.Definitions, func(p, q DefinitionActivity) int { return cmp.Compare(p.Name, q.Name) })
+	slices.SortFunc(x.Versions, func(p, q VersionActivity) int {
+		return cmp.Or(cmp.Compare(p.Definition, q.Definition), cmp.Compare(p.Version, q.Version))
+	})
+	slices.SortFunc(x.Steps, func(p, q StepActivity) int {
+		return cmp.Or(cmp.Compare(p.Definition, q.Definition), cmp.Compare(p.Name, q.Name), cmp.Compare(p.Version, q.Version))
+	})
 }
 
 // minute sums one minute up.
 func (a *Activity) minute(at int64, selects func(definition string) bool) ActivityMinute {
 	var sum sagaTally
-	for definition, d := range a.of {
-		if m := &d.minutes[at%activityMinutes]; m.at == at && selects(definition) {
+	for v, d := range a.of {
+		if m := &d.minutes[at%activityMinutes]; m.at == at && selects(v.definition) {
 			sum.join(&m.sagaTally)
 		}
 	}
 	return ActivityMinute{time.Unix(at*60, 0).UTC(), sum.started, sum.completed, sum.compensated, sum.incidents, sum.took.quantile(0.5), sum.took.quantile(0.95)}
 }
 
-// report sums a definition up, from one minute to another.
-func (d *activityOf) report(name string, first, last int64) DefinitionActivity {
-	var sum sagaTally
+// sum sums a version up, from one minute to another.
+func (d *activityOf) sum(first, last int64) (sum sagaTally) {
 	for i := range d.minutes {
 		if m := &d.minutes[i]; m.at >= first && m.at <= last {
 			sum.join(&m.sagaTally)
 		}
 	}
-	return DefinitionActivity{name, sum.started, sum.completed, sum.compensated, sum.incidents, sum.took.quantile(0.5), sum.took.quantile(0.95)}
+	return sum
 }
 
 // reportOf sums a step up, from a quarter of an hour on.
-func reportOf(ring *[activitySlots]activitySlot, definition, step string, first int64) StepActivity {
+func reportOf(ring *[activitySlots]activitySlot, of versionOf, step string, first int64) StepActivity {
 	var sum stepTally
 	for i := range ring {
 		if ring[i].at >= first {
 			sum.join(&ring[i].stepTally)
 		}
 	}
-	return StepActivity{definition, step, sum.asked, sum.done, sum.refused, sum.failed, sum.retries, sum.undone, sum.took.quantile(0.5), sum.took.quantile(0.95)}
+	return StepActivity{of.definition, of.version, step, sum.asked, sum.done, sum.refused, sum.failed, sum.retries, sum.undone, sum.took.quantile(0.5), sum.took.quantile(0.95)}
 }

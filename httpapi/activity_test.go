@@ -50,10 +50,11 @@ func TestActivityCountsWhatTheEngineDoes(t *testing.T) {
 		s.P50, s.P95, s.Retries = 0, 0, 0
 		steps[s.Name] = s
 	}
+	version := w.saga.Version()
 	want := map[string]httpapi.StepActivity{
-		"seats.reserve": {Definition: "visit", Name: "seats.reserve", Asked: 5, Done: 3, Refused: 2},
-		"tickets.print": {Definition: "visit", Name: "tickets.print", Asked: 3, Done: 3},
-		"letters.send":  {Definition: "visit", Name: "letters.send", Asked: 3, Done: 2},
+		"seats.reserve": {Definition: "visit", Version: version, Name: "seats.reserve", Asked: 5, Done: 3, Refused: 2},
+		"tickets.print": {Definition: "visit", Version: version, Name: "tickets.print", Asked: 3, Done: 3},
+		"letters.send":  {Definition: "visit", Version: version, Name: "letters.send", Asked: 3, Done: 2},
 	}
 	if diff := cmp.Diff(want, steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
@@ -80,9 +81,10 @@ func TestWithoutAnActivityNothingIsCounted(t *testing.T) {
 // Three hours later nothing of it is left, and what was counted meanwhile is told by the minute, with durations within an eighth.
 func TestActivityForgetsAfterThreeHours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := httpapi.NewActivity([]skald.Registered{visit(t, "visit")})
+		saga := visit(t, "visit")
+		a := httpapi.NewActivity([]skald.Registered{saga})
 		record := func(id skald.SagaID, took time.Duration) {
-			s := store.Summary{ID: id, Definition: "visit", Started: time.Now()}
+			s := store.Summary{ID: id, Definition: "visit", Version: saga.Version(), Started: time.Now()}
 			for _, kind := range []journal.Kind{journal.SagaStarted, journal.StepAsked} {
 				a.Recorded(&s, &journal.Event{Kind: kind, Step: map[bool]string{true: "seats.reserve"}[kind == journal.StepAsked], Time: time.Now()})
 			}
@@ -114,6 +116,43 @@ func TestActivityForgetsAfterThreeHours(t *testing.T) {
 		x = httpapi.ReportOf(a, time.Now())
 		if d := x.Definitions[0]; d != (httpapi.DefinitionActivity{Name: "visit"}) {
 			t.Errorf("%+v", d)
+		}
+	})
+}
+
+// How a new version goes is seen beside the one before: neither hides the other's failures, or how long it takes.
+func TestActivityTellsVersionsApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := httpapi.NewActivity(nil)
+		run := func(id skald.SagaID, version string, took time.Duration, then journal.Kind, last journal.Kind) {
+			s := store.Summary{ID: id, Definition: "visit", Version: version, Started: time.Now()}
+			for _, e := range []journal.Event{{Kind: journal.SagaStarted}, {Kind: journal.StepAsked, Step: "seats.reserve"}} {
+				e.Time = time.Now()
+				a.Recorded(&s, &e)
+			}
+			time.Sleep(took)
+			for _, e := range []journal.Event{{Kind: then, Step: "seats.reserve"}, {Kind: last}} {
+				e.Time = time.Now()
+				a.Recorded(&s, &e)
+			}
+		}
+		run("old-1", "a1", time.Second, journal.StepDone, journal.SagaCompleted)
+		run("old-2", "a1", time.Second, journal.StepDone, journal.SagaCompleted)
+		run("new-1", "b2", 4*time.Second, journal.StepDone, journal.SagaCompleted)
+		run("new-2", "b2", time.Second, journal.StepRefused, journal.SagaCompensated)
+		x := httpapi.ReportOf(a, time.Now())
+
+		within := cmpopts.EquateApprox(1.0/8, 0)
+		old, fresh := httpapi.VersionActivity{Definition: "visit", Version: "a1", Started: 2, Completed: 2, P50: 1, P95: 1}, httpapi.VersionActivity{Definition: "visit", Version: "b2", Started: 2, Completed: 1, Compensated: 1, P50: 4, P95: 4}
+		if diff := cmp.Diff([]httpapi.VersionActivity{old, fresh}, x.Versions, within); diff != "" {
+			t.Errorf("versions (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]httpapi.DefinitionActivity{{Name: "visit", Started: 4, Completed: 3, Compensated: 1, P50: 1, P95: 4}}, x.Definitions, within); diff != "" {
+			t.Errorf("the definition (-want +got):\n%s", diff)
+		}
+		steps := []httpapi.StepActivity{{Definition: "visit", Version: "a1", Name: "seats.reserve", Asked: 2, Done: 2, P50: 1, P95: 1}, {Definition: "visit", Version: "b2", Name: "seats.reserve", Asked: 2, Done: 1, Refused: 1, P50: 4, P95: 4}}
+		if diff := cmp.Diff(steps, x.Steps, within); diff != "" {
+			t.Errorf("steps (-want +got):\n%s", diff)
 		}
 	})
 }

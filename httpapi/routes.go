@@ -58,6 +58,7 @@ func routes() []route {
 		{method: put, path: "/v1/webhooks/{name}", operation: "enterWebhook", role: access.Admin, serve: (*Handler).enterWebhook},
 		{method: remove, path: "/v1/webhooks/{name}", operation: "removeWebhook", role: access.Admin, serve: (*Handler).removeWebhook},
 		{method: post, path: "/v1/webhooks/{name}/rotate", operation: "rotateWebhook", role: access.Admin, serve: (*Handler).rotateWebhook},
+		{method: post, path: "/v1/webhooks/{name}/retry", operation: "retryDeliveries", role: access.Operator, serve: (*Handler).retryDeliveries},
 		{method: get, path: "/v1/deliveries", operation: "listDeliveries", role: access.Reader, query: []string{"webhook", "saga", "state", "cursor", "limit"}, serve: (*Handler).listDeliveries},
 		{method: get, path: "/v1/deliveries/{id}", operation: "getDelivery", role: access.Reader, serve: (*Handler).getDelivery},
 		{method: post, path: "/v1/deliveries/{id}/retry", operation: "retryDelivery", role: access.Operator, serve: (*Handler).retryDelivery},

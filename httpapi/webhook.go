@@ -26,6 +26,7 @@ type Webhooks interface {
 	LookOut(ctx context.Context, saga skald.SagaID) error
 	Deliveries(ctx context.Context, f webhook.DeliveryFilter) (webhook.Page, error)
 	Again(ctx context.Context, id string) error
+	AgainAll(ctx context.Context, endpoint string) (int, error)
 }
 
 // Webhook is an endpoint that is told how sagas ended.
@@ -77,6 +78,11 @@ type Delivery struct {
 type DeliveryPage struct {
 	Deliveries []Delivery `json:"deliveries"`
 	Next       string     `json:"next,omitempty"` // cursor of the next page; left out on the last
+}
+
+// RetriedDeliveries says how many deliveries are made again.
+type RetriedDeliveries struct {
+	Deliveries int `json:"deliveries"`
 }
 
 func webhookOf(e *webhook.Endpoint, who access.Identity) Webhook {
@@ -281,6 +287,21 @@ func (h *Handler) retryDelivery(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return h.getDelivery(w, r)
+}
+
+// retryDeliveries answers POST /v1/webhooks/{name}/retry.
+func (h *Handler) retryDeliveries(w http.ResponseWriter, r *http.Request) error {
+	e, err := h.endpoint(r)
+	if err != nil {
+		return err
+	}
+	n, err := h.Webhooks.AgainAll(r.Context(), e.Name)
+	if err != nil {
+		return err
+	}
+	noteOf(r.Context()).say("%d deliveries", n)
+	writeJSON(w, http.StatusOK, "application/json", RetriedDeliveries{n})
+	return nil
 }
 
 // tellers checks who a start wants to be told of its saga. Those of other namespaces than the definition's do not exist for it.

@@ -70,4 +70,10 @@ func (c *Client) RetryDelivery(ctx context.Context, id string) (Delivery, error)
 	return ask[Delivery](ctx, c, request{method: http.MethodPost, path: "/v1/deliveries/" + url.PathEscape(id) + "/retry"})
 }
 
+// RetryDeliveries makes every delivery to an endpoint that waits or was given up once more, from its first attempt on, and says how many these are.
+func (c *Client) RetryDeliveries(ctx context.Context, name string) (int, error) {
+	done, err := ask[RetriedDeliveries](ctx, c, request{method: http.MethodPost, path: webhookPath(name) + "/retry"})
+	return done.Deliveries, err
+}
+
 func webhookPath(name string) string { return "/v1/webhooks/" + url.PathEscape(name) }

@@ -168,6 +168,9 @@ func TestWebhooksOfADefinitionAndOfOneStart(t *testing.T) {
 		return err == nil && d.State == webhook.Delivered && d.Status == http.StatusOK && d.Next.IsZero() && !d.Tried.IsZero()
 	})
 
+	if n, err := w.client.RetryDeliveries(ctx, "crm"); n != 0 || err != nil {
+		t.Errorf("all is delivered, and %d are made again, %v", n, err)
+	}
 	if all, err := w.client.Webhooks(ctx); err != nil || len(all) != 1 || all[0].Host != strings.TrimPrefix(r.URL, "http://") {
 		t.Errorf("%+v, %v", all, err)
 	}
@@ -194,7 +197,7 @@ func TestWhatIsWrongWithWebhooks(t *testing.T) {
 	for want, x := range map[string]struct{ method, path, body string }{
 		"422 unusable-content":             {http.MethodPost, "/v1/definitions/visit/sagas?webhook=crm", `{"show":"Edda"}`},
 		"422 webhook-cannot-be-registered": {http.MethodPut, "/v1/webhooks/crm", `{"url":"file:///etc/passwd"}`},
-		"404 no-such-webhook":              {http.MethodPost, "/v1/webhooks/crm/rotate", `{}`},
+		"404 no-such-webhook":              {http.MethodPost, "/v1/webhooks/crm/retry", ``},
 		"404 no-such-delivery":             {http.MethodPost, "/v1/deliveries/msg_1/retry", ``},
 	} {
 		answer, p := w.problem(t, x.method, x.path, x.body, "Idempotency-Key: never-1")

@@ -99,6 +99,23 @@ func (s *Sender) count(state webhook.State) {
 	}
 }
 
+// AgainAll makes every delivery to an endpoint that waits or was given up once more, from its first attempt on, and says how many these are: for an endpoint that is back. The error wraps webhook.ErrNoEndpoint if there is none.
+func (s *Sender) AgainAll(ctx context.Context, endpoint string) (int, error) {
+	done, err := s.db.ExecContext(ctx, `UPDATE deliveries SET state = 'waiting', attempts = 0, due = ?1 WHERE endpoint = ?2 AND state <> 'delivered' AND endpoint IN (SELECT name FROM endpoints)`, s.Now().UnixMilli(), endpoint)
+	if err != nil {
+		return 0, err
+	}
+	n, err := done.RowsAffected()
+	if err != nil || n > 0 {
+		return int(n), err
+	}
+	known, err := column(ctx, s.db, `SELECT name FROM endpoints WHERE name = ?`, endpoint)
+	if err == nil && len(known) == 0 {
+		err = fmt.Errorf("%w: %.100q", webhook.ErrNoEndpoint, endpoint)
+	}
+	return 0, err
+}
+
 // pauses are those after each attempt, as the specification proposes them; when they are used up the delivery is given up.
 func pauses() []time.Duration {
 	return []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour}

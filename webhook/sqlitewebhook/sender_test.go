@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -424,6 +425,40 @@ func TestAnEndpointThatIsTakenOutIsToldNothingMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it is told after all", func() bool { return len(r.sagas()) == 1 })
+}
+
+// Nobody waits for hours, or asks for each delivery by itself, once an endpoint is back.
+func TestAnEndpointThatIsBackIsToldAllAtOnce(t *testing.T) {
+	e := openEngine(t, till{})
+	r := newReceiver(t)
+	s := openSender(t, filepath.Join(t.TempDir(), "webhooks.db"), e, nil)
+	defer func() { _ = s.Stop() }()
+	enter(t, s, r, "sale")
+	start(t, e, "sale", "yes-0")
+	eventually(t, "one is told", func() bool { return len(r.sagas()) == 1 })
+	r.refuse.Store(3)
+	start(t, e, "sale", "yes-1", "yes-2", "yes-3")
+	eventually(t, "the others were tried", func() bool {
+		page, err := s.Deliveries(t.Context(), webhook.DeliveryFilter{State: webhook.Waiting})
+		return err == nil && len(page.Deliveries) == 3 && !slices.ContainsFunc(page.Deliveries, func(d webhook.Delivery) bool { return d.Attempts == 0 })
+	})
+	if err := s.Remove(t.Context(), "crm"); err != nil { // which gives them up
+		t.Fatal(err)
+	}
+	if n, err := s.AgainAll(t.Context(), "crm"); n != 0 || !errors.Is(err, webhook.ErrNoEndpoint) {
+		t.Errorf("it is told again: %d, %v", n, err)
+	}
+	enter(t, s, r, "sale")
+	if n, err := s.AgainAll(t.Context(), "crm"); n != 3 || err != nil {
+		t.Errorf("%d are made again, %v", n, err)
+	}
+	eventually(t, "all are told, and what was delivered once only", func() bool {
+		page, err := s.Deliveries(t.Context(), webhook.DeliveryFilter{State: webhook.Delivered})
+		return err == nil && len(page.Deliveries) == 4 && len(r.sagas()) == 4
+	})
+	if n, err := s.AgainAll(t.Context(), "crm"); n != 0 || err != nil {
+		t.Errorf("nothing is left, and %d are made again, %v", n, err)
+	}
 }
 
 // An id says nothing of whose saga will have it, so who asks to be told of it learns nothing of a foreign one.
