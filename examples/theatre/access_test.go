@@ -144,7 +144,9 @@ func TestPagesSayWhoMayAndWhoDid(t *testing.T) {
 	if b.ScrollsSideways() {
 		t.Error("the saga scrolls sideways at 400 pixels")
 	}
-	b.Click("nav-audit")
+	b.Click("nav-more")
+	b.Shoot("more-narrow")
+	b.Click("more-audit")
 	b.Sees(within("change"))
 	b.Shoot("audit-narrow")
 	if b.ScrollsSideways() {

@@ -20,7 +20,7 @@ func Run(args []string, out, log io.Writer) int {
 	defer stop()
 	flags := flag.NewFlagSet("theatre", flag.ContinueOnError)
 	flags.SetOutput(log)
-	c := Config{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))}
+	c := Config{Outsiders: true, Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))}
 	flags.StringVar(&c.Listen, "listen", "127.0.0.1:8090", "loopback address of the API and the console")
 	flags.StringVar(&c.Data, "data", "data/theatre", "folder of the databases")
 	flags.BoolVar(&c.Guarded, "guarded", false, "ask everybody who they are; a key for each role is printed")
@@ -70,7 +70,11 @@ func (t *Theatre) fill(ctx context.Context, well int) error {
 	for i := range well {
 		mode := []skald.Mode{skald.Orchestrated, skald.Choreographed}[i%2]
 		v := Visit{Visitor: guests[i%len(guests)], Show: shows[i%len(shows)], Seats: 1 + i%4}
-		if _, err := t.Begin(ctx, v, skald.InMode(mode), skald.WithKey(fmt.Sprintf("booking-%04d", 1000+i))); err != nil {
+		begin := t.Begin
+		if i%5 == 4 {
+			begin = t.BeginFormer
+		}
+		if _, err := begin(ctx, v, skald.InMode(mode), skald.WithKey(fmt.Sprintf("booking-%04d", 1000+i))); err != nil {
 			return err
 		}
 	}

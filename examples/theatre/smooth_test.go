@@ -180,7 +180,7 @@ func TestNothingMovesByItself(t *testing.T) {
 		resize(b, width, "light")
 		for _, p := range []struct{ address, shows string }{
 			{"", "slowest"}, {"sagas", "row"}, {"sagas?show=stuck", "row"}, {"sagas/back", "graph"}, {"sagas/full?view=journal", "event"}, {"incidents", "incident"},
-			{"dead-letters", "letters"}, {"definitions", "definitions"}, {"definitions/visit", "step-numbers"}, {"audit", "empty"},
+			{"dead-letters", "letters"}, {"definitions", "definitions"}, {"definitions/visit", "step-numbers"}, {"webhooks", "delivery"}, {"webhooks/agency", "delivery"}, {"audit", "empty"},
 		} {
 			b.Visit("about:blank") // or else only what stands behind the # would change
 			b.Visit(x.URL() + "/#/" + p.address)
@@ -189,6 +189,24 @@ func TestNothingMovesByItself(t *testing.T) {
 			if all := browsertest.Says[felt](b, "felt"); all.Shift > 0.02 {
 				t.Errorf("/%s at %d: what moved while it loaded sums up to %.4f: %q", p.address, width, all.Shift, all.Moved)
 			}
+		}
+	}
+	b.Visit("about:blank")
+	b.Visit(x.URL() + "/#/incidents")
+	b.Sees(within("incident"))
+	settled(b)
+	// Also what somebody does on purpose moves nothing above it, and is there at once: the line that is clicked on stays under the pointer.
+	const line = `document.querySelector("[data-testid=stuck] [aria-expanded=false]")`
+	for browsertest.Says[bool](b, line+" !== null") {
+		moved := browsertest.Read(b, "open an incident", chromedp.Evaluate[[]float64](`(async () => {
+			const line = `+line+`;
+			const before = line.getBoundingClientRect().top, incidents = document.querySelectorAll("[data-testid=incident]").length;
+			line.click();
+			await new Promise((r) => setTimeout(r, 0));
+			return [line.getBoundingClientRect().top - before, document.querySelectorAll("[data-testid=incident]").length - incidents];
+		})()`, chromedp.EvalAwaitPromise))
+		if moved[0] != 0 || moved[1] != 1 {
+			t.Fatalf("opening an incident moves its line by %g pixels, and shows %g incidents at once", moved[0], moved[1])
 		}
 	}
 	b.Visit("about:blank")

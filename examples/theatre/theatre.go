@@ -23,6 +23,7 @@ import (
 	"github.com/skaldhq/skald/httpapi"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store/sqlitestore"
+	"github.com/skaldhq/skald/webhook"
 )
 
 // Config says where the theatre is.
@@ -32,15 +33,20 @@ type Config struct {
 	Logger *slog.Logger // default: none
 	// Guarded asks everybody who they are, and keeps an audit log: see Key.
 	Guarded bool
+	// Outsiders are told how visits ended: the Newspaper and the Agency.
+	Outsiders bool
 }
 
 // Theatre is a running theatre. Its methods may be called concurrently.
 type Theatre struct {
 	config Config
 	saga   *skald.Saga[Visit]
+	former *skald.Saga[Visit]
 	engine *skald.Engine
 	access *sqliteaccess.Store // of a guarded theatre
 	seats  atomic.Int64
+
+	outside *outsiders
 
 	mu     sync.Mutex
 	mended map[Trouble]bool
@@ -58,6 +64,7 @@ type Theatre struct {
 func Start(ctx context.Context, c Config) (*Theatre, error) {
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	t := &Theatre{config: c, mended: map[Trouble]bool{}, failed: make(chan error, 1)}
+	t.outside = &outsiders{closed: func() bool { return t.ails(Closed) }, secrets: map[string]webhook.Secret{}}
 	if err := t.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("the theatre cannot open: %w", err), t.Stop(ctx))
 	}
@@ -77,6 +84,9 @@ func (t *Theatre) start(ctx context.Context) (err error) {
 	if t.saga, err = Definition(); err != nil {
 		return err
 	}
+	if t.former, err = former(); err != nil {
+		return err
+	}
 	api, err := t.open(ctx)
 	if err != nil {
 		return err
@@ -89,6 +99,7 @@ func (t *Theatre) start(ctx context.Context) (err error) {
 	mux.Handle("/v1/", api)
 	mux.Handle("/livez", api)
 	mux.Handle("/readyz", api)
+	mux.Handle("POST /outside/{name}", t.outside)
 	mux.Handle("/", pages)
 	t.server = &http.Server{Handler: local.Only(http.NewCrossOriginProtection().Handler(mux)), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(t.config.Logger.Handler(), slog.LevelDebug)}
 	t.server.RegisterOnShutdown(api.Drain)
@@ -112,7 +123,7 @@ func (t *Theatre) open(ctx context.Context) (*httpapi.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, sagas, participants := membroker.New(membroker.Config{}), []skald.Registered{t.saga}, map[string]skald.Participant{}
+	b, sagas, participants := membroker.New(membroker.Config{}), []skald.Registered{t.former, t.saga}, map[string]skald.Participant{}
 	for name, desk := range desks {
 		participants[name] = skald.Participant{Invoker: desk, Level: participant.L2}
 		service, err := skald.Serve(ctx, skald.ServiceConfig{Broker: b, Name: name, Desk: desk, Sagas: sagas, Logger: t.config.Logger})
@@ -133,6 +144,11 @@ func (t *Theatre) open(ctx context.Context) (*httpapi.Handler, error) {
 	}
 	t.stoppers = append(t.stoppers, t.engine.Stop)
 	c := httpapi.Config{Engine: t.engine, Sagas: sagas, Participants: participants, Remediation: remediation, Activity: activity, Logger: t.config.Logger}
+	if t.config.Outsiders {
+		if c.Webhooks, err = t.tellOutsiders(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if t.config.Guarded {
 		if t.access, err = sqliteaccess.Open(ctx, sqliteaccess.Config{Path: filepath.Join(t.config.Data, "access.db"), Logger: t.config.Logger}); err != nil {
 			return nil, err
@@ -160,10 +176,19 @@ func (t *Theatre) Engine() *skald.Engine { return t.engine }
 
 // Begin starts a visit.
 func (t *Theatre) Begin(ctx context.Context, v Visit, options ...skald.StartOption) (skald.SagaID, error) {
+	return t.begin(ctx, t.saga, v, options...)
+}
+
+// BeginFormer starts a visit with the version of the definition from before.
+func (t *Theatre) BeginFormer(ctx context.Context, v Visit, options ...skald.StartOption) (skald.SagaID, error) {
+	return t.begin(ctx, t.former, v, options...)
+}
+
+func (t *Theatre) begin(ctx context.Context, saga *skald.Saga[Visit], v Visit, options ...skald.StartOption) (skald.SagaID, error) {
 	if v.Trouble == NoPaper {
 		v.Show += " (" + string(NoPaper) + ")" // the printer reads only what the box office hands on
 	}
-	run, err := t.saga.Start(ctx, t.engine, v, options...)
+	run, err := saga.Start(ctx, t.engine, v, options...)
 	if err != nil {
 		return "", err
 	}

@@ -19,6 +19,9 @@ const (
 	FullBox    Trouble = "full box"   // a step after it is refused: an incident
 )
 
+// Closed is the trouble of the Agency, whatever the visit.
+const Closed Trouble = "closed"
+
 // Visit is what somebody wants: the saga's input.
 type Visit struct {
 	Visitor string  `json:"visitor"`
@@ -51,7 +54,12 @@ var (
 )
 
 // Definition is the saga of a visit: seats, then card and parking side by side, then the ticket, then a letter and points side by side.
-func Definition() (*skald.Saga[Visit], error) {
+func Definition() (*skald.Saga[Visit], error) { return define(true) }
+
+// former is the version of the definition from before there were points: visits may still be under way that were begun with it.
+func former() (*skald.Saga[Visit], error) { return define(false) }
+
+func define(withPoints bool) (*skald.Saga[Visit], error) {
 	whole := func(v Visit) Visit { return v }
 	quick := skald.Retries(skald.Retry{Initial: 20 * time.Millisecond, Cap: 40 * time.Millisecond, Attempts: 3})
 	s := skald.Define[Visit]("visit", skald.IncidentAfter(500*time.Millisecond), skald.Deadline(24*time.Hour),
@@ -61,6 +69,8 @@ func Definition() (*skald.Saga[Visit], error) {
 	place := skald.Step(s, park, skald.From(whole), skald.After(seats), quick)
 	ticket := skald.Step(s, issue, skald.From1(seats, func(_ Visit, d Done) Done { return d }), skald.After(card, place))
 	skald.Step(s, send, skald.From1(ticket, func(v Visit, d Done) Letter { return Letter{To: v.Visitor, Text: d.Text, Trouble: v.Trouble} }), skald.After(ticket))
-	skald.Step(s, credit, skald.From(whole), skald.After(ticket))
+	if withPoints {
+		skald.Step(s, credit, skald.From(whole), skald.After(ticket))
+	}
 	return s.Build()
 }

@@ -54,7 +54,7 @@ func begin(t *testing.T, x *theatre.Theatre, id skald.SagaID, mode skald.Mode, t
 // openWithAllKinds opens a guarded theatre with a saga of every kind: two that are stuck, one of each mode, one whose letter is set aside, and one that has ended well.
 func openWithAllKinds(t *testing.T) *theatre.Theatre {
 	t.Helper()
-	x := openWith(t, theatre.Config{Guarded: true})
+	x := openWith(t, theatre.Config{Guarded: true, Outsiders: true})
 	begin(t, x, "back", skald.Choreographed, theatre.Unreleased)
 	begin(t, x, "full", skald.Orchestrated, theatre.FullBox)
 	begin(t, x, "aside", skald.Choreographed, theatre.Unclear)

@@ -86,11 +86,17 @@ export async function get<T>(path: string, query?: Query, signal?: AbortSignal):
   return parse(await answer.text()) as T;
 }
 
-/** post sends a document and returns the answer. */
-export async function post<T>(path: string, body: object | string): Promise<T> {
+/** post sends a document, if there is one, and returns the answer. */
+export async function post<T>(path: string, body?: object | string): Promise<T> {
   const answer = await ask("POST", path, { body });
   const text = await answer.text();
   return (text === "" ? undefined : parse(text)) as T;
+}
+
+/** put says how something is to be from now on. */
+export async function put<T>(path: string, body: object): Promise<T> {
+  const answer = await ask("PUT", path, { body });
+  return parse(await answer.text()) as T;
 }
 
 /** remove asks for something to be gone. */

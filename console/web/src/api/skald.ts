@@ -1,7 +1,8 @@
 // What the pages ask of the API, by name.
-import { get, post } from "./http";
+import { get, post, put, remove } from "./http";
 import type {
-  ActivityReport, BulkResult, ChangePage, Definition, DefinitionPage, EventPage, Event, Filter, Letter, LetterPage, ParticipantPage, Saga, SagaPage, Session, Statistics,
+  ActivityReport, BulkResult, ChangePage, Definition, DefinitionPage, Delivery, DeliveryPage, EventPage, Event, Filter, Letter, LetterPage, MadeWebhook, ParticipantPage, RetriedDeliveries, Saga, SagaPage,
+  Session, Statistics, Webhook, WebhookAddress, WebhookPage,
 } from "./schema";
 
 /** Who decides, and why. Both stay in the journal. */
@@ -14,6 +15,8 @@ export type Verb = "retry" | "replace" | "skip" | "done";
 
 const saga = (id: string) => `/v1/sagas/${encodeURIComponent(id)}`;
 const letter = (id: string) => `/v1/dead-letters/${encodeURIComponent(id)}`;
+const webhook = (name: string) => `/v1/webhooks/${encodeURIComponent(name)}`;
+const delivery = (id: string) => `/v1/deliveries/${encodeURIComponent(id)}`;
 
 /** The query of a filter: the API writes a list's states as repeated "state". */
 export function queryOf({ states, ...rest }: Filter): Record<string, string | boolean | string[] | undefined> {
@@ -71,6 +74,26 @@ export const listParticipants = (signal?: AbortSignal) => get<ParticipantPage>("
 export const getActivity = (definition?: string, signal?: AbortSignal) => get<ActivityReport>("/v1/activity", { definition }, signal);
 /** The audit log, the newest line first. */
 export const listChanges = (query: { who?: string; what?: string; target?: string; below?: number; limit?: number }, signal?: AbortSignal) => get<ChangePage>("/v1/audit", query, signal);
+
+export const listWebhooks = (signal?: AbortSignal) => get<WebhookPage>("/v1/webhooks", undefined, signal);
+export const getWebhook = (name: string, signal?: AbortSignal) => get<Webhook>(webhook(name), undefined, signal);
+/** An endpoint's secret is in the answer if it is new, and never again. */
+export const enterWebhook = (name: string, at: WebhookAddress) => put<MadeWebhook>(webhook(name), at);
+/** overlap is how many seconds the secret before signs as well. */
+export const rotateWebhook = (name: string, overlap: number) => post<MadeWebhook>(`${webhook(name)}/rotate`, { overlap });
+export const removeWebhook = (name: string) => remove(webhook(name));
+/** All that an endpoint was not told yet is delivered at once. */
+export const retryDeliveries = (name: string) => post<RetriedDeliveries>(`${webhook(name)}/retry`);
+
+export interface DeliveryFilter {
+  webhook?: string;
+  saga?: string;
+  state?: Delivery["state"] | "";
+}
+export const listDeliveries = (filter: DeliveryFilter, page: { cursor?: string; limit?: number }, signal?: AbortSignal) => get<DeliveryPage>("/v1/deliveries", { ...filter, ...page }, signal);
+export const getDelivery = (id: string, signal?: AbortSignal) => get<Delivery>(delivery(id), undefined, signal);
+export const retryDelivery = (id: string) => post<Delivery>(`${delivery(id)}/retry`);
+
 export const getSession = () => get<Session>("/v1/session");
 export const openSession = (credential: string) => post<Session>("/v1/session", { credential });
 export const getStatistics = (signal?: AbortSignal) => get<Statistics>("/v1/statistics", undefined, signal);

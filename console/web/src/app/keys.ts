@@ -9,6 +9,7 @@ export const shortcuts: [keys: string[], does: string][] = [
   [["g", "s"], "Sagas"],
   [["g", "l"], "Dead letters"],
   [["g", "d"], "Definitions"],
+  [["g", "w"], "Webhooks"],
   [["g", "a"], "Audit"],
   [["j"], "Next in a list"],
   [["k"], "The one before in a list"],
@@ -16,7 +17,7 @@ export const shortcuts: [keys: string[], does: string][] = [
   [["?"], "These keys"],
 ];
 
-const places: Record<string, string[]> = { o: [], i: ["incidents"], s: ["sagas"], l: ["dead-letters"], d: ["definitions"], a: ["audit"] };
+const places: Record<string, string[]> = { o: [], i: ["incidents"], s: ["sagas"], l: ["dead-letters"], d: ["definitions"], w: ["webhooks"], a: ["audit"] };
 
 /** typing says that a key belongs to a field or a dialog. */
 export function typing(event: KeyboardEvent): boolean {

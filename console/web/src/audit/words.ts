@@ -8,7 +8,7 @@ const operations: Record<string, string> = {
   replayDeadLetter: "Replay a dead letter", compensateDeadLetter: "Turn back the saga of a dead letter", discardDeadLetter: "Discard a dead letter",
   registerDefinition: "Register a definition", enterParticipant: "Enter a participant", removeParticipant: "Remove a participant",
   createKey: "Make a key", rotateKey: "Rotate a key", revokeKey: "Revoke a key", closeSession: "Sign out",
-  enterWebhook: "Enter a webhook", removeWebhook: "Remove a webhook", rotateWebhook: "Rotate a webhook's secret", retryDelivery: "Deliver again",
+  enterWebhook: "Enter a webhook", removeWebhook: "Remove a webhook", rotateWebhook: "Rotate a webhook's secret", retryDelivery: "Deliver again", retryDeliveries: "Deliver all of a webhook again",
 };
 
 /** What was asked for; an operation that this page does not know has its own name. */
@@ -29,6 +29,7 @@ export function outcomeLook(change: Change): Look {
 export function targetLink(change: Change): string | undefined {
   if (change.target === undefined) return undefined;
   if (change.what.endsWith("Saga") || change.what === "resolveIncident") return link(["sagas", change.target]);
+  if (["enterWebhook", "rotateWebhook", "retryDeliveries"].includes(change.what)) return link(["webhooks", change.target]);
   if (change.what.endsWith("DeadLetter")) return link(["dead-letters", change.target]);
   return undefined;
 }

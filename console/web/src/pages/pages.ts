@@ -10,6 +10,8 @@ import Nowhere from "./Nowhere.svelte";
 import Overview from "./Overview.svelte";
 import Saga from "./Saga.svelte";
 import Sagas from "./Sagas.svelte";
+import Webhook from "./Webhook.svelte";
+import Webhooks from "./Webhooks.svelte";
 
 export interface Section {
   path: string;
@@ -25,6 +27,7 @@ export const sections: Section[] = [
   { path: "sagas", name: "Sagas", icon: "sagas", all: Sagas, one: Saga },
   { path: "dead-letters", name: "Dead letters", icon: "letters", all: Letters, one: Letter },
   { path: "definitions", name: "Definitions", icon: "definitions", all: Definitions, one: Definition },
+  { path: "webhooks", name: "Webhooks", icon: "webhooks", all: Webhooks, one: Webhook },
   { path: "audit", name: "Audit", icon: "person", all: Audit },
 ];
 

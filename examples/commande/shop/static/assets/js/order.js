@@ -33,7 +33,7 @@ export function orderView({ id, first, open, buyAgain }) {
     connection: h("p", { class: "connection", "data-testid": "connection" }),
     news: h("p", { class: "visually-hidden", "aria-live": "polite", "data-testid": "saga-news" }),
   };
-  const content = h("div", { class: "order-content" }, parts.verdict.element, parts.incidents.element, sagaPanel(parts), parts.published.element);
+  const content = h("div", { class: "order-content" }, parts.verdict.element, parts.incidents.element, sagaPanel(id, parts), parts.published.element);
   const element = h("div", { class: "order" }, heading(id, parts), content, parts.recent.element, parts.news);
   const controller = new AbortController();
   const pace = pacer((late) => { parts.connection.dataset.late = String(late); });
@@ -108,13 +108,14 @@ function heading(id, { total }) {
     total);
 }
 
-function sagaPanel({ flow: drawing, state, mode, connection }) {
+function sagaPanel(id, { flow: drawing, state, mode, connection }) {
   return h("section", { class: "card panel saga", "aria-labelledby": "saga-title" },
     h("header", { class: "panel-head" },
       h("h2", { id: "saga-title" }, "The saga"),
       h("p", { class: "global-state" }, h("span", { class: "quiet" }, "State "), state),
       connection),
-    mode, drawing.element);
+    mode, drawing.element,
+    h("p", { class: "small" }, h("a", { href: `/console/#/sagas/${encodeURIComponent(id)}`, "data-testid": "order-console" }, "What an operator sees of it, in the console")));
 }
 
 function showState({ state, mode, total }, order) {
