@@ -78,7 +78,7 @@ func (c *caller) at(client *httpparticipant.Client) { c.client.Store(client) }
 func (c *caller) Invoke(ctx context.Context, call participant.Call) participant.Answer {
 	client := c.client.Load()
 	if client == nil {
-		return participant.Answer{Class: participant.Unknown, Detail: "participant " + c.name + " has no address: PUT /v1/participants/" + c.name, RetryAfter: time.Second}
+		return participant.Answer{Class: participant.Unknown, NotAsked: true, RetryAfter: time.Second, Detail: "participant " + c.name + " has no address, so nothing was sent: give it one with skald participants enter, or PUT /v1/participants/" + c.name}
 	}
 	return client.Invoke(ctx, call)
 }

@@ -125,6 +125,7 @@ type Answer struct {
 	Detail     string        // words for a person
 	RetryAfter time.Duration // of Unknown: ask again no earlier than this; 0 leaves it to the caller
 	Working    bool          // of Unknown: the participant is still at it, which is no failure: only a deadline ends the asking
+	NotAsked   bool          // of Unknown: it is certain that nothing of this call left for the participant, so it took no effect and comes to none later
 }
 
 // Reason codes that Skald itself gives. All begin with "skald.", which is reserved.

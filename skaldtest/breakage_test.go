@@ -72,6 +72,7 @@ func breakages() []breakage {
 		o.begin(r.advance(append(o.commands(), started(m, q, o.epoch, o.now())), told))`, byModels},
 		{"fence not checked", "store/memstore/memstore.go", "	if epoch != d.epoch {", `	if epoch != d.epoch && !broken("fence not checked") {`, byModels},
 		{"fence not checked by SQLite", "store/sqlitestore/commit.go", "	if epoch != w.epoch {", `	if epoch != w.epoch && !broken("fence not checked by SQLite") {`, byStore},
+		{"a lost answer counts as a call that never left", "internal/machine/answer.go", "	case a.NotAsked:", `	case a.NotAsked || broken("a lost answer counts as a call that never left") && a.Class == participant.Unknown && !a.Working:`, byModels},
 		{"back-off uncapped", "internal/machine/answer.go", "	return min(max(pause, asked), plan.MaxBackoff)", `	if broken("back-off uncapped") {
 		return max(pause, asked)
 	}

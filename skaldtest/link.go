@@ -34,7 +34,7 @@ func (l link) Invoke(ctx context.Context, c participant.Call) participant.Answer
 	if !l.send(m, c, patience) {
 		w.sleep(time.Duration(1+w.random(20)) * time.Millisecond)
 		w.site(atAnswer, p)
-		return participant.Answer{Detail: "connection refused", RetryAfter: l.retryAfter()}
+		return participant.Answer{Detail: "connection refused", RetryAfter: l.retryAfter(), NotAsked: true}
 	}
 	heard := func() bool { return m.answer != nil }
 	if !w.until(patience, func() bool { return heard() || m.late || ctx.Err() != nil }) || m.late {
@@ -72,6 +72,9 @@ func (l link) send(m *message, c participant.Call, patience time.Duration) bool 
 	case delay:
 		travel = max(patience, 0) + time.Duration(draw%600_000)*time.Millisecond
 	case twice:
+		if w.now < l.part.down {
+			return false // of a call that never left there is no copy
+		}
 		w.deliver(l, &message{}, c, time.Duration(draw%30_000)*time.Millisecond*time.Duration(draw>>32%2))
 	default:
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,6 +28,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/access/accesstest"
 	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/journal"
 )
 
 // premises are a server's folder, with a definition and the addresses of its participants.
@@ -244,5 +247,45 @@ func TestParticipantsAndSidecarsKnowTheServerByItsCertificate(t *testing.T) {
 	if answer, err := strange.Get("https://" + listen + "/livez"); err == nil {
 		answer.Body.Close()
 		t.Error("the sidecar answers somebody without a certificate")
+	}
+}
+
+// The first trap of whoever tries it out: the service is not there yet. At level L0 nobody may ask twice, and of a call that never left the process there is no first time.
+func TestF08AServiceThatIsNotThereYetLeavesNoIncident(t *testing.T) {
+	at := freePort(t)
+	p := newPremises(t, fmt.Sprintf(parcel, "stamp"), "  depot: {url: \"http://"+at+"\", level: L0}\n")
+	p.serve(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := p.client.Start(ctx, skald.StartRequest{ID: "p-1", Definition: "parcel", Input: []byte(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	unsent := errors.New("nothing was sent")
+	err := p.client.Watch(ctx, "p-1", 0, func(e skald.Event) error {
+		if e.Kind == journal.StepRetrying && e.Reason == "skald.not_asked" {
+			return unsent
+		}
+		return nil
+	})
+	if !errors.Is(err, unsent) {
+		t.Fatalf("a call to nobody is not told from one without an answer: %v", err)
+	}
+	listener, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDepot(t, "")
+	server := &http.Server{Handler: d} //nolint:gosec // one client, for a moment
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	if s, err := p.client.Wait(ctx, "p-1"); err != nil || s.State != skald.Completed {
+		t.Fatal(s.State, err)
+	}
+	events, err := p.client.Events(ctx, "p-1", 0)
+	if err != nil || slices.ContainsFunc(events, func(e skald.Event) bool { return e.Kind == journal.IncidentOpened }) {
+		t.Errorf("it was an incident: %v %v", events, err)
+	}
+	if want := map[string]int{"p-1/depot.keep/action": 1, "p-1/depot.stamp/action": 1}; !cmp.Equal(want, d.calls) {
+		t.Errorf("calls (-want +got):\n%s", cmp.Diff(want, d.calls))
 	}
 }

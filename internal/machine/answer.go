@@ -14,7 +14,6 @@ type Answer struct {
 	Step         int
 	Compensation bool
 	participant.Answer
-	NotAsked bool // no call was made: it says nothing about the effect
 	Unmapped bool // no call was made, because the input could not be made; Detail says why
 	Now      time.Time
 	Jitter   float64 // drawn by the driver from -1 to 1; spreads the pause before the next attempt

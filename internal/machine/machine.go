@@ -30,7 +30,7 @@ const (
 	// ReasonMapping refuses a step whose input could not be made. If a call of it may have been made before, it is no refusal: the step fails,
 	// or is held.
 	ReasonMapping = "skald.mapping"
-	// ReasonNotAsked stands at an attempt for which no call was made, because the participant is left alone for a while.
+	// ReasonNotAsked stands at an attempt of which nothing was sent: the participant is left alone for a while, or there was no connection to it.
 	ReasonNotAsked = "skald.not_asked"
 )
 

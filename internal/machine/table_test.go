@@ -402,7 +402,7 @@ func TestInputThatCannotBeMadeIsARefusalOnlyIfNoCallWasMade(t *testing.T) {
 }
 
 func TestCallThatWasNotMadeSaysNothingAboutTheEffect(t *testing.T) {
-	notAsked := machine.Answer{NotAsked: true}
+	notAsked := machine.Answer{Answer: participant.Answer{NotAsked: true}}
 	b := newBench(t, participant.L0)
 	b.done("look")
 	b.hear("hold", notAsked)
@@ -487,7 +487,7 @@ func TestStepThatMayHaveBeenCalledBeforeACrashFailsWhenItsTimePasses(t *testing.
 			b.do(machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.SagaRecovered}})
 		}
 		b.done("look", "hold")
-		b.hear("take", machine.Answer{NotAsked: true})
+		b.hear("take", machine.Answer{Answer: participant.Answer{NotAsked: true}})
 		b.said = nil
 		b.do(machine.Command{Do: machine.Record, Event: journal.Event{Kind: journal.DeadlineExpired, Step: "take"}})
 		return b

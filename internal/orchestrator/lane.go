@@ -28,11 +28,10 @@ type call struct {
 	step             int
 }
 
-// reply is what came of a call. A call that was not made has no answer.
+// reply is what came of a call.
 type reply struct {
 	participant.Answer
-	notAsked bool
-	unmapped bool // its input could not be made
+	unmapped bool // its input could not be made, so no call was
 }
 
 // lanes are the two lanes of a participant: a flood of actions never holds compensations up.
@@ -113,11 +112,12 @@ func (o *Orchestrator) begin(c *call) {
 // invoke makes a call, unless it is needed no more or the participant is left alone.
 func (l *lane) invoke(c *call) reply {
 	if !c.run.prepare(c) {
-		return reply{notAsked: true}
+		return reply{Answer: participant.Answer{NotAsked: true}}
 	}
 	wait, probe := l.breaker.admit()
 	if wait > 0 {
-		return reply{notAsked: true, Answer: participant.Answer{
+		return reply{Answer: participant.Answer{
+			NotAsked:   true,
 			Detail:     "not asked: the participant has failed repeatedly and is left alone for a moment",
 			RetryAfter: wait,
 		}}

@@ -346,7 +346,8 @@ func (r *run) answered(step int, comp bool, a reply) *call {
 	if comp {
 		phase = participant.Compensation
 	}
-	if !a.unmapped && !a.notAsked { // those are words of this package
+	a.NotAsked = a.NotAsked && a.Class == participant.Unknown // what has an answer was asked
+	if !a.unmapped && !a.NotAsked {                           // there are no words of a participant's in those
 		a.Answer = r.m.Plan.Steps[step].Taken(phase, a.Answer)
 	}
 	r.mu.Lock()
@@ -356,7 +357,7 @@ func (r *run) answered(step int, comp bool, a reply) *call {
 		return nil // a hard stop ended the call: it is made again after the restart
 	}
 	return r.advance(r.m.Answered(&r.s, machine.Answer{
-		Step: step, Compensation: comp, Answer: a.Answer, NotAsked: a.notAsked, Unmapped: a.unmapped, Now: r.now(), Jitter: r.o.Jitter(),
+		Step: step, Compensation: comp, Answer: a.Answer, Unmapped: a.unmapped, Now: r.now(), Jitter: r.o.Jitter(),
 	}, r.o.commands()), nil)
 }
 

@@ -9,11 +9,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unicode/utf8"
@@ -110,10 +112,10 @@ func numeric(host string) bool {
 	return err == nil || decimal == nil || strings.Contains(host, ":") || last == ""
 }
 
-// Invoke makes one call. What is not certain is participant.Unknown, with words about what happened and no payload.
+// Invoke makes one call. What is not certain is participant.Unknown, with words about what happened and no payload. It was NotAsked if there never was a connection to send it over.
 func (c *Client) Invoke(ctx context.Context, call participant.Call) participant.Answer {
 	if err := call.Check(); err != nil {
-		return unknown(err.Error())
+		return notSent(err.Error())
 	}
 	deadline := time.Now().Add(c.timeout)
 	if !call.Deadline.IsZero() && call.Deadline.Before(deadline) {
@@ -126,9 +128,15 @@ func (c *Client) Invoke(ctx context.Context, call participant.Call) participant.
 		ctx, cancel = context.WithDeadline(ctx, deadline)
 		defer cancel()
 	}
-	res, err := c.out.RoundTrip(c.request(ctx, call, deadline))
-	if err != nil {
+	// The error of a dial is no proof by itself: the transport sends a call again, over a new connection, after a kept one broke under it.
+	var connected atomic.Bool
+	res, err := c.out.RoundTrip(c.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}), call, deadline))
+	switch {
+	case err == nil:
+	case connected.Load():
 		return unknown(lost(ctx, c.host, err))
+	default:
+		return notSent(unreached(ctx, c.host, err))
 	}
 	defer func() { _ = res.Body.Close() }()
 	body, err := readAll(io.LimitReader(res.Body, c.maxBody+1), res.ContentLength, c.maxBody+1)
@@ -246,24 +254,43 @@ func readProblem(h http.Header, body []byte) (p problem, ok bool) {
 	return p, true
 }
 
-// lost says in words why there is no answer.
-func lost(ctx context.Context, host string, err error) string {
+// unreached says in words why there is no connection.
+func unreached(ctx context.Context, host string, err error) string {
 	var name *net.DNSError
+	var refused *net.OpError
 	switch {
 	case errors.Is(err, ErrForbidden):
-		return cut(fmt.Sprintf("not called: %v", err))
+		return cut(fmt.Sprintf("not called: %v: correct the participant's address", err))
+	case errors.As(err, &name):
+		return fmt.Sprintf("the name %s cannot be resolved, so nothing was sent: correct the participant's address", name.Name)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("connection refused by %s, so nothing was sent: start the participant, or correct its address", host)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &refused) && refused.Timeout():
+		return fmt.Sprintf("no connection to %s in time, so nothing was sent: see that the participant runs, and that the network lets calls through", host)
+	case errors.Is(err, context.Canceled):
+		return fmt.Sprintf("given up before there was a connection to %s, so nothing was sent", host)
+	}
+	return cut(fmt.Sprintf("no connection to %s, so nothing was sent: %v", host, err))
+}
+
+// lost says in words why there is no answer to what was sent.
+func lost(ctx context.Context, host string, err error) string {
+	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no answer from %s in time; it may have taken effect", host)
 	case errors.Is(err, context.Canceled):
 		return fmt.Sprintf("given up before %s answered; it may have taken effect", host)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused by " + host
-	case errors.As(err, &name):
-		return fmt.Sprintf("the name %s cannot be resolved", name.Name)
+	case errors.Is(err, syscall.ECONNREFUSED): // it was sent again
+		return fmt.Sprintf("connection to %s lost, and refused when it was made anew; it may have taken effect", host)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Sprintf("connection to %s lost before the answer; it may have taken effect", host)
 	}
 	return cut(fmt.Sprintf("no answer from %s: %v", host, err))
+}
+
+// notSent is the answer to a call of which nothing left this process.
+func notSent(detail string) participant.Answer {
+	return participant.Answer{Class: participant.Unknown, Detail: detail, NotAsked: true}
 }
 
 func unknown(detail string) participant.Answer {
