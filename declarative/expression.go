@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"cel.dev/cel-go/cel"
 	celast "cel.dev/cel-go/common/ast"
@@ -85,19 +84,6 @@ func (c *CEL) Compile(text string) (skald.Expression, error) {
 		}
 	}
 	return e, nil
-}
-
-// saying are CEL's complaints in one line, with the places in the text.
-func saying(text string, issues *cel.Issues) error {
-	var all []string
-	for _, e := range issues.Errors() {
-		place := fmt.Sprintf("at character %d: ", e.Location.Column()+1)
-		if strings.Contains(text, "\n") {
-			place = fmt.Sprintf("at line %d, character %d of it: ", e.Location.Line(), e.Location.Column()+1)
-		}
-		all = append(all, place+strings.ReplaceAll(e.Message, "\n", " "))
-	}
-	return errors.New(strings.Join(all, ", and "))
 }
 
 // Use is a value that a step's input is made of: a place in the saga's input, or in a step's result.

@@ -68,8 +68,21 @@ func TestWhatExpressionsRefuse(t *testing.T) {
 		`input.price / 0.0`:            "no number",
 		`input.s + 1`:                  "no such overload",
 		`{1: 2}`:                       "as the name of a member",
-		`input.n +`:                    "compile: at character 10",
-		`inptu.n`:                      "undeclared reference",
+		`input.n +`:                    "compile: at character 10: it ends where a value is missing: add it",
+		`inptu.n`:                      "at character 1: inptu is not known here: is input meant?",
+		`foo(input.n)`:                 "foo is not known here: values begin with input or steps",
+		`(input.n`:                     "it ends where ) is missing: add it",
+		`input.n ? 1`:                  "it ends where : is missing: add it",
+		`{1 2}`:                        "at character 4: : is missing before 2: add it",
+		`input.n input.s`:              "at character 9: input does not belong here",
+		`input.n ** 2`:                 "* does not belong here",
+		`"x`:                           "a text is not closed",
+		`input.n = 3`:                  "= alone means nothing: == compares",
+		`input.n # 3`:                  "# is no part of an expression",
+		`"a" + 1`:                      "+ does not take (string, int)",
+		`"a" && true`:                  "this is of type string and has to be of type bool",
+		`has(input)`:                   "write it as has(input.sku)",
+		`99999999999999999999`:         "this number cannot be kept",
 		`steps`:                        "name a step",
 		`steps[input.s]`:               "name a step",
 		`has(steps.ask)`:               "whether there is a step is known",
@@ -79,6 +92,8 @@ func TestWhatExpressionsRefuse(t *testing.T) {
 	} {
 		if got, err := evaluate(t, text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s makes %s, %v; want an error with %q", text, got, err, want)
+		} else if strings.Contains(err.Error(), "Syntax error") || strings.Contains(err.Error(), "expecting") {
+			t.Errorf("%.60s is told of in the words of a parser: %v", text, err)
 		}
 	}
 }
