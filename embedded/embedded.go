@@ -82,7 +82,7 @@ func (e *Engine) open(ctx context.Context, c Config) error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	st, err := sqlitestore.Open(sqlitestore.Config{Path: filepath.Join(c.Data, "journals.db"), Restored: c.Restored})
+	st, err := sqlitestore.Open(sqlitestore.Config{Path: filepath.Join(c.Data, "journals.db"), Restored: c.Restored, Logger: c.Logger})
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func readError(err error) error {
 
 // fullError is for writes that found no room.
 func fullError(err error) error {
-	return fmt.Errorf("sqlitestore: %w: %w; free space on the disk, raise Config.MaxBytes or prune", store.ErrFull, err)
+	return fmt.Errorf("sqlitestore: %w: %w; free space on the disk or prune; a program that set Config.MaxBytes may raise it", store.ErrFull, err)
 }
 
 // duplicate says that an INSERT found the saga's id taken.

@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"fmt"
 	"hash/crc32"
+	"log/slog"
 	"os"
 	"time"
 
@@ -66,12 +67,16 @@ func (m *mark) committed(r reached) {
 }
 
 // compare holds what the database says against its mark.
-func (w *writer) compare(path string, restored bool) error {
-	was := w.mark.read()
-	switch now := w.reached(); {
+func (w *writer) compare(path string, restored bool, log *slog.Logger) error {
+	was, now := w.mark.read(), w.reached()
+	behind := now.epoch < was.epoch || now.record < was.record
+	switch {
 	case restored:
+		if was != (reached{}) && !behind {
+			log.Warn("the journals are said to be restored, and nothing was restored since they were last open: while that is said at every start, a backup that is restored is not found out; leave Config.Restored (skald serve --restored) out", "path", path)
+		}
 		w.epoch = max(w.epoch, was.epoch) + restoredTenures
-	case now.epoch < was.epoch || now.record < was.record:
+	case behind:
 		return fmt.Errorf("sqlitestore: %w: %s ends at %s, and %s-mark says that it came to %s. Nothing was called yet. Put the newer database back if there is one; "+
 			"otherwise see what the backup does not know (docs/operations.md, Backup and restore), and open it once with Config.Restored (skald serve --restored)",
 			store.ErrRestored, path, now, path, was)

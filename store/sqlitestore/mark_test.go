@@ -1,7 +1,10 @@
 package sqlitestore
 
 import (
+	"bytes"
+	"crypto/rand"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,7 +64,11 @@ func TestF23ADatabaseRestoredFromAnOlderBackupIsFoundAndNotOpened(t *testing.T) 
 			t.Fatalf("opened: %v", err)
 		}
 	}
-	s = openAt(t, Config{Path: path, Restored: true})
+	var log bytes.Buffer
+	s = openAt(t, Config{Path: path, Restored: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if log.Len() > 0 {
+		t.Errorf("it is warned of what is right: %s", &log)
+	}
 	if next := acquire(t, s); next <= epoch+1000 {
 		t.Errorf("tenure %d, which a lost one may have had", next)
 	}
@@ -130,5 +137,30 @@ func TestAMarkThatIsLostOrDamagedFindsNothing(t *testing.T) {
 			t.Errorf("%q says %s", text, got)
 		}
 		closed(t, openAt(t, Config{Path: path}))
+	}
+}
+
+// What is said once and then stays in a script would switch the finding off for good.
+func TestF23ThatNothingWasRestoredIsWarnedOfAtEachStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "skald.db")
+	var log bytes.Buffer
+	restored := Config{Path: path, Restored: true, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	closing := func(s *Store) {
+		commit(t, s, acquire(t, s), storetest.NewSaga(rand.Text()).Start())
+		closed(t, s)
+	}
+	closing(openAt(t, restored)) // without a mark: on another machine it is right
+	if log.Len() > 0 {
+		t.Errorf("it is warned of what is right: %s", &log)
+	}
+	for n := range 2 {
+		closing(openAt(t, restored))
+		if got := strings.Count(log.String(), "nothing was restored since"); got != n+1 {
+			t.Errorf("start %d: %d warnings: %s", n+2, got, &log)
+		}
+	}
+	closing(openAt(t, Config{Path: path, Logger: restored.Logger}))
+	if got := strings.Count(log.String(), "\n"); got != 2 {
+		t.Errorf("without it there is a warning, too: %s", &log)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,8 @@ type Config struct {
 	// Restored says that the database was restored from a backup, which is otherwise an error (store.ErrRestored) when it is found out: its file path-mark is from a later time. Sagas go on from where the backup has them. Give it for
 	// one start only, since nothing is found out meanwhile; docs/operations.md says what to look at before.
 	Restored bool
+	// Logger gets what a person should look at: that Restored is said although nothing was restored. Default: none.
+	Logger *slog.Logger
 }
 
 func (c *Config) validate() error {
@@ -54,6 +57,9 @@ func (c *Config) validate() error {
 	}
 	if c.Ballast == 0 {
 		c.Ballast = ballastBytes
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (w *writer) begins(ctx context.Context, path string, cfg Config) error {
 		return readError(err)
 	}
 	w.epoch = uint64(epoch)
-	if err := w.compare(path, cfg.Restored); err != nil {
+	if err := w.compare(path, cfg.Restored, cfg.Logger); err != nil {
 		return err
 	}
 	return w.query("SELECT n, definition, version, mode FROM runs", func(row []driver.Value) {
