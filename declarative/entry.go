@@ -52,7 +52,7 @@ func (r *Registry) newEntry(old *entry, name string, at participant.Address) (*e
 	var err error
 	e.client, err = httpparticipant.New(httpparticipant.Config{BaseURL: at.URL, Timeout: at.Timeout, Level: at.Level, Egress: r.Egress})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", participant.ErrEntry, err)
+		return nil, fmt.Errorf("%w: %s", participant.ErrEntry, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "httpparticipant: "), "\n", "; "))
 	}
 	return e, nil
 }

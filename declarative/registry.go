@@ -63,7 +63,7 @@ func OpenRegistry(c RegistryConfig) (*Registry, error) {
 	if err := os.MkdirAll(filepath.Join(c.Folder, definitionsFolder), 0o700); err != nil {
 		return nil, fmt.Errorf("declarative: the registry's folder cannot be made: %w", err)
 	}
-	if r.lock, err = filelock.Acquire(filepath.Join(c.Folder, "lock"), "the registry"); err != nil {
+	if r.lock, err = filelock.Acquire(filepath.Join(c.Folder, "lock"), "the registry in "+c.Folder); err != nil {
 		return nil, fmt.Errorf("declarative: %w", err)
 	}
 	if err := errors.Join(r.loadParticipants(), r.loadDefinitions()); err != nil {
@@ -221,6 +221,9 @@ func (r *Registry) Enter(_ context.Context, name string, at participant.Address)
 	defer r.mu.Unlock()
 	if _, ours := r.Others[name]; ours {
 		return false, fmt.Errorf("%w: %s is a part of this program: enter the other one under another name", participant.ErrEntry, name)
+	}
+	if err := r.Egress.Allows(at.URL); err != nil { // of one that was kept by an older program, calls say it
+		return false, fmt.Errorf("%w: no call would go there: %w. Give the address of the service itself", participant.ErrEntry, err)
 	}
 	old := r.participants[name]
 	next, err := r.newEntry(old, name, at)

@@ -239,12 +239,17 @@ func TestWhatCannotBeEntered(t *testing.T) {
 		"url":   {URL: "ftp://127.0.0.1:1", Level: participant.L2},
 		"user":  {URL: "http://me:secret@127.0.0.1:1", Level: participant.L2},
 		"none":  {Level: participant.L2},
+		"cloud": {URL: "http://169.254.169.254/latest", Level: participant.L2},
+		"six":   {URL: "http://[::ffff:169.254.169.254]", Level: participant.L2},
 		"stock": {URL: "http://127.0.0.1:1", Level: participant.L0},
 	} {
 		if _, err := r.Enter(t.Context(), name, at); !errors.Is(err, participant.ErrEntry) {
 			t.Errorf("%s: %v", name, err)
 		} else if strings.Contains(err.Error(), "secret") {
 			t.Errorf("it tells the password: %v", err)
+		}
+		if _, entered := r.Addresses()[name]; entered && name != "stock" {
+			t.Errorf("%s was entered all the same", name)
 		}
 	}
 	if err := r.Remove(t.Context(), "stock"); !errors.Is(err, participant.ErrEntry) {

@@ -72,7 +72,7 @@ type StepActivity struct {
 func (h *Handler) getActivity(w http.ResponseWriter, r *http.Request) error {
 	if h.Activity == nil {
 		return problem(http.StatusNotFound, problemNoActivity, "Nobody counts here",
-			"This program does not count what its engine does: give httpapi.Config an Activity, and skald.Config the same one as its Observer.")
+			"This program does not count what its engine does: its programmer gives httpapi.Config an Activity, and skald.Config the same one as its Observer.")
 	}
 	q := query{values: r.URL.Query()}
 	name := q.text("definition")

@@ -60,7 +60,7 @@ const bulkWidth = 16
 
 // bulk answers POST /v1/bulk. When the client hangs up, sagas that were not reached are left as they are.
 func (h *Handler) bulk(w http.ResponseWriter, r *http.Request) error {
-	b, err := readDocument[Bulk](w, r, maxBody)
+	b, err := readBulk(w, r)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (h *Handler) bulk(w http.ResponseWriter, r *http.Request) error {
 			result.Failed++
 		}
 	}
-	noteOf(r.Context()).say("%s: acted %d, left %d, failed %d%s", b.Verb, result.Acted, result.Left, result.Failed, map[bool]string{true: " (dry run)"}[b.DryRun])
+	noteOf(r.Context()).say("%s: acted %d, left %d, failed %d", b.Verb, result.Acted, result.Left, result.Failed)
 	if !b.DryRun {
 		h.Logger.Info("a verb for many sagas", "verb", b.Verb, "by", b.By, "acted", result.Acted, "left", result.Left, "failed", result.Failed)
 	}
@@ -92,10 +92,32 @@ func (h *Handler) bulk(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// bulkKey is where a request's context keeps the body that was read for its preview.
+type bulkKey struct{}
+
+type bulkRead struct {
+	Bulk
+	err error
+}
+
+// previewBulk implements preview.
+func previewBulk(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	b, err := readDocument[Bulk](w, r, maxBody)
+	return r.WithContext(context.WithValue(r.Context(), bulkKey{}, bulkRead{b, err})), err == nil && b.DryRun
+}
+
+// readBulk returns the body, which can be read once.
+func readBulk(w http.ResponseWriter, r *http.Request) (Bulk, error) {
+	if read, ok := r.Context().Value(bulkKey{}).(bulkRead); ok {
+		return read.Bulk, read.err
+	}
+	return readDocument[Bulk](w, r, maxBody)
+}
+
 // check returns what is wrong with the request, but for who and why.
 func (b *Bulk) check() []Fault {
 	faults := b.Filter.check("body /filter/", "states")
-	if b.Filter.empty() {
+	if b.Filter.Empty() {
 		faults = append(faults, Fault{"body /filter", "say which sagas: for all that run, {\"unended\": true}"})
 	}
 	if !slices.Contains([]skald.Verb{VerbCancel, skald.VerbRetry, skald.VerbSkip, skald.VerbDone}, b.Verb) {

@@ -35,10 +35,16 @@ func (n *note) say(format string, args ...any) {
 // decided says why and, where nobody is identified, by whom.
 func (n *note) decided(by, reason string) { n.say("%s: %s", by, reason) }
 
-// audited carries a request out. One that changes something is written to the audit log before, and what came of it afterwards.
+// audited carries a request out. One that changes something, or tries to, is written to the audit log before, and what came of it afterwards.
 func (h *Handler) audited(w http.ResponseWriter, r *http.Request, x *route, carryOut func(w http.ResponseWriter, r *http.Request) error) error {
 	if h.Audit == nil || x.method == http.MethodGet || x.open {
 		return carryOut(w, r)
+	}
+	if x.preview != nil {
+		read, only := x.preview(w, r)
+		if r = read; only { // what changes nothing is no change
+			return carryOut(w, r)
+		}
 	}
 	who := whoAsks(r.Context())
 	target := r.PathValue("id")

@@ -291,7 +291,42 @@ func (h *Handler) definition(ctx context.Context, name, version string) (*Defini
 			return d, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: %.256q %.40s", skald.ErrDefinition, name, version)
+	return nil, h.noDefinition(ctx, name, version)
+}
+
+// noDefinition says which there are instead.
+func (h *Handler) noDefinition(ctx context.Context, name, version string) *Problem {
+	var names, versions []string
+	for d := range h.visible(ctx) {
+		if d.Name == name {
+			versions = append(versions, d.Version)
+		}
+		if d.Latest {
+			names = append(names, d.Name)
+		}
+	}
+	detail := fmt.Sprintf("No definition has the name %.256q: %s.", name, among(names))
+	if len(versions) > 0 {
+		detail = fmt.Sprintf("%s has no version %.40q: %s.", name, version, among(versions))
+	}
+	if h.Registry != nil {
+		detail += " POST /v1/definitions, or skald definitions register, registers another one."
+	}
+	return problem(http.StatusNotFound, problemNoDefinition, "No such definition", "%s", detail)
+}
+
+// among says which there are, to whoever mistyped one.
+func among(names []string) string {
+	const most = 8
+	switch n := len(names); {
+	case n == 0:
+		return "there is none here"
+	case n == 1:
+		return "there is " + names[0]
+	case n > most:
+		return fmt.Sprintf("there are %s and %d more", strings.Join(names[:most], ", "), n-most)
+	}
+	return "there are " + strings.Join(names, ", ")
 }
 
 // notModified sets an entity tag, and answers 304 if the client has what it names.

@@ -37,12 +37,12 @@ type Listing struct {
 	Limit  int    // sagas on a page, up to 1,000; 0 means 100
 }
 
-// empty says whether the filter selects every saga.
-func (f *Filter) empty() bool { return len(f.values()) == 0 }
+// Empty says whether the filter selects every saga.
+func (f *Filter) Empty() bool { return len(f.values()) == 0 }
 
 // check returns what is wrong with a filter. The place of a field is its name behind prefix.
 func (f *Filter) check(prefix, states string) (faults []Fault) {
-	if f.Mode != "" && f.Mode != skald.Orchestrated && f.Mode != skald.Choreographed {
+	if !isMode(f.Mode) {
 		faults = append(faults, Fault{prefix + "mode", "this is no mode: use orchestrated or choreographed"})
 	}
 	for _, s := range f.States {

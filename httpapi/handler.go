@@ -49,9 +49,18 @@ type Config struct {
 	// BehindProxy says that requests come through a proxy that writes X-Forwarded-For, for the log of changes.
 	BehindProxy bool
 
+	// Mends say to those to whom something is missing here how this program gets it. Without, its programmer is told.
+	Mends Mends
+
 	Heartbeat  time.Duration // how often a watch without events gets a sign of life; 15 s
 	MaxWaiting int           // requests that watch or wait, at most; 1,000. More are refused with 503
 	Logger     *slog.Logger  // of failures; never gets payloads; none
+}
+
+// Mends are sentences for those who look after a program: how it gets what it was started without.
+type Mends struct {
+	Choreography string // a broker, and with it choreographed sagas and dead letters
+	Access       string // access control, and with it keys, sessions and the audit log
 }
 
 // Handler serves an engine over HTTP. It is used concurrently.
@@ -119,14 +128,25 @@ func (h *Handler) route() {
 	for path, methods := range allowed {
 		slices.Sort(methods)
 		allow := strings.Join(methods, ", ")
-		h.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		h.mux.HandleFunc(path, h.unrouted(func(w http.ResponseWriter, r *http.Request) error {
 			w.Header().Set("Allow", allow)
-			problem(http.StatusMethodNotAllowed, problemMethod, "The method is not allowed here", "%.20s is not possible here: use %s.", r.Method, allow).write(w, r)
-		})
+			return problem(http.StatusMethodNotAllowed, problemMethod, "The method is not allowed here", "%.20s is not possible here: use %s.", r.Method, allow)
+		}))
 	}
-	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		problem(http.StatusNotFound, problemNoPath, "There is nothing at this path", "GET /v1/openapi.json says what there is.").write(w, r)
-	})
+	h.mux.HandleFunc("/", h.unrouted(func(http.ResponseWriter, *http.Request) error {
+		return problem(http.StatusNotFound, problemNoPath, "There is nothing at this path", "GET /v1/openapi.json says what there is.")
+	}))
+}
+
+// unrouted answers what no route takes. Who is not known learns not even that.
+func (h *Handler) unrouted(why func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, err := h.identified(r, &route{})
+		if err == nil {
+			err = why(w, r)
+		}
+		refuse(w, r, problemOf(err))
+	}
 }
 
 // ServeHTTP implements http.Handler.
@@ -162,6 +182,11 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, x *route) {
 	if p.Status == http.StatusInternalServerError {
 		h.Logger.Error("a request failed", "method", r.Method, "route", x.path, "saga", r.PathValue("id"), "error", err)
 	}
+	refuse(w, r, p)
+}
+
+// refuse answers with a problem.
+func refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="skald"`)
 	}
@@ -186,7 +211,7 @@ func (h *Handler) unauthenticated(err error) error {
 		h.Logger.Error("it could not be known who asks", "error", err)
 		return busy(problemOverload, "It cannot be known now who asks", 5*time.Second, "What knows keys or tokens does not answer: see the log of this program, and try again.")
 	}
-	return problem(http.StatusUnauthorized, problemUnauthenticated, "It is not known who asks", "%s", err)
+	return problem(http.StatusUnauthorized, problemUnauthenticated, "It is not known who asks", "%s.", strings.TrimRight(err.Error(), ". "))
 }
 
 // permits says whether an identity may ask for the route, and otherwise what is missing.

@@ -55,7 +55,7 @@ func keyOf(k *access.Key) Key {
 // keys is what keeps keys, or a problem that says that nothing does.
 func (h *Handler) keys() (access.Keys, error) {
 	if h.Keys == nil {
-		return nil, problem(http.StatusNotFound, problemNoKeys, "There are no API keys here", "This program makes none: see how it knows who asks.")
+		return nil, problem(http.StatusNotFound, problemNoKeys, "There are no API keys here", "This program makes none. %s", cmp.Or(h.Mends.Access, "See how it knows who asks."))
 	}
 	return h.Keys, nil
 }
@@ -94,7 +94,7 @@ func (h *Handler) createKey(w http.ResponseWriter, r *http.Request) error {
 		return badContent(Fault{"body", strings.ReplaceAll(err.Error(), "\n", "; ")})
 	}
 	if !who.Covers(k.Namespace) {
-		return problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "The namespace %q lies outside of yours, %q: ask an admin of all namespaces for the key.", k.Namespace, who.Namespace)
+		return problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "The namespace %s lies outside of yours, %s: ask an admin of all namespaces for the key.", k.Namespace, who.Namespace)
 	}
 	k, secret, err := keys.Create(r.Context(), k)
 	if err != nil {
@@ -196,7 +196,7 @@ type ChangePage struct {
 // listChanges answers GET /v1/audit: the changes that identities of the same namespace asked for.
 func (h *Handler) listChanges(w http.ResponseWriter, r *http.Request) error {
 	if h.Audit == nil {
-		return problem(http.StatusNotFound, problemNoAudit, "There is no audit log here", "This program keeps none; journals say who decided what about a saga.")
+		return problem(http.StatusNotFound, problemNoAudit, "There is no audit log here", "This program keeps none; journals say who decided what about a saga. %s", cmp.Or(h.Mends.Access, "Its programmer gives httpapi.Config an Audit."))
 	}
 	q := query{values: r.URL.Query()}
 	f := access.ChangeFilter{Namespace: whoAsks(r.Context()).Namespace, Who: q.text("who"), What: q.text("what"), Target: q.text("target"), Before: q.time("before"), After: q.time("since"),

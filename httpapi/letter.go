@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,7 +74,7 @@ type LetterPage struct {
 func (h *Handler) remediation() (*skald.Remediation, error) {
 	if h.Remediation == nil {
 		return nil, problem(http.StatusNotFound, problemNoLetters, "There are no dead letters here",
-			"This program handles none, because it runs orchestrated sagas only or leaves them to another one: ask that one, or give httpapi.Config a Remediation.")
+			"They are of choreographed sagas, and this program runs none, or leaves them to another one. %s", cmp.Or(h.Mends.Choreography, "Ask that one; or its programmer gives httpapi.Config a Remediation."))
 	}
 	return h.Remediation, nil
 }
@@ -137,7 +138,7 @@ func sees(who access.Identity, m *skald.Remediation, l *broker.DeadLetter) bool 
 func visibleLetter(r *http.Request, m *skald.Remediation) (broker.DeadLetter, error) {
 	l, err := m.Letter(r.Context(), r.PathValue("id"))
 	if errors.Is(err, broker.ErrNotFound) || err == nil && !sees(whoAsks(r.Context()), m, &l) {
-		return broker.DeadLetter{}, fmt.Errorf("letter %.128q: %w", r.PathValue("id"), broker.ErrNotFound)
+		return broker.DeadLetter{}, fmt.Errorf("%.128q: %w", r.PathValue("id"), broker.ErrNotFound)
 	}
 	return l, err
 }

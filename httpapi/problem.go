@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,13 +83,21 @@ const (
 	problemInternal        = "internal"
 )
 
-// Error is the title and the detail.
+// Error is the title, the detail and what is wrong with the request, on one line.
 func (p *Problem) Error() string {
-	text := p.Title + ": " + p.Detail
-	for _, f := range p.Errors {
-		text += "; " + f.Place + ": " + f.Detail
+	return p.Title + ": " + strings.Join(p.Says(), "; ")
+}
+
+// Says is what there is to say behind the title: the detail, and each thing that is wrong with its place. Where that is one thing, it is what the detail says.
+func (p *Problem) Says() []string {
+	said := []string{p.Detail}
+	if len(p.Errors) == 1 && strings.Contains(p.Detail, p.Errors[0].Detail) {
+		said = nil
 	}
-	return text
+	for _, f := range p.Errors {
+		said = append(said, f.Place+": "+f.Detail)
+	}
+	return said
 }
 
 // Unwrap is the error of package skald, or broker, that the problem stands for, or nil.
@@ -150,7 +159,7 @@ func badRequest(place, format string, args ...any) *Problem {
 func badContent(faults ...Fault) *Problem {
 	p := problem(http.StatusUnprocessableEntity, problemContent, "The request cannot be carried out as it is", "Nothing was done: see errors.")
 	if len(faults) == 1 {
-		p.Detail = "Nothing was done: " + faults[0].Detail
+		p.Detail = "Nothing was done: " + faults[0].Detail + "."
 	}
 	p.Errors = faults
 	return p
@@ -203,7 +212,7 @@ func stopping() *Problem {
 	return busy(problemStopping, "The engine is stopping", time.Second, "What is durable goes on after its next start: try again in a moment.")
 }
 
-// refusal says what errors mean that are the caller's to mend; nil for others.
+// refusal says what errors mean that are the caller's to mend; nil for others. A star in the mend stands for what the error says beyond its title; without, that comes before the mend.
 func refusal(err error) *Problem {
 	for _, x := range []struct {
 		is     error
@@ -212,33 +221,60 @@ func refusal(err error) *Problem {
 		title  string
 		mend   string
 	}{
-		{skald.ErrNotFound, http.StatusNotFound, problemNoSaga, "No such saga", "The id is mistyped, the saga was never started, or it ended longer ago than sagas are kept."},
-		{skald.ErrDefinition, http.StatusNotFound, problemNoDefinition, "No such definition", "GET /v1/definitions says which there are; register others with the program that runs the engine."},
-		{skald.ErrConflict, http.StatusConflict, problemConflict, "The Idempotency-Key stands for another saga", "It was used for another definition or input: use a new key for a new saga."},
+		{skald.ErrNotFound, http.StatusNotFound, problemNoSaga, "No such saga", "No saga has the id *: it is mistyped, the saga was never started, or it ended longer ago than sagas are kept."},
+		{skald.ErrDefinition, http.StatusNotFound, problemNoDefinition, "No such definition", "* is registered nowhere here: GET /v1/definitions says what is."},
+		{skald.ErrConflict, http.StatusConflict, problemConflict, "The Idempotency-Key stands for another saga", "It was used for another definition or input: use a new key, which is the saga's id, for a new saga."},
 		{skald.ErrEnded, http.StatusConflict, problemEnded, "The saga has ended", "It has its outcome, which stays."},
-		{skald.ErrPassed, http.StatusConflict, problemPassed, "The saga has passed its point of no return", "Only its pivot's own refusal can turn it back now: wait for its outcome."},
+		{skald.ErrPassed, http.StatusConflict, problemPassed, "The saga has passed its point of no return", "Only its pivot's own refusal can turn it back now."},
 		{skald.ErrVerb, http.StatusConflict, problemVerb, "The verb does not fit", "Look at the saga's incidents and steps, and choose another verb."},
 		{skald.ErrInput, http.StatusUnprocessableEntity, problemInput, "The input is not JSON", "Send the saga's input as JSON in UTF-8."},
 		{skald.ErrTooLarge, http.StatusRequestEntityTooLarge, problemTooLarge, "The input is too large", "1 MiB and 64 levels are allowed: pass a reference to where the data is."},
-		{skald.ErrMode, http.StatusUnprocessableEntity, problemMode, "The engine does not run sagas in this mode", "Leave mode out, or use the engine's."},
+		{skald.ErrMode, http.StatusUnprocessableEntity, problemMode, "Sagas do not run in this mode here", "Leave the mode out, or ask for the other one."},
 		{skald.ErrText, http.StatusUnprocessableEntity, problemContent, "A text cannot be kept", "A business key, a traceparent or a name has at most 256 bytes of text."},
 		{journal.ErrID, http.StatusUnprocessableEntity, problemContent, "The saga's id cannot be used", "An id has 1 to 128 letters, digits, dots, underscores, colons and hyphens: a UUID is a good one."},
 		{store.ErrCursor, http.StatusUnprocessableEntity, problemContent, "The cursor cannot be used", "Pass next of the page before, with the same filter."},
-		{broker.ErrNotFound, http.StatusNotFound, problemNoLetter, "No such dead letter", "The id is mistyped, or the letter was settled longer ago than they are kept."},
-		{broker.ErrSettled, http.StatusConflict, problemSettled, "The dead letter was settled otherwise", "GET it to see by whom and why."},
-		{participant.ErrNotEntered, http.StatusNotFound, problemNoParticipant, "No such participant", "GET /v1/participants says which there are."},
+		{broker.ErrNotFound, http.StatusNotFound, problemNoLetter, "No such dead letter", "No dead letter has the id *: it is mistyped, or the letter was settled longer ago than they are kept."},
+		{broker.ErrSettled, http.StatusConflict, problemSettled, "The dead letter was settled otherwise", "It says by whom and why when it is asked for."},
+		{participant.ErrNotEntered, http.StatusNotFound, problemNoParticipant, "No such participant", "* takes part in nothing here: GET /v1/participants says who does."},
 		{participant.ErrEntry, http.StatusConflict, problemEntry, "The participant cannot be entered like this", "Nothing was changed."},
-		{webhook.ErrNoEndpoint, http.StatusNotFound, problemNoWebhook, "No such webhook", "GET /v1/webhooks says which there are."},
+		{webhook.ErrNoEndpoint, http.StatusNotFound, problemNoWebhook, "No such webhook", "No endpoint has the name *: GET /v1/webhooks says which there are."},
 		{webhook.ErrEndpoint, http.StatusUnprocessableEntity, problemWebhook, "The webhook cannot be registered like this", "Nothing was changed."},
-		{webhook.ErrNoDelivery, http.StatusNotFound, problemNoDelivery, "No such delivery", "The id is mistyped, or it was settled longer ago than 30 days."},
+		{webhook.ErrNoDelivery, http.StatusNotFound, problemNoDelivery, "No such delivery", "No delivery has the id *: it is mistyped, or it was settled longer ago than 30 days."},
 		{webhook.ErrCursor, http.StatusUnprocessableEntity, problemContent, "The cursor cannot be used", "Pass next of the page before, with the same conditions."},
-		{broker.ErrInvalid, http.StatusUnprocessableEntity, problemContent, "The request cannot be carried out as it is", "See docs/api.md."},
+		{broker.ErrInvalid, http.StatusUnprocessableEntity, problemContent, "The request cannot be carried out as it is", "Nothing was done: docs/api.md says what can be asked for."},
 	} {
 		if errors.Is(err, x.is) {
-			return problem(x.status, x.word, x.title, "%s. %s", err, x.mend)
+			return problem(x.status, x.word, x.title, "%s", mended(beyond(err, x.is), x.mend))
 		}
 	}
 	return nil
+}
+
+// beyond is what an error says beyond its kind and the package that it comes from; empty if that is nothing.
+func beyond(err, kind error) string {
+	text, is := err.Error(), kind.Error()
+	for _, said := range []string{is + ": ", ": " + is, is} {
+		if before, after, ok := strings.Cut(text, said); ok {
+			text = before + after
+			break
+		}
+	}
+	for _, driver := range []string{"membroker", "natsbroker", "memstore", "sqlitestore", "sqlitewebhook"} {
+		text = strings.TrimPrefix(text, driver+": ")
+	}
+	return text
+}
+
+// mended says what is the matter and then the mend, in sentences, or puts the matter in the place of the mend's star.
+func mended(matter, mend string) string {
+	matter = strings.TrimRight(matter, ". ")
+	switch {
+	case strings.Contains(mend, "*"):
+		return strings.Replace(mend, "*", cmp.Or(matter, "that was asked for"), 1)
+	case matter == "":
+		return mend
+	}
+	return matter + ". " + mend
 }
 
 // write answers with the problem.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -108,7 +108,7 @@ const maxDefinition = 256 << 10
 // registry is the registry, or says that there is none.
 func (h *Handler) registry() (Registry, error) {
 	if h.Registry == nil {
-		return nil, problem(http.StatusNotFound, problemNoRegistry, "Nothing can be registered here", "The program that runs the engine has its definitions and participants built in: change the program, or run skald serve.")
+		return nil, problem(http.StatusNotFound, problemNoRegistry, "Nothing can be registered here", "The program that runs the engine has its definitions and participants built in: change the program, or serve the definition with one that takes them, such as skald serve.")
 	}
 	return h.Registry, nil
 }
@@ -119,9 +119,8 @@ func (h *Handler) define(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q := query{values: r.URL.Query()}
-	dry := q.yes("dry_run")
-	if err := q.err(); err != nil {
+	dry, err := dryRun(r)
+	if err != nil {
 		return err
 	}
 	text, err := readText(w, r)
@@ -133,11 +132,10 @@ func (h *Handler) define(w http.ResponseWriter, r *http.Request) error {
 		return unusable(err)
 	}
 	if who := whoAsks(r.Context()); !who.Sees(s.Name()) {
-		return problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "Definition %s lies outside of your namespace, %q: begin its name with %s.", s.Name(), who.Namespace, who.Namespace+".")
+		return problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "Definition %s lies outside of your namespace, %s: its name has to begin with %q.", s.Name(), who.Namespace, who.Namespace+".")
 	}
 	noteOf(r.Context()).target = s.Name() + "@" + s.Version()
 	if dry {
-		noteOf(r.Context()).say("dry run")
 		d, err := Describe(s, h.participants())
 		if err == nil {
 			writeJSON(w, http.StatusOK, "application/json", d)
@@ -161,6 +159,19 @@ func (h *Handler) define(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Location", "/v1/definitions/"+d.Name+"?version="+d.Version)
 	writeJSON(w, status, "application/json", d)
 	return nil
+}
+
+// dryRun says whether a definition is to be looked at only.
+func dryRun(r *http.Request) (bool, error) {
+	q := query{values: r.URL.Query()}
+	dry := q.yes("dry_run")
+	return dry, q.err()
+}
+
+// previewDefine implements preview.
+func previewDefine(_ http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	dry, err := dryRun(r)
+	return r, err == nil && dry
 }
 
 // readText returns a request's YAML or JSON.
@@ -239,7 +250,7 @@ func (h *Handler) enterParticipant(w http.ResponseWriter, r *http.Request) error
 // everywhere refuses who sees one namespace only: participants are called by the definitions of all.
 func everywhere(r *http.Request) error {
 	if who := whoAsks(r.Context()); who.Namespace != access.Everywhere {
-		return problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "Participants are shared by all namespaces, and yours is %q: ask an admin of all.", who.Namespace)
+		return problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "Participants are shared by all namespaces, and yours is %s: ask an admin of all.", who.Namespace)
 	}
 	return nil
 }
@@ -250,9 +261,10 @@ func (h *Handler) getParticipant(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) showParticipant(w http.ResponseWriter, r *http.Request, status int) error {
-	p := h.everybody(r.Context())[r.PathValue("name")]
+	all := h.everybody(r.Context())
+	p := all[r.PathValue("name")]
 	if p == nil {
-		return fmt.Errorf("%w: %.100q", participant.ErrNotEntered, r.PathValue("name"))
+		return problem(http.StatusNotFound, problemNoParticipant, "No such participant", "No participant has the name %.100q: %s.", r.PathValue("name"), among(slices.Sorted(maps.Keys(all))))
 	}
 	writeJSON(w, status, "application/json", *p)
 	return nil

@@ -172,7 +172,7 @@ func TestWhatTheRegistryRefuses(t *testing.T) {
 		{w, "PUT", "/v1/participants/buses", "application/json", `{"level":"L2"}`, 409, "participant-cannot-be-entered", "no address"},
 		{w, "PUT", "/v1/participants/seats", "application/json", `{"level":"L2","url":"http://127.0.0.1:1"}`, 409, "participant-cannot-be-entered", "part of this program"},
 		{w, "DELETE", "/v1/participants/nobody", "application/json", ``, 404, "no-such-participant", "GET /v1/participants"},
-		{w, "GET", "/v1/participants/nobody", "application/json", ``, 404, "no-such-participant", "GET /v1/participants"},
+		{w, "GET", "/v1/participants/nobody", "application/json", ``, 404, "no-such-participant", "there are letters, seats, tickets."},
 	} {
 		answer, p := x.in.problem(t, x.method, x.path, x.body, "Content-Type: "+x.media)
 		text, _ := json.Marshal(p) // a struct of strings

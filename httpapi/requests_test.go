@@ -42,7 +42,7 @@ func TestFaultsOfRequestsSayTheirPlace(t *testing.T) {
 		{"POST", start + "?mode=choreographed", `{}`, "Idempotency-Key: s s", 422, "unusable-content", "UUID"},
 		{"POST", start, `{}`, "Idempotency-Key: a b", 422, "unusable-content", "UUID"},
 		{"POST", start, `{}`, "Idempotency-Key: ..", 422, "unusable-content", "UUID"},
-		{"POST", start + "?version=0", `{}`, "", 404, "no-such-definition", "/v1/definitions"},
+		{"POST", start + "?version=0", `{}`, "", 404, "no-such-definition", `visit has no version "0"`},
 		{"POST", "/v1/definitions/dinner/sagas", `{}`, "", 404, "no-such-definition", "dinner"},
 		{"GET", start, "", "", 405, "method-not-allowed", "POST"},
 		{"PUT", "/v1/sagas/s", "", "", 405, "method-not-allowed", "GET, HEAD"},

@@ -14,6 +14,7 @@ type route struct {
 	query        []string    // parameters that it knows
 	open         bool        // answers whoever asks
 	role         access.Role // the least that it takes, if it is not open; without one it answers nobody
+	preview      preview     // of a change that can be looked at before; nil if it cannot
 	serve        func(h *Handler, w http.ResponseWriter, r *http.Request) error
 }
 
@@ -22,12 +23,16 @@ func filters() []string {
 	return []string{"id", "definition", "version", "key", "mode", "state", "unended", "incident", "step", "reason", "incident_reason", "started_before", "started_after", "order", "cursor", "limit"}
 }
 
-// routes are all there are. What is no GET is written to the audit log.
+// preview reads so much of a request as says whether it only looks at what a change would do. It returns the request with what it read, which its handler goes by: so the two cannot
+// take it differently.
+type preview func(w http.ResponseWriter, r *http.Request) (read *http.Request, only bool)
+
+// routes are all there are. What is no GET, and no preview, is written to the audit log.
 func routes() []route {
 	const get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	return []route{
 		{method: get, path: "/v1/definitions", operation: "listDefinitions", role: access.Reader, serve: (*Handler).listDefinitions},
-		{method: post, path: "/v1/definitions", operation: "registerDefinition", role: access.Admin, query: []string{"dry_run"}, serve: (*Handler).define},
+		{method: post, path: "/v1/definitions", operation: "registerDefinition", role: access.Admin, query: []string{"dry_run"}, preview: previewDefine, serve: (*Handler).define},
 		{method: get, path: "/v1/definitions/{name}", operation: "getDefinition", role: access.Reader, query: []string{"version"}, serve: (*Handler).getDefinition},
 		{method: get, path: "/v1/definitions/{name}/asyncapi", operation: "getAsyncAPI", role: access.Reader, query: []string{"version"}, serve: (*Handler).getAsyncAPI},
 		{method: post, path: "/v1/definitions/{name}/sagas", operation: "startSaga", role: access.Operator, query: []string{"version", "key", "mode", "webhook"}, serve: (*Handler).start},
@@ -38,7 +43,7 @@ func routes() []route {
 		{method: get, path: "/v1/sagas/{id}/watch", operation: "watchSaga", role: access.Reader, query: []string{"after"}, serve: (*Handler).watch},
 		{method: post, path: "/v1/sagas/{id}/cancel", operation: "cancelSaga", role: access.Operator, serve: (*Handler).cancel},
 		{method: post, path: "/v1/sagas/{id}/resolve", operation: "resolveIncident", role: access.Operator, serve: (*Handler).resolve},
-		{method: post, path: "/v1/bulk", operation: "actOnMany", role: access.Operator, serve: (*Handler).bulk},
+		{method: post, path: "/v1/bulk", operation: "actOnMany", role: access.Operator, preview: previewBulk, serve: (*Handler).bulk},
 
 		{method: get, path: "/v1/dead-letters", operation: "listDeadLetters", role: access.Reader, query: []string{"state", "topic", "subscription", "reason", "saga", "cursor", "limit"}, serve: (*Handler).listLetters},
 		{method: get, path: "/v1/dead-letters/{id}", operation: "getDeadLetter", role: access.Reader, serve: (*Handler).getLetter},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -183,6 +184,8 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case errors.As(err, &misfit):
 		return misfitting(misfit, "/payload")
+	case errors.Is(err, skald.ErrVerb):
+		return h.otherVerbs(r.Context(), id, err)
 	case err != nil:
 		return err
 	}
@@ -198,4 +201,54 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, id skald.SagaID) 
 	}
 	writeJSON(w, http.StatusOK, "application/json", sagaOf(&s))
 	return nil
+}
+
+// otherVerbs is the problem of a verb that does not fit: why, and which do.
+func (h *Handler) otherVerbs(ctx context.Context, id skald.SagaID, why error) error {
+	s, err := h.scope(ctx).status(ctx, id)
+	if err != nil {
+		return why
+	}
+	p := problemOf(why)
+	p.Detail = mended(beyond(why, skald.ErrVerb), h.fitting(ctx, &s))
+	return p
+}
+
+// fitting says which verbs the engine takes for which steps now.
+func (h *Handler) fitting(ctx context.Context, s *skald.Status) string {
+	d, _ := h.definition(ctx, s.Definition, s.Version) // of one that is not registered nothing is known but what its journal says
+	var fit []string
+	for i := range s.Steps {
+		if verbs := verbsFor(&s.Steps[i], d); verbs != "" {
+			fit = append(fit, s.Steps[i].Name+" ("+verbs+")")
+		}
+	}
+	if slices.ContainsFunc(s.Incidents, func(x skald.Incident) bool { return x.Step == "" }) {
+		fit = append(fit, "the saga as a whole, without a step (retry)")
+	}
+	if len(fit) == 0 {
+		return "No step waits for anything now, so no verb fits: look at the saga, and see how it goes on."
+	}
+	return "What fits now: " + strings.Join(fit, ", ") + "."
+}
+
+// verbsFor are the verbs that fit a step, in words; none if it waits for nothing.
+func verbsFor(x *skald.StepStatus, d *Definition) string {
+	switch x.State {
+	case journal.StepStateUndoing, journal.StepStateUndoRetry:
+		return "retry, replace, skip, done"
+	case journal.StepStateRunning, journal.StepStateRetrying:
+	default:
+		return ""
+	}
+	switch x.Kind {
+	case "pivot":
+		return "retry, done"
+	case "retriable":
+		if d != nil && slices.ContainsFunc(d.Steps, func(y DefinitionStep) bool { return slices.Contains(y.Reads, x.Name) }) {
+			return "retry, replace, done"
+		}
+		return "retry, replace, skip, done"
+	}
+	return "retry"
 }

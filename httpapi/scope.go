@@ -46,27 +46,37 @@ func (s scope) status(ctx context.Context, id skald.SagaID) (skald.Status, error
 }
 
 // noSaga is the error for a saga that is not there, or not for the one who asks.
-func noSaga(id skald.SagaID) error { return fmt.Errorf("saga %.128q: %w", id, skald.ErrNotFound) }
+func noSaga(id skald.SagaID) error { return fmt.Errorf("%.128q: %w", id, skald.ErrNotFound) }
+
+// named is an error, in one form for every saga that is not there.
+func named(id skald.SagaID, err error) error {
+	if errors.Is(err, skald.ErrNotFound) {
+		return noSaga(id)
+	}
+	return err
+}
 
 func (s scope) wait(ctx context.Context, id skald.SagaID) (skald.Status, error) {
 	if err := s.find(ctx, id); err != nil {
 		return skald.Status{}, err
 	}
-	return s.engine.Wait(ctx, id)
+	st, err := s.engine.Wait(ctx, id)
+	return st, named(id, err)
 }
 
 func (s scope) watch(ctx context.Context, id skald.SagaID, after uint64, yield func(skald.Event) error) error {
 	if err := s.find(ctx, id); err != nil {
 		return err
 	}
-	return s.engine.Watch(ctx, id, after, yield)
+	return named(id, s.engine.Watch(ctx, id, after, yield))
 }
 
 func (s scope) events(ctx context.Context, id skald.SagaID, after uint64) ([]skald.Event, error) {
 	if err := s.find(ctx, id); err != nil {
 		return nil, err
 	}
-	return s.engine.Events(ctx, id, after)
+	events, err := s.engine.Events(ctx, id, after)
+	return events, named(id, err)
 }
 
 func (s scope) list(ctx context.Context, f skald.Filter) (skald.Page, error) {
@@ -81,12 +91,12 @@ func (s scope) cancel(ctx context.Context, id skald.SagaID, by, reason string) e
 	if err := s.find(ctx, id); err != nil {
 		return err
 	}
-	return s.engine.Cancel(ctx, id, by, reason)
+	return named(id, s.engine.Cancel(ctx, id, by, reason))
 }
 
 func (s scope) resolve(ctx context.Context, id skald.SagaID, r skald.Resolution) error {
 	if err := s.find(ctx, id); err != nil {
 		return err
 	}
-	return s.engine.Resolve(ctx, id, r)
+	return named(id, s.engine.Resolve(ctx, id, r))
 }

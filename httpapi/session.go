@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/skaldhq/skald/access"
@@ -23,7 +24,7 @@ type Session struct {
 // openSession answers POST /v1/session: the cookie stands in for the credential from then on.
 func (h *Handler) openSession(w http.ResponseWriter, r *http.Request) error {
 	if h.Door == nil || h.Door.Sessions == nil {
-		return problem(http.StatusNotFound, problemNoSessions, "Nobody signs in here", "This program asks nobody who they are, or knows no sessions: go on without.")
+		return problem(http.StatusNotFound, problemNoSessions, "Nobody signs in here", "This program asks nobody who they are, or knows no sessions: go on without. %s", cmp.Or(h.Mends.Access, "Its programmer gives httpapi.Config a Door."))
 	}
 	in, err := readDocument[SignIn](w, r, maxBody)
 	if err != nil {

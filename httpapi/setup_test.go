@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -408,6 +409,7 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case answer.StatusCode >= 400 && answer.Header.Get("Content-Type") == "application/problem+json":
 		c.hold(r, body, "components", "schemas", "Problem")
+		c.plain(r, body)
 	case !found:
 		c.t.Errorf("%s %s is answered with %s, and the document does not have it", r.Method, r.URL.Path, answer.Status)
 	case len(body) > 0:
@@ -496,4 +498,28 @@ func (w *world) whenHungUp(t testing.TB) <-chan struct{} {
 		t.Fatal(err)
 	}
 	return gone
+}
+
+// insider is what only the programmer of this package, or of a package below it, understands.
+var insider = regexp.MustCompile(`\b(access|broker|choreographer|declarative|embedded|httpapi|httpparticipant|journal|json|machine|membroker|natsbroker|orchestrator|participant|plan|skald|sqliteaccess|sqlitestore|sqlitewebhook|store|webhook): |%!|: :|\.\.(\s|$)|  `)
+
+// plain holds a problem against how people are told things: whole sentences, without the names of packages before them.
+func (c *checked) plain(r *http.Request, body []byte) {
+	var p httpapi.Problem
+	if json.Unmarshal(body, &p) != nil {
+		return // it does not fit the document, which is said
+	}
+	texts := []string{p.Title, p.Detail}
+	for _, f := range p.Errors {
+		texts = append(texts, f.Detail)
+	}
+	for _, text := range texts {
+		if found := insider.FindString(text); found != "" {
+			c.t.Errorf("%s %s says %q, in which a reader stumbles over %q", r.Method, r.URL.Path, text, found)
+		}
+	}
+	if !strings.HasSuffix(p.Detail, ".") {
+		c.t.Errorf("%s %s says %q, which is no whole sentence", r.Method, r.URL.Path, p.Detail)
+	}
+	c.t.Logf("%d %s: %s", p.Status, p.Title, p.Detail)
 }

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -85,10 +87,28 @@ func (h *Handler) begin(r *http.Request, ask *skald.StartRequest) (skald.Started
 		return skald.Started{}, err
 	}
 	begun, err := h.Start(ctx, *ask)
+	if errors.Is(err, skald.ErrMode) {
+		return begun, h.noMode(ask.Mode)
+	}
 	if err == nil && begun.Existed && len(names) > 0 {
 		err = h.Webhooks.LookOut(ctx, begun.ID)
 	}
 	return begun, err
+}
+
+// isMode says whether a text is a mode, or leaves it to the engine.
+func isMode(m skald.Mode) bool { return m == "" || m == skald.Orchestrated || m == skald.Choreographed }
+
+// noMode is the problem of a start in a mode that the engine does not run.
+func (h *Handler) noMode(m skald.Mode) *Problem {
+	if !isMode(m) {
+		return problem(http.StatusUnprocessableEntity, problemMode, "Sagas do not run in this mode here", "%.40q is no mode: use orchestrated or choreographed.", m)
+	}
+	mend := "Leave the mode out; or its programmer gives skald.Config an Invoker for each participant."
+	if m == skald.Choreographed {
+		mend = cmp.Or(h.Mends.Choreography, "Leave the mode out; or its programmer gives skald.Config a Broker.")
+	}
+	return problem(http.StatusUnprocessableEntity, problemMode, "Sagas do not run in this mode here", "This program runs no %s sagas. %s", m, mend)
 }
 
 // longLived keeps a server's time limits, which are for answers that are worked on, from cutting off one that waits.

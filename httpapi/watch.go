@@ -18,13 +18,13 @@ const sendTime = 30 * time.Second
 // saga has its outcome ends with the event "end", and asking for what follows that is answered with 204, on which browsers stop asking.
 func (h *Handler) watch(w http.ResponseWriter, r *http.Request) error {
 	q := query{values: r.URL.Query()}
-	after := q.number("after", 1<<62)
+	after, place := q.number("after", 1<<62), "query after"
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		n, err := strconv.ParseUint(last, 10, 62)
 		if err != nil {
 			q.faults = append(q.faults, Fault{"header Last-Event-ID", "it is the id of an event of this stream: a whole number"})
 		}
-		after = n
+		after, place = n, "header Last-Event-ID"
 	}
 	if err := q.err(); err != nil {
 		return err
@@ -37,7 +37,10 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if s.State.Ended() && s.Seq <= after {
+	if after > s.Seq { // to wait until the journal comes so far could be for ever, and what comes until then would be missed
+		return badContent(Fault{place, fmt.Sprintf("the journal ends with event %d, and %d was asked for: it is of another saga, or from before a backup was restored; ask from the first event on", s.Seq, after)})
+	}
+	if s.State.Ended() && s.Seq == after {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}

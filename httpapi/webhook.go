@@ -106,7 +106,7 @@ func deliveryOf(d *webhook.Delivery) Delivery {
 // webhooks is what tells outsiders, or a problem that says that nothing does.
 func (h *Handler) webhooks() (Webhooks, error) {
 	if h.Webhooks == nil {
-		return nil, problem(http.StatusNotFound, problemNoWebhooks, "There are no webhooks here", "This program tells nobody how sagas ended: give httpapi.Config a sender, or run skald serve.")
+		return nil, problem(http.StatusNotFound, problemNoWebhooks, "There are no webhooks here", "This program tells nobody how sagas ended: its programmer gives httpapi.Config a sender (Webhooks); skald serve has one.")
 	}
 	return h.Webhooks, nil
 }
@@ -130,7 +130,11 @@ func (h *Handler) endpoint(r *http.Request) (webhook.Endpoint, error) {
 	}
 	i := slices.IndexFunc(all, func(e webhook.Endpoint) bool { return e.Name == r.PathValue("name") })
 	if i < 0 {
-		return webhook.Endpoint{}, fmt.Errorf("%w: %.100q", webhook.ErrNoEndpoint, r.PathValue("name"))
+		names := make([]string, len(all))
+		for k := range all {
+			names[k] = all[k].Name
+		}
+		return webhook.Endpoint{}, problem(http.StatusNotFound, problemNoWebhook, "No such webhook", "No endpoint has the name %.100q: %s.", r.PathValue("name"), among(names))
 	}
 	return all[i], nil
 }
@@ -171,9 +175,12 @@ func (h *Handler) enterWebhook(w http.ResponseWriter, r *http.Request) error {
 	}
 	who, name := whoAsks(r.Context()), r.PathValue("name")
 	if !who.Sees(name) {
-		return problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "An endpoint named %.100q lies outside of your namespace, %q: begin its name with %s.", name, who.Namespace, who.Namespace+".")
+		return problem(http.StatusForbidden, problemForbidden, "It is not yours to do", "An endpoint named %.100q lies outside of your namespace, %s: its name has to begin with %q.", name, who.Namespace, who.Namespace+".")
 	}
 	e := webhook.Endpoint{Name: name, URL: in.URL, Definitions: in.Definitions, CreatedBy: who.Name}
+	if err := h.toldOf(r.Context(), &e); err != nil {
+		return err
+	}
 	secret, existed, err := hooks.Enter(r.Context(), e)
 	if err != nil {
 		return err
@@ -183,6 +190,35 @@ func (h *Handler) enterWebhook(w http.ResponseWriter, r *http.Request) error {
 		return h.showSecret(w, r, http.StatusOK, "")
 	}
 	return h.showSecret(w, r, http.StatusCreated, secret.Reveal())
+}
+
+// toldOf refuses an endpoint for a definition that nobody has registered: a mistyped name would never be heard of again, and to register the definition first costs nothing. What an endpoint is told of already stays, also
+// if this program does not have the definition any more.
+func (h *Handler) toldOf(ctx context.Context, e *webhook.Endpoint) error {
+	all, err := h.endpoints(ctx)
+	if err != nil {
+		return err
+	}
+	var already []string
+	if i := slices.IndexFunc(all, func(x webhook.Endpoint) bool { return x.Name == e.Name }); i >= 0 {
+		already = all[i].Definitions
+	}
+	var names []string
+	for d := range h.visible(ctx) {
+		if d.Latest {
+			names = append(names, d.Name)
+		}
+	}
+	var faults []Fault
+	for i, name := range e.Definitions {
+		if !slices.Contains(names, name) && !slices.Contains(already, name) {
+			faults = append(faults, Fault{fmt.Sprintf("body /definitions/%d", i), fmt.Sprintf("no definition has the name %.80q: %s. Register it first, or mend the name", name, among(names))})
+		}
+	}
+	if len(faults) > 0 {
+		return badContent(faults...)
+	}
+	return nil
 }
 
 // showSecret answers with the endpoint of the path and its new secret, if it has one.

@@ -56,7 +56,7 @@ func (e *Endpoint) Check() error {
 			return fmt.Errorf("%w: %.80q is no definition's name", ErrEndpoint, d)
 		}
 		if of, own := journal.NamespaceOf(d), journal.NamespaceOf(e.Name); of != own {
-			return fmt.Errorf("%w: %s is of the namespace %s and an endpoint named %s of %s: begin its name with %s.", ErrEndpoint, d, of, e.Name, own, of)
+			return fmt.Errorf("%w: %s is of the namespace %s and an endpoint named %s of %s: its name has to begin with %q", ErrEndpoint, d, of, e.Name, own, of+".")
 		}
 	}
 	return nil

@@ -44,6 +44,9 @@ func (c *bulkCommand) Run(w *world) error {
 	if c.Verb != httpapi.VerbCancel {
 		b.Filter.Incident = true // there is nothing to do for others
 	}
+	if b.Filter.Empty() {
+		return usage(errors.New("say which sagas, with at least one flag: --unended for all that run"))
+	}
 	if c.DryRun || !c.Yes {
 		would, err := c.sweep(w, client, b, c.DryRun && c.JSON)
 		if err != nil || c.DryRun {

@@ -12,7 +12,7 @@ import (
 
 // deadlettersCommand is "skald deadletters".
 type deadlettersCommand struct {
-	List       lettersListCommand      `cmd:"" help:"List dead letters."`
+	List       lettersListCommand      `cmd:"" default:"withargs" help:"List dead letters."`
 	Show       letterShowCommand       `cmd:"" help:"Show a dead letter with its message."`
 	Replay     letterReplayCommand     `cmd:"" help:"Hand its message out again."`
 	Compensate letterCompensateCommand `cmd:"" help:"End its step, so that the saga turns back."`

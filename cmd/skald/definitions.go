@@ -17,7 +17,7 @@ import (
 
 // definitionsCommand is "skald definitions".
 type definitionsCommand struct {
-	List     definitionsListCommand    `cmd:"" help:"List definitions with their versions."`
+	List     definitionsListCommand    `cmd:"" default:"withargs" help:"List definitions with their versions."`
 	Show     definitionShowCommand     `cmd:"" help:"Show a definition: its steps, how each is asked for, and its reason codes."`
 	Register definitionRegisterCommand `cmd:"" help:"Give definitions to a server that runs, which keeps them."`
 }

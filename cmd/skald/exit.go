@@ -6,8 +6,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/cmd/skald/internal/terminal"
 	"github.com/skaldhq/skald/httpapi"
@@ -42,14 +44,14 @@ func exitCodes() []exitCode {
 		{exitDone, "done; of start --wait, wait and watch: the saga completed"},
 		{exitFailed, "it failed, at the server or here; of several sagas, some failed"},
 		{exitUsage, "flags, files or inputs are wrong: mend them, and try again"},
-		{exitNotFound, "there is no such saga, definition or dead letter"},
+		{exitNotFound, "there is no such saga, definition, participant, webhook, dead letter or key"},
 		{exitRefused, "it does not fit: the saga has ended, passed its point of no return, or its id stands for another input"},
 		{exitUnreachable, "no answer, or the server is stopping or has no room: try again later"},
 		{exitCompensated, "of start --wait, wait and watch: the saga was compensated"},
 		{exitIncident, "of start --wait and wait: the saga needs help; of incidents: there are some"},
 		{exitNotYet, "of start --wait and wait: no outcome within --timeout"},
 		{exitForbidden, "the server does not know who you are, or you may not do this"},
-		{exitFindings, "of vet and diff: something was found"},
+		{exitFindings, "of vet and diff: something was found in files and definitions that could be read"},
 		{exitStopped, "you stopped it (Ctrl-C)"},
 	}
 }
@@ -90,7 +92,7 @@ func codeOf(err error) int {
 		return exitStopped
 	case errors.As(err, &overload), unreachable(err):
 		return exitUnreachable
-	case errors.Is(err, skald.ErrNotFound), errors.Is(err, skald.ErrDefinition), errors.Is(err, broker.ErrNotFound):
+	case errors.Is(err, skald.ErrNotFound), errors.Is(err, skald.ErrDefinition), errors.Is(err, broker.ErrNotFound), errors.Is(err, access.ErrNoKey):
 		return exitNotFound
 	case errors.As(err, &p):
 		return codeOfStatus(p.Status)
@@ -137,7 +139,7 @@ func (w *world) end(err error, asJSON bool) int {
 		return code
 	}
 	if asJSON {
-		f := failure{Error: err.Error(), Exit: code}
+		f := failure{Error: outside(err.Error()), Exit: code}
 		errors.As(err, &f.Problem)
 		stderr := *w
 		stderr.stdout = w.stderr
@@ -161,11 +163,20 @@ func message(err error) string {
 			}
 			return "nobody answers at " + at + ": " + asked.Err.Error() + "\nStart a server with \"skald serve\", or say where one is with --address or SKALD_ADDRESS."
 		}
-		return err.Error()
+		return outside(err.Error())
 	}
-	text := p.Title + ": " + p.Detail
-	for _, f := range p.Errors {
-		text += "\n  " + f.Place + ": " + f.Detail
+	text := p.Title + ": " + strings.Join(p.Says(), "\n  ")
+	if p.Status == http.StatusUnauthorized {
+		text += "\nGive a key that is in force with --token-file or " + tokenVariable + "; \"skald keys create\", beside the server, makes one."
+	}
+	return text
+}
+
+// outside is an error of a package without the package's name before it, which says nothing to those who run a program.
+func outside(text string) string {
+	for _, name := range []string{"access", "console", "declarative", "embedded", "httpapi", "httpparticipant", "journal", "metrics", "natsbroker", "oidcaccess", "skald", "sqliteaccess", "sqlparticipant", "sqlitestore", "sqlitewebhook", "store"} {
+		text = strings.TrimPrefix(text, name+": ")
+		text = strings.ReplaceAll(text, " "+name+": ", " ")
 	}
 	return text
 }

@@ -48,7 +48,7 @@ func (g *guardFlags) listen(ctx context.Context, address string) (net.Listener, 
 	}
 	l, err := at.Listen(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: stop what listens there, or choose another --listen", err)
+		return nil, nil, fmt.Errorf("--listen: %w", err)
 	}
 	return l, encrypts, nil
 }
@@ -72,7 +72,7 @@ func (g *guardFlags) open(ctx context.Context, data string, log *slog.Logger) (*
 	if g.OIDCIssuer != "" {
 		tokens, err := g.issuer()
 		if err != nil {
-			return nil, nil, errors.Join(usage(err), store.Close())
+			return nil, nil, errors.Join(usage(fmt.Errorf("--oidc-issuer: %w (--oidc-audience, --oidc-grant)", err)), store.Close())
 		}
 		door.Knows = append(door.Knows, tokens)
 	}

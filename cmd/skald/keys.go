@@ -23,12 +23,16 @@ type keyStore struct {
 	Data string `help:"Folder of the server's data." default:"skald-data" env:"SKALD_DATA" placeholder:"DIR" type:"path"`
 }
 
-// with does something with the store.
-func (s *keyStore) with(w *world, do func(*sqliteaccess.Store) error) (err error) {
+// with does something with the store. Only the first key makes one: where none is, --data is mistyped.
+func (s *keyStore) with(w *world, makes bool, do func(*sqliteaccess.Store) error) (err error) {
+	file := filepath.Join(s.Data, accessFile)
+	if _, err := os.Stat(file); err != nil && !makes {
+		return usage(fmt.Errorf("there are no keys in %s: give the folder of the server's data with --data, or make the first key with \"skald keys create\"", s.Data))
+	}
 	if err := os.MkdirAll(s.Data, 0o700); err != nil {
 		return err
 	}
-	store, err := sqliteaccess.Open(w.ctx, sqliteaccess.Config{Path: filepath.Join(s.Data, accessFile)})
+	store, err := sqliteaccess.Open(w.ctx, sqliteaccess.Config{Path: file})
 	if err != nil {
 		return err
 	}
@@ -63,7 +67,7 @@ func (c *keyCreate) Run(w *world) error {
 	if err := k.Check(time.Now()); err != nil {
 		return usage(err)
 	}
-	return c.with(w, func(s *sqliteaccess.Store) error {
+	return c.with(w, true, func(s *sqliteaccess.Store) error {
 		_, secret, err := s.Create(w.ctx, k)
 		if err == nil {
 			fmt.Fprintln(w.stdout, secret)
@@ -76,7 +80,7 @@ type keyList struct{ keyStore }
 
 // Run runs the command.
 func (c *keyList) Run(w *world) error {
-	return c.with(w, func(s *sqliteaccess.Store) error {
+	return c.with(w, false, func(s *sqliteaccess.Store) error {
 		keys, err := s.List(w.ctx, access.Everywhere)
 		for i := range keys {
 			k, state := &keys[i], "valid"
@@ -97,7 +101,7 @@ type keyRotate struct {
 
 // Run runs the command.
 func (c *keyRotate) Run(w *world) error {
-	return c.with(w, func(s *sqliteaccess.Store) error {
+	return c.with(w, false, func(s *sqliteaccess.Store) error {
 		_, secret, err := s.Rotate(w.ctx, c.ID, by, c.Overlap)
 		if err == nil {
 			fmt.Fprintln(w.stdout, secret)
@@ -113,5 +117,5 @@ type keyRevoke struct {
 
 // Run runs the command.
 func (c *keyRevoke) Run(w *world) error {
-	return c.with(w, func(s *sqliteaccess.Store) error { return s.Revoke(w.ctx, c.ID) })
+	return c.with(w, false, func(s *sqliteaccess.Store) error { return s.Revoke(w.ctx, c.ID) })
 }

@@ -68,6 +68,9 @@ func (c *serveCommand) Run(w *world) (err error) {
 	if c.Mode == skald.Choreographed && !c.reached() {
 		return usage(errors.New("choreographed sagas need a broker over which participants take part: add --broker-listen=127.0.0.1:4222, or --broker"))
 	}
+	if err := c.near(); err != nil {
+		return usage(err)
+	}
 	s := &server{serveCommand: c, world: w, log: c.logger(w), collected: prometheus.NewRegistry()}
 	defer func() { err = errors.Join(err, s.close()) }()
 	if err := s.prepare(); err != nil {
@@ -177,7 +180,10 @@ func (s *server) handler() (*httpapi.Handler, http.Handler, error) {
 		return nil, nil, err
 	}
 	served := httpapi.Config{Engine: s.engine.Engine, Start: s.tracing.start(s.engine), Sagas: s.registry.Sagas(), Registry: s.registry, Remediation: s.engine.Remediation, Activity: s.activity,
-		Logger: s.log, Door: door, BehindProxy: s.BehindTLSProxy}
+		Logger: s.log, Door: door, BehindProxy: s.BehindTLSProxy, Mends: httpapi.Mends{
+			Choreography: "Start skald serve with --broker-listen=127.0.0.1:4222, or with --broker where there are NATS servers.",
+			Access:       "Start skald serve with --access.",
+		}}
 	figures := promhttp.HandlerFor(s.collected, promhttp.HandlerOpts{})
 	if keys != nil {
 		s.closes(keys.Close)
@@ -199,7 +205,7 @@ func (s *server) handler() (*httpapi.Handler, http.Handler, error) {
 	}
 	pages, err := console.New(console.Config{TraceURL: s.TraceURL})
 	if err != nil {
-		return nil, nil, usage(err)
+		return nil, nil, usage(fmt.Errorf("--trace-url: %w", err))
 	}
 	mux := http.NewServeMux()
 	for _, path := range []string{"/v1/", "/livez", "/readyz"} {

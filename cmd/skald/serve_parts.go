@@ -56,6 +56,14 @@ func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer 
 // reached says whether participants are reached over a broker. Otherwise choreographed sagas would wait for ever, and are refused.
 func (c *serveCommand) reached() bool { return c.Broker != "" || c.BrokerListen != "" }
 
+// near refuses a broker inside this process that other machines reach: it encrypts nothing.
+func (c *serveCommand) near() error {
+	if c.BrokerListen == "" || (access.Listening{Address: c.BrokerListen}).Check() == nil {
+		return nil
+	}
+	return fmt.Errorf("--broker-listen=%s: the broker inside this process does not encrypt, so it listens for this machine only: write host and port as 127.0.0.1:4222, or name NATS servers elsewhere with --broker", c.BrokerListen)
+}
+
 // openRegistry opens what was registered, and registers what the flags name.
 func (c *serveCommand) openRegistry(w *world, t *tracing) (_ *declarative.Registry, err error) {
 	shown, err := access.Certificates{Cert: c.ClientCert, Key: c.ClientKey, CA: c.ParticipantsCA}.Client()
@@ -63,12 +71,12 @@ func (c *serveCommand) openRegistry(w *world, t *tracing) (_ *declarative.Regist
 		return nil, usage(fmt.Errorf("--client-cert, --client-key, --participants-ca: %w", err))
 	}
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return nil, err
+		return nil, usage(fmt.Errorf("--data: %w", err))
 	}
 	way := httpparticipant.NewEgress(httpparticipant.EgressConfig{TLS: shown})
 	r, err := declarative.OpenRegistry(declarative.RegistryConfig{Folder: filepath.Join(c.Data, "registry"), Broker: c.reached(), Egress: way, Around: t.invoker})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--data=%s: %w", c.Data, err)
 	}
 	defer func() {
 		if err != nil {
@@ -112,7 +120,18 @@ const webhooksFile = "webhooks.db"
 // teller tells outsiders how sagas ended. What is not said to be private goes to public addresses only: whoever registers an endpoint must not reach what stands beside this program.
 func (c *serveCommand) teller(ctx context.Context, engine *embedded.Engine, log *slog.Logger) (*sqlitewebhook.Sender, error) {
 	way := httpparticipant.NewEgress(httpparticipant.EgressConfig{NoLoopback: !c.WebhookPrivate, NoPrivate: !c.WebhookPrivate, Idle: 4})
-	return sqlitewebhook.Open(ctx, sqlitewebhook.Config{Path: filepath.Join(c.Data, webhooksFile), Source: engine.Engine, HTTP: way.Client(30 * time.Second), Logger: log})
+	return sqlitewebhook.Open(ctx, sqlitewebhook.Config{Path: filepath.Join(c.Data, webhooksFile), Source: engine.Engine, HTTP: way.Client(30 * time.Second), Allows: c.reaches(way), Logger: log})
+}
+
+// reaches refuses URLs of webhooks that are known to lead to where none may go.
+func (c *serveCommand) reaches(way *httpparticipant.Egress) func(url string) error {
+	return func(url string) error {
+		err := way.Allows(url)
+		if err != nil && !c.WebhookPrivate {
+			return fmt.Errorf("%w: webhooks go to public addresses, unless skald serve is started with --webhook-private", err)
+		}
+		return err
+	}
 }
 
 // redactions are what of payloads is not kept, by definition.

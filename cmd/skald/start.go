@@ -11,6 +11,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/httpapi"
+	"github.com/skaldhq/skald/journal"
 )
 
 // startCommand is "skald start".
@@ -40,6 +41,9 @@ func (c *startCommand) Run(w *world) error {
 	}
 	if input == nil {
 		return usage(fmt.Errorf(`give the input of %s as JSON ('{"…":"…"}'), as @FILE, or as - for standard input; null if there is none`, c.Definition))
+	}
+	if err := journal.CheckID(c.ID); c.ID != "" && err != nil {
+		return usage(fmt.Errorf("--id=%s: %w", c.ID, err))
 	}
 	client, err := c.client(w)
 	if err != nil {
@@ -91,6 +95,9 @@ func readPayload(w *world, from, what string) ([]byte, error) {
 		if errors.As(err, &syntax) {
 			before := string(data[:min(max(0, int(syntax.Offset)-1), len(data))])
 			line, column := 1+strings.Count(before, "\n"), len(before)-strings.LastIndex(before, "\n")
+			if _, file := os.Stat(from); file == nil {
+				return nil, usage(fmt.Errorf("%s is not JSON; the file of this name is meant by @%s", what, from))
+			}
 			return nil, usage(fmt.Errorf("%s is not JSON: line %d, column %d: %w", what, line, column, err))
 		}
 		return nil, usage(fmt.Errorf("%s is not JSON: %w", what, err))

@@ -51,8 +51,13 @@ func (r egressRules) check(network, address string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %q is no address", ErrForbidden, address)
 	}
-	if why := r.forbids(at.Addr()); why != "" {
-		return fmt.Errorf("%w: %s is %s", ErrForbidden, at.Addr(), why)
+	return r.permit(at.Addr())
+}
+
+// permit says why an address must not be called, if it must not.
+func (r egressRules) permit(a netip.Addr) error {
+	if why := r.forbids(a); why != "" {
+		return fmt.Errorf("%w: %s is %s", ErrForbidden, a, why)
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"syscall"
 	"time"
 )
@@ -35,6 +37,7 @@ type EgressConfig struct {
 // made, follows no redirects, uses no proxy, and speaks HTTP/1.1 over connections that it keeps. It may be used concurrently.
 type Egress struct {
 	transport *http.Transport
+	rules     *egressRules // nil: every connection goes to one socket
 }
 
 // NewEgress returns a way out. Close it when nothing calls any more.
@@ -55,7 +58,11 @@ func NewEgress(cfg EgressConfig) *Egress {
 			return local.DialContext(ctx, "unix", cfg.Socket)
 		}
 	}
-	return &Egress{transport: &http.Transport{
+	e := &Egress{rules: &rules}
+	if cfg.Socket != "" {
+		e.rules = nil
+	}
+	e.transport = &http.Transport{
 		DialContext:            dial,
 		TLSClientConfig:        cfg.TLS,
 		TLSHandshakeTimeout:    5 * time.Second,
@@ -64,7 +71,19 @@ func NewEgress(cfg EgressConfig) *Egress {
 		MaxResponseHeaderBytes: 32 << 10,
 		DisableCompression:     true,
 		// Proxy is nil: the environment must not reroute calls.
-	}}
+	}
+	return e
+}
+
+// Allows refuses an address whose host is a number that must not be called, with an error that wraps ErrForbidden: for those who keep addresses, so that they need not find it out with the first call. What a name stands for is decided
+// whenever it is called, and an address that cannot be read is for others to refuse.
+func (e *Egress) Allows(address string) error {
+	if u, err := url.Parse(address); err == nil && e.rules != nil {
+		if number, err := netip.ParseAddr(u.Hostname()); err == nil {
+			return e.rules.permit(number)
+		}
+	}
+	return nil
 }
 
 // Client makes other requests the same guarded way, such as those to an issuer of tokens or to a webhook. It follows no redirects: the answer is the redirect.

@@ -63,6 +63,10 @@ func TestForbiddenAddressesAreNotCalled(t *testing.T) {
 				if err != nil {
 					t.Fatalf("the address was refused for its form, not for what it is: %v", err)
 				}
+				e := httpparticipant.NewEgress(httpparticipant.EgressConfig{})
+				if err := e.Allows(scheme + host + ":9"); !errors.Is(err, httpparticipant.ErrForbidden) {
+					t.Errorf("who keeps the address is not told: %v", err)
+				}
 				if a.Class != participant.Unknown || !strings.Contains(a.Detail, "not called: ") || !strings.Contains(a.Detail, "forbidden address") {
 					t.Errorf("answer is %s (%s), want unknown: not called", a.Class, a.Detail)
 				}
@@ -285,4 +289,22 @@ func dnsAnswer(query []byte, address func(name string) netip.Addr) []byte {
 		answer = append(answer, ip[:]...)
 	}
 	return answer
+}
+
+// Whoever keeps addresses is told of numbers; names are looked at when they are called, and with a socket nothing goes anywhere else.
+func TestAddressesThatMayBeCalledAreAllowed(t *testing.T) {
+	inward, outward := httpparticipant.EgressConfig{}, httpparticipant.EgressConfig{NoLoopback: true, NoPrivate: true}
+	for _, x := range []struct {
+		way     httpparticipant.EgressConfig
+		address string
+		allowed bool
+	}{
+		{inward, "http://127.0.0.1:9001", true}, {inward, "http://[::1]:9001/path", true}, {inward, "http://10.1.2.3", true}, {inward, "http://stock.test", true}, {inward, "https://93.184.215.14", true},
+		{outward, "http://127.0.0.1:9001", false}, {outward, "http://[::1]:9001", false}, {outward, "http://10.1.2.3", false}, {outward, "http://localhost", true}, {outward, "https://93.184.215.14", true},
+		{httpparticipant.EgressConfig{Socket: "/run/stock.sock"}, "http://169.254.169.254", true},
+	} {
+		if err := httpparticipant.NewEgress(x.way).Allows(x.address); (err == nil) != x.allowed {
+			t.Errorf("%s under %+v: %v", x.address, x.way, err)
+		}
+	}
 }

@@ -18,6 +18,9 @@ func (s *Sender) Enter(ctx context.Context, e webhook.Endpoint) (secret webhook.
 	if err := e.Check(); err != nil {
 		return secret, false, err
 	}
+	if err := s.Allows(e.URL); err != nil {
+		return secret, false, fmt.Errorf("%w: %w", webhook.ErrEndpoint, err)
+	}
 	err = s.within(ctx, func(tx *sql.Tx) error {
 		var others int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE name = ?1), count(*) FILTER (WHERE name <> ?1) FROM endpoints`, e.Name).Scan(&existed, &others); err != nil {

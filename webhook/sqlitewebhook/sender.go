@@ -29,7 +29,9 @@ type Config struct {
 	Path   string // the sender's file, used by one process at a time; its folder must exist. Required
 	Source Source // Required
 	// HTTP makes the requests. It follows no redirects and decides where they may go: give one with a guarded transport. Required.
-	HTTP   *http.Client
+	HTTP *http.Client
+	// Allows refuses URLs that HTTP would not go to as far as that is known before, such as httpparticipant.Egress.Allows. Default: none is refused before it is called.
+	Allows func(url string) error
 	Poll   time.Duration    // how often is looked for ends and for what is due; 1 s
 	Now    func() time.Time // the clock, asked concurrently; time.Now
 	Logger *slog.Logger     // never gets payloads, secrets or URLs; none
@@ -55,6 +57,9 @@ func Open(ctx context.Context, c Config) (*Sender, error) {
 	c.Poll = cmp.Or(c.Poll, time.Second)
 	if c.Path == "" || c.Source == nil || c.HTTP == nil {
 		return nil, errors.New("sqlitewebhook: Path, Source or HTTP is missing: give a file, an engine, and a client whose transport is guarded")
+	}
+	if c.Allows == nil {
+		c.Allows = func(string) error { return nil }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

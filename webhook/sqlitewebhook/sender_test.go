@@ -22,6 +22,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/internal/waits"
 	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/participant/httpparticipant"
 	"github.com/skaldhq/skald/store/memstore"
 	"github.com/skaldhq/skald/webhook"
 	"github.com/skaldhq/skald/webhook/sqlitewebhook"
@@ -531,11 +532,29 @@ func TestWhatCannotBeRegistered(t *testing.T) {
 		"without a user":    {Name: "a", URL: "https://me:secret@example.org"},
 		"give a url":        {Name: "a", URL: "ftp://example.org"},
 		"up to 2048 bytes":  {Name: "a", URL: "https://example.org/" + strings.Repeat("x", 2048)},
-		"begin its name":    {Name: "a", URL: "https://example.org", Definitions: []string{"billing.refund"}},
+		"has to begin with": {Name: "a", URL: "https://example.org", Definitions: []string{"billing.refund"}},
 		"no definition's n": {Name: "a", URL: "https://example.org", Definitions: []string{"sale", ""}},
 	} {
 		if _, _, err := s.Enter(t.Context(), e); !errors.Is(err, webhook.ErrEndpoint) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v", e, err)
 		}
+	}
+}
+
+func TestAnAddressToWhichNothingWouldGoIsNotRegistered(t *testing.T) {
+	way := httpparticipant.NewEgress(httpparticipant.EgressConfig{NoLoopback: true, NoPrivate: true})
+	defer way.Close()
+	s, err := sqlitewebhook.Open(t.Context(), sqlitewebhook.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Source: openEngine(t, till{}), HTTP: way.Client(time.Second), Allows: way.Allows})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Stop() }()
+	for url, allowed := range map[string]bool{"http://127.0.0.1:1/hooks": false, "http://[::1]/": false, "http://10.0.0.1": false, "http://169.254.169.254": false, "https://example.org": true, "http://localhost": true} {
+		if _, _, err := s.Enter(t.Context(), webhook.Endpoint{Name: "crm", URL: url}); (err == nil) != allowed || !allowed && !errors.Is(err, webhook.ErrEndpoint) {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	if all, err := s.Endpoints(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("%+v, %v", all, err)
 	}
 }
