@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +31,7 @@ type vetCommand struct {
 func (vetCommand) Help() string {
 	return `A definition that cannot be built is an error, with the line of each fault. What can be built and is doubtful all the same: an event that nobody takes, a compensation that may lack what it needs, limits of time that cannot add up, an input that does not fit what makes it or takes it, and a participant without promise that is asked again.
 
-It ends with 0 if nothing is wrong and with 10 if something is. Notes and, unless --warnings is given, warnings are nothing wrong.`
+It ends with 0 if nothing is wrong, with 10 if something is, and with 2 if a file cannot be read. Notes and, unless --warnings is given, warnings are nothing wrong. What it could not look at, because it is known elsewhere, it says on stderr.`
 }
 
 // finding is what --json prints of a finding.
@@ -62,10 +65,35 @@ func (c *vetCommand) Run(w *world) error {
 			w.out.Line("%s@%s (%s)", terminal.Clean(d.Name), d.Version, draw.Count(len(d.Steps), "step"))
 		}
 	}
+	for _, text := range unseen(all, known) {
+		w.note("%s", text)
+	}
 	if wrong {
 		return ends(exitFindings)
 	}
 	return nil
+}
+
+// unseen says what was not looked at, for want of something that is known elsewhere.
+func unseen(all []vet.Definition, known vet.Context) (texts []string) {
+	var strangers []string
+	events := false
+	for i := range all {
+		for _, s := range all[i].Steps {
+			owner, _, _ := strings.Cut(s.Action, ".")
+			if _, ok := known.Levels[owner]; !ok && !slices.Contains(strangers, owner) {
+				strangers = append(strangers, owner)
+			}
+			events = events || len(s.Events) > 0
+		}
+	}
+	if len(strangers) > 0 {
+		texts = append(texts, "Not looked at: what "+strings.Join(strangers, ", ")+" promise when they are asked again. --participants=FILE says it, or a server that has them: skald vet ADDRESS.")
+	}
+	if events && known.Handled == nil {
+		texts = append(texts, "Not looked at: events that nobody takes. Name those that somebody takes with --handled=EVENT.")
+	}
+	return texts
 }
 
 // subjects are the definitions that are looked at, and what is known beside them.
@@ -103,7 +131,11 @@ func (c *vetCommand) written(w *world) ([]vet.Definition, error) {
 		return nil, usage(err)
 	}
 	read, err := readDefinitions(c.Of)
-	if err != nil {
+	var unread *fs.PathError
+	switch {
+	case errors.As(err, &unread):
+		return nil, err // which is a mistake of whoever asks, and no finding
+	case err != nil:
 		return nil, &coded{exitFindings, err}
 	}
 	var all []vet.Definition
