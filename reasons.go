@@ -18,6 +18,8 @@ const (
 	ReasonCancelled = machine.ReasonCancelled
 	// ReasonUnknownResult ends, or holds for an operator, a step whose participant cannot safely be asked again (level L0).
 	ReasonUnknownResult = machine.ReasonUnknown
+	// ReasonNotAsked stands at an attempt of which nothing was sent: there was no connection, or the participant is left alone for a while. It ends no step.
+	ReasonNotAsked = machine.ReasonNotAsked
 	// ReasonNoProgress opens an incident for a step or compensation that must succeed and has not for a while.
 	ReasonNoProgress = machine.ReasonSlow
 	// ReasonMapping refuses a step whose input could not be made.

@@ -159,7 +159,7 @@ func outside(step, reason, detail string) string {
 		return ""
 	}
 	switch reason {
-	case "", skald.ReasonExhausted, skald.ReasonDeadline, skald.ReasonAbandoned, skald.ReasonNoProgress, skald.ReasonUnknownResult:
+	case "", skald.ReasonExhausted, skald.ReasonDeadline, skald.ReasonAbandoned, skald.ReasonNoProgress, skald.ReasonUnknownResult, skald.ReasonNotAsked:
 	default:
 		return problem.Sentence(detail)
 	}

@@ -28,6 +28,7 @@ func TestDetailsForCustomersHoldNothingOfTheInside(t *testing.T) {
 		"nothing":              {"", "", ""},
 		"a refusal":            {"InventaireFail.OutOfStock", "CAF-001: 1 left", "CAF-001: 1 left."},
 		"a service is down":    {"skald.retries_exhausted", "connection refused by 127.0.0.1:8083", "InventaireService gave no clear answer."},
+		"it is not there yet":  {"skald.not_asked", "connection refused by 127.0.0.1:8083, so nothing was sent", "InventaireService gave no clear answer."},
 		"the card company is":  {"", "500 (Internal Server Error) by 127.0.0.1:8084: paiement.charge: " + paiement.SaidNoAnswer + ": Post \"http://127.0.0.1:8086\": EOF", "The card company gave no answer."},
 		"an incident about it": {"skald.no_progress", "no answer from 127.0.0.1:8083 in time", "InventaireService gave no clear answer."},
 	} {
