@@ -42,6 +42,7 @@ type driver interface {
 	List(ctx context.Context, f store.Filter) (store.Page, error)
 	Cancel(ctx context.Context, id journal.SagaID, by, reason string) error
 	Resolve(ctx context.Context, id journal.SagaID, x orchestrator.Resolution) error
+	AnsweredLate(ctx context.Context, id journal.SagaID, step string, a participant.Answer) error
 	Health() orchestrator.Health
 	Stop(ctx context.Context) error
 	Failed() <-chan struct{}
@@ -412,6 +413,11 @@ func (d *choreography) Resolve(ctx context.Context, id journal.SagaID, x orchest
 		return err
 	}
 	return known(d.tracker.Resolve(ctx, id, choreographer.Resolution(x)))
+}
+
+// AnsweredLate implements driver.
+func (d *choreography) AnsweredLate(ctx context.Context, id journal.SagaID, step string, a participant.Answer) error {
+	return known(d.tracker.AnsweredLate(ctx, id, step, a))
 }
 
 // Health implements driver.

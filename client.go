@@ -74,4 +74,6 @@ const (
 	VerbSkip = journal.VerbSkip
 	// VerbDone states that the work was done by hand.
 	VerbDone = journal.VerbDone
+	// VerbSeen states that somebody looked at a contradiction (ReasonContradiction) and put right what was wrong. It asks nothing, and fits a saga that has ended, too.
+	VerbSeen = journal.VerbSeen
 )

@@ -260,3 +260,12 @@ func (e *Engine) Resolve(ctx context.Context, id SagaID, r Resolution) error {
 	}
 	return e.o.Resolve(ctx, id, orchestrator.Resolution(r))
 }
+
+// AnsweredLate takes in an answer to a step's action that came outside of its call: after the caller's time was over, or once more, as messages bring it. An Invoker whose answers travel by themselves hands them
+// over here. It returns when what follows is durable, so that the message can be acknowledged; any number of repetitions are harmless.
+//
+// Nothing that is decided changes. An answer that only repeats what is recorded leads to nothing, and so does one to a step that is still asked, whose own call brings the answer. One that contradicts what is
+// recorded opens an incident (ReasonContradiction), also after the saga's outcome. ErrVerb says that the saga has no such step, ErrNotFound that there is no such saga, or none any more.
+func (e *Engine) AnsweredLate(ctx context.Context, id SagaID, step string, a participant.Answer) error {
+	return e.o.AnsweredLate(ctx, id, step, a)
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/internal/turns"
 	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store"
 )
 
@@ -287,6 +288,15 @@ func (m *modes) Resolve(ctx context.Context, id journal.SagaID, x orchestrator.R
 		return err
 	}
 	return d.Resolve(ctx, id, x)
+}
+
+// AnsweredLate implements driver.
+func (m *modes) AnsweredLate(ctx context.Context, id journal.SagaID, step string, a participant.Answer) error {
+	d, err := m.of(ctx, id)
+	if err != nil {
+		return err
+	}
+	return d.AnsweredLate(ctx, id, step, a)
 }
 
 // Health implements driver.

@@ -3,6 +3,7 @@ package skald
 import (
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/orchestrator"
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -30,6 +31,9 @@ const (
 	ReasonCompensated = participant.ReasonCompensated
 	// ReasonConflict is an incident: a call's key was used with another input.
 	ReasonConflict = participant.ReasonConflict
+	// ReasonContradiction is an incident about what is decided already: a participant answered a step one way, and later another way. Nothing waits for it, and it may open after the
+	// saga's outcome, which stands. VerbSeen closes it.
+	ReasonContradiction = journal.ReasonContradiction
 	// ReasonForgotten is an incident: a participant no longer knows an action that it is asked to compensate.
 	ReasonForgotten = participant.ReasonForgotten
 	// ReasonSealed is of a step whose participant cannot open its input: a key of package sealed is missing there.
@@ -39,7 +43,7 @@ const (
 // ReasonCodes lists the reason codes that Skald itself gives, in alphabetical order. The caller owns it.
 func ReasonCodes() []string {
 	return []string{
-		ReasonAbandoned, ReasonCancelled, ReasonCompensated, ReasonConflict, ReasonDeadline, ReasonDefinition, ReasonForgotten, ReasonMalformed,
+		ReasonAbandoned, ReasonCancelled, ReasonCompensated, ReasonConflict, ReasonContradiction, ReasonDeadline, ReasonDefinition, ReasonForgotten, ReasonMalformed,
 		ReasonMapping, ReasonNoProgress, ReasonExhausted, ReasonSealed, ReasonUnknownResult,
 	}
 }

@@ -15,7 +15,7 @@ import (
 // Bulk asks for one verb for many sagas. Each is decided on by itself, and is durable by itself.
 type Bulk struct {
 	Filter Filter     `json:"filter"`         // at least one field of it
-	Verb   skald.Verb `json:"verb"`           // cancel for the sagas, or retry, skip or done for their open incidents
+	Verb   skald.Verb `json:"verb"`           // cancel for the sagas, or retry, skip, done or seen for their open incidents
 	Step   string     `json:"step,omitempty"` // only incidents of this step; not with cancel
 	By     string     `json:"by,omitempty"`   // left out where the request's identity says it
 	Reason string     `json:"reason"`
@@ -120,8 +120,8 @@ func (b *Bulk) check() []Fault {
 	if b.Filter.Empty() {
 		faults = append(faults, Fault{"body /filter", "say which sagas: for all that run, {\"unended\": true}"})
 	}
-	if !slices.Contains([]skald.Verb{VerbCancel, skald.VerbRetry, skald.VerbSkip, skald.VerbDone}, b.Verb) {
-		faults = append(faults, Fault{"body /verb", "say what to do: cancel, retry, skip or done. Replace needs an input for each saga: use resolve"})
+	if !slices.Contains([]skald.Verb{VerbCancel, skald.VerbRetry, skald.VerbSkip, skald.VerbDone, skald.VerbSeen}, b.Verb) {
+		faults = append(faults, Fault{"body /verb", "say what to do: cancel, retry, skip, done or seen. Replace needs an input for each saga: use resolve"})
 	}
 	if b.Verb == VerbCancel && b.Step != "" {
 		faults = append(faults, Fault{"body /step", "a saga is cancelled as a whole: leave it out, or use filter.step"})
@@ -183,7 +183,7 @@ func (h *Handler) onOne(ctx context.Context, b *Bulk, id skald.SagaID, definitio
 func (b *Bulk) aims(s *skald.Status) (steps []string, nothing string) {
 	steps = []string{}
 	switch {
-	case s.State.Ended():
+	case s.State.Ended() && b.Verb != skald.VerbSeen:
 		return steps, "the saga has ended"
 	case b.Verb == VerbCancel && s.State == skald.Compensating:
 		return steps, "the saga turns back already"
@@ -197,7 +197,7 @@ func (b *Bulk) aims(s *skald.Status) (steps []string, nothing string) {
 		return steps, ""
 	}
 	for _, x := range s.Incidents {
-		if b.Step == "" || b.Step == x.Step {
+		if (b.Step == "" || b.Step == x.Step) && x.Contradiction() == (b.Verb == skald.VerbSeen) {
 			steps = append(steps, x.Step)
 		}
 	}

@@ -42,7 +42,7 @@ type Statistics struct {
 	OpenBreakers []string       `json:"open_breakers"` // participants that are left alone for a moment
 
 	States        []StateCount    `json:"states"`         // of sagas without an outcome
-	Incidents     int             `json:"incidents"`      // sagas with an open incident
+	Incidents     int             `json:"incidents"`      // sagas with an open incident, also ended ones
 	IncidentCodes []IncidentCount `json:"incident_codes"` // by the reason code of the oldest
 	Complete      bool            `json:"complete"`       // false: there are more, and only the oldest 10,000 were counted
 	Counted       time.Time       `json:"counted"`        // when
@@ -204,7 +204,7 @@ func (h *Handler) count(ctx context.Context) (Statistics, error) {
 	if err != nil {
 		return s, err
 	}
-	allStuck, err := h.eachOf(ctx, skald.Filter{Unended: true, Incident: true}, func(x Summary) {
+	allStuck, err := h.eachOf(ctx, skald.Filter{Incident: true}, func(x Summary) {
 		i := slices.IndexFunc(s.IncidentCodes, func(c IncidentCount) bool { return c.Definition == x.Definition && c.Reason == x.Incident })
 		if i < 0 {
 			i, s.IncidentCodes = len(s.IncidentCodes), append(s.IncidentCodes, IncidentCount{x.Definition, x.Incident, 0})

@@ -166,8 +166,8 @@ func (h *Handler) resolve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	by, faults := decided(r, d.By, d.Reason)
-	if !slices.Contains([]skald.Verb{skald.VerbRetry, skald.VerbReplace, skald.VerbSkip, skald.VerbDone}, d.Verb) {
-		faults = append(faults, Fault{"body /verb", "say what to do: retry, replace, skip or done"})
+	if !slices.Contains([]skald.Verb{skald.VerbRetry, skald.VerbReplace, skald.VerbSkip, skald.VerbDone, skald.VerbSeen}, d.Verb) {
+		faults = append(faults, Fault{"body /verb", "say what to do: retry, replace, skip, done or seen"})
 	}
 	if d.Verb == skald.VerbReplace && len(d.Payload) == 0 {
 		faults = append(faults, Fault{"body /payload", "give the step's new input"})

@@ -213,7 +213,7 @@ type Decision struct {
 // Resolution is an operator's decision about an incident.
 type Resolution struct {
 	Step    string          `json:"step,omitempty"` // left out: the saga as a whole
-	Verb    skald.Verb      `json:"verb"`           // retry, replace, skip or done
+	Verb    skald.Verb      `json:"verb"`           // retry, replace, skip, done or seen
 	By      string          `json:"by,omitempty"`   // left out where the request's identity says it
 	Reason  string          `json:"reason"`
 	Payload json.RawMessage `json:"payload,omitempty"` // the new input of replace, the result of done

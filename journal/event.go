@@ -41,7 +41,8 @@ const (
 	// StepSkipped says that the step is not asked (any more). Without a Verb it never ran and never will. With VerbSkip an operator (By) gave
 	// it up, Detail says why, and what it may have done stays.
 	StepSkipped Kind = 21
-	// StepAnsweredLate keeps an answer that came after the step was decided, as evidence. It changes nothing.
+	// StepAnsweredLate keeps an answer that came after the step was decided, as evidence: with a Reason a refusal, without one that it is done. It changes nothing.
+	// One that contradicts the decision is followed by the IncidentOpened that says so (ReasonContradiction).
 	StepAnsweredLate Kind = 22
 
 	// CompensationAsked is the first call of a step's compensation.
@@ -52,13 +53,18 @@ const (
 	// is left. With VerbSkip an operator (By) gave it up, Detail says why, and what exists of the effect stays.
 	CompensationDone Kind = 34
 
-	// IncidentOpened says that the saga, or one Step, makes no progress without help.
+	// IncidentOpened says that the saga, or one Step, makes no progress without help, or, with ReasonContradiction, that a step's participant contradicted itself. A step has at most one incident of either sort.
 	IncidentOpened Kind = 48
-	// IncidentResolved is an operator's act: Verb and By say what and who, Detail says why in the operator's words; Payload is a replaced input.
+	// IncidentResolved is an operator's act: Verb and By say what and who, Detail says why in the operator's words; Payload is a replaced input. With VerbSeen it closes
+	// the step's contradiction, with any other verb what keeps it from making progress.
 	IncidentResolved Kind = 49
-	// IncidentClosed says that the incident's cause went away by itself.
+	// IncidentClosed says that the incident's cause went away by itself. A contradiction never does.
 	IncidentClosed Kind = 50
 )
+
+// ReasonContradiction is the reason code of an incident that is about what is decided already: a step's participant answered it one way, and later another way. Nothing waits for
+// it, and it may open after the saga's outcome; a person looks at it and says so (VerbSeen).
+const ReasonContradiction = "skald.contradiction"
 
 // Verb is what an operator does to an incident.
 type Verb string
@@ -73,6 +79,8 @@ const (
 	VerbSkip Verb = "skip"
 	// VerbDone states that the work was done by hand.
 	VerbDone Verb = "done"
+	// VerbSeen states that somebody looked at a contradiction, and put right what was wrong. Nothing is asked, and the saga stays as it is.
+	VerbSeen Verb = "seen"
 )
 
 // Mode says who drives a saga.

@@ -63,6 +63,15 @@ func exampleSaga() []Event {
 	return dated(all)
 }
 
+// exampleContradiction is a journal that goes on after its outcome: the participant that declined says that it took the money, and somebody pays it back.
+func exampleContradiction() []Event {
+	all := append(exampleSaga(),
+		Event{Kind: StepAnsweredLate, Step: "payer", Payload: []byte(`{"payment":"p-7"}`)},
+		Event{Kind: IncidentOpened, Step: "payer", Reason: ReasonContradiction, Detail: "refused, and later done"},
+		Event{Kind: IncidentResolved, Step: "payer", Verb: VerbSeen, By: "amina", Detail: "paid back"})
+	return dated(all)
+}
+
 // dated numbers events and gives them times 4 ms apart.
 func dated(all []Event) []Event {
 	for i := range all {
@@ -98,6 +107,8 @@ func TestGoldenKinds(t *testing.T) {
 }
 
 func TestGoldenSaga(t *testing.T) { golden(t, "saga", exampleSaga()) }
+
+func TestGoldenContradiction(t *testing.T) { golden(t, "contradiction", exampleContradiction()) }
 
 // TestWorkedExampleOfTheDocumentIsTheGoldenFile keeps docs/journal-format.md byte-exact.
 func TestWorkedExampleOfTheDocumentIsTheGoldenFile(t *testing.T) {

@@ -260,6 +260,8 @@ func TestIDs(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	data, _ := sample()
 	f.Add(data)
+	ended, _ := encode(exampleID, exampleContradiction())
+	f.Add(ended)
 	for _, e := range examples() {
 		f.Add(appendBody(nil, &dated([]Event{e})[0]))
 	}

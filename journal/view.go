@@ -1,6 +1,9 @@
 package journal
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // StepState says how far a step is, for people and programs that read a saga.
 type StepState string
@@ -37,6 +40,7 @@ type View struct {
 	Cause        string     // step that turned it back; empty if none did
 	Reason       string     // why it turned back
 	Steps        []StepView // in the order in which they were first mentioned
+	Decisions    []Decision // in the order in which they were made
 	Incidents    []Incident // open ones
 	Seq          uint64
 }
@@ -57,6 +61,31 @@ type StepView struct {
 	By      string    // who that was
 }
 
+// Decision is what a journal says of how a step's action ended, and of what came after that. What became of the step later is in its StepView.
+type Decision struct {
+	Step  string
+	State StepState // done, refused, failed or skipped; empty as long as there is no decision
+	Event uint64    // sequence number of the event that decided
+	Late  Late      // answers that came later
+}
+
+// Late says which answers came after a step was decided. The same answer once more is not evidence of anything, and is not recorded.
+type Late uint8
+
+// The answers that may come late.
+const (
+	LateDone Late = 1 << iota
+	LateRefused
+)
+
+// LateAnswer is what a StepAnsweredLate says.
+func LateAnswer(e *Event) Late {
+	if e.Reason == "" {
+		return LateDone
+	}
+	return LateRefused
+}
+
 // Incident is something that needs help.
 type Incident struct {
 	Step   string // empty: the saga as a whole
@@ -64,6 +93,9 @@ type Incident struct {
 	Detail string
 	Since  time.Time
 }
+
+// Contradiction says whether it is about what is decided already, so that nothing waits for it.
+func (i *Incident) Contradiction() bool { return i.Reason == ReasonContradiction }
 
 // Step returns the view of a step, or nil if the journal does not mention it.
 func (v *View) Step(name string) *StepView {
@@ -73,6 +105,11 @@ func (v *View) Step(name string) *StepView {
 		}
 	}
 	return nil
+}
+
+// Contradicted says whether a step has an open contradiction; with an empty name, whether any step has.
+func (v *View) Contradicted(step string) bool {
+	return slices.ContainsFunc(v.Incidents, func(i Incident) bool { return i.Contradiction() && (step == "" || i.Step == step) })
 }
 
 // Apply takes the next event in.
@@ -87,22 +124,53 @@ func (v *View) Apply(e *Event) {
 	case SagaCompleted, SagaCompensated:
 		v.Outcome, v.Ended = e.Kind, e.Time
 	case IncidentOpened:
-		v.close(e.Step)
+		v.close(e.Step, e.Reason == ReasonContradiction)
 		v.Incidents = append(v.Incidents, Incident{Step: e.Step, Reason: e.Reason, Detail: e.Detail, Since: e.Time})
 	case IncidentResolved, IncidentClosed:
-		v.close(e.Step)
-	case SagaRecovered, CancelRequested, DeadlineExpired, StepAnsweredLate:
+		v.close(e.Step, e.Verb == VerbSeen)
+	case StepAnsweredLate:
+		v.decision(e.Step).Late |= LateAnswer(e)
+	case SagaRecovered, CancelRequested, DeadlineExpired:
 	default:
 		if e.Step != "" {
 			v.step(e.Step).apply(e)
+			v.decided(e)
 		}
 	}
 }
 
-func (v *View) close(step string) {
+// decided takes in how a step's action ended.
+func (v *View) decided(e *Event) {
+	if e.Kind >= StepDone && e.Kind <= StepSkipped {
+		d := v.decision(e.Step)
+		d.State, d.Event = v.Step(e.Step).State, e.Seq
+	}
+}
+
+// Decision returns what is recorded of a step's decision; the zero value if nothing is.
+func (v *View) Decision(step string) Decision {
+	if i := slices.IndexFunc(v.Decisions, func(d Decision) bool { return d.Step == step }); i >= 0 {
+		return v.Decisions[i]
+	}
+	return Decision{}
+}
+
+func (v *View) decision(step string) *Decision {
+	i := slices.IndexFunc(v.Decisions, func(d Decision) bool { return d.Step == step })
+	if v.Decisions == nil {
+		v.Decisions = make([]Decision, 0, 8)
+	}
+	if i < 0 {
+		i, v.Decisions = len(v.Decisions), append(v.Decisions, Decision{Step: step})
+	}
+	return &v.Decisions[i]
+}
+
+// close takes out a step's incident of one sort.
+func (v *View) close(step string, contradiction bool) {
 	kept := v.Incidents[:0]
 	for _, i := range v.Incidents {
-		if i.Step != step {
+		if i.Step != step || i.Contradiction() != contradiction {
 			kept = append(kept, i)
 		}
 	}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -23,6 +24,50 @@ func failing() []Event {
 		{Kind: SagaCompensating, Step: "payer", Reason: "PaymentFail.Declined"},
 		{Kind: CompensationAsked, Step: "reserver", Attempt: 1},
 		{Kind: CompensationRetrying, Step: "reserver", Attempt: 2, Reason: "unavailable", Detail: "503"},
+	}
+}
+
+func TestF03_ViewTellsContradictionsApartFromWhatKeepsASagaFromItsEnd(t *testing.T) {
+	stuck := Event{Kind: IncidentOpened, Step: "reserver", Reason: "skald.no_progress"}
+	contradicted := Event{Kind: IncidentOpened, Step: "reserver", Reason: ReasonContradiction}
+	seen := Event{Kind: IncidentResolved, Step: "reserver", Verb: VerbSeen, By: "amina"}
+	for name, c := range map[string]struct {
+		then []Event
+		open []string
+	}{
+		"one of each":           {[]Event{contradicted, stuck}, []string{ReasonContradiction, "skald.no_progress"}},
+		"the same again":        {[]Event{contradicted, contradicted}, []string{ReasonContradiction}},
+		"closed by itself":      {[]Event{contradicted, stuck, {Kind: IncidentClosed, Step: "reserver"}}, []string{ReasonContradiction}},
+		"decided by hand":       {[]Event{contradicted, stuck, {Kind: IncidentResolved, Step: "reserver", Verb: VerbDone}}, []string{ReasonContradiction}},
+		"seen":                  {[]Event{contradicted, stuck, seen}, []string{"skald.no_progress"}},
+		"seen after the end":    {[]Event{{Kind: CompensationDone, Step: "reserver"}, {Kind: SagaCompensated}, contradicted, seen}, nil},
+		"another step was seen": {[]Event{contradicted, {Kind: IncidentResolved, Step: "payer", Verb: VerbSeen}}, []string{ReasonContradiction}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var open []string
+			for _, in := range viewOf(append(failing(), c.then...)...).Incidents {
+				open = append(open, in.Reason)
+			}
+			if !slices.Equal(open, c.open) {
+				t.Errorf("open: %q, want %q", open, c.open)
+			}
+		})
+	}
+}
+
+func TestF03_ViewKeepsHowAStepWasDecidedAndWhatCameLater(t *testing.T) {
+	v := viewOf(append(failing(), Event{Kind: CompensationDone, Step: "reserver", Verb: VerbDone, By: "amina"}, Event{Kind: SagaCompensated},
+		Event{Kind: StepAnsweredLate, Step: "reserver", Reason: "Full"}, Event{Kind: StepAnsweredLate, Step: "payer"})...)
+	for _, want := range []Decision{{"reserver", StepStateDone, 3, LateRefused}, {"payer", "", 0, LateDone}} {
+		if got := v.Decision(want.Step); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	if s := v.Step("reserver"); s.State != StepStateUndone || v.Step("payer") != nil {
+		t.Errorf("%+v", v.Steps)
+	}
+	if v.Outcome != SagaCompensated || v.Ended.After(v.Updated) {
+		t.Errorf("%+v", v)
 	}
 }
 

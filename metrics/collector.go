@@ -133,7 +133,7 @@ func (x *incidents) read(e Engine, label func(definition, reason string) inciden
 	for of := range x.last { // one that was mended is shown as 0 from then on, not as gone
 		found[of] = 0
 	}
-	f := skald.Filter{Incident: true, Unended: true, Oldest: true, Limit: pageSize}
+	f := skald.Filter{Incident: true, Oldest: true, Limit: pageSize}
 	for range readPages {
 		page, err := e.List(ctx, f)
 		if err != nil {

@@ -189,6 +189,8 @@ func modeLabel(m journal.Mode) string {
 func (d *definition) countFailure(s *store.Summary) {
 	x := failure{s.Step, d.reason(s.Reason)}
 	switch {
+	case s.Incident == journal.ReasonContradiction: // the summary names the step that it is about
+		x.step = Other
 	case x.step == "":
 		x.step = WholeSaga
 	case d.steps[x.step] == nil:

@@ -115,7 +115,7 @@ func wholeEndings() []string { return []string{skald.ReasonCancelled, skald.Reas
 // alarms are Skald's own reason codes that open incidents.
 func alarms() []string {
 	return []string{
-		skald.ReasonConflict, skald.ReasonDeadline, skald.ReasonDefinition, skald.ReasonForgotten, skald.ReasonMalformed, skald.ReasonMapping,
+		skald.ReasonConflict, skald.ReasonContradiction, skald.ReasonDeadline, skald.ReasonDefinition, skald.ReasonForgotten, skald.ReasonMalformed, skald.ReasonMapping,
 		skald.ReasonNoProgress, skald.ReasonUnknownResult,
 	}
 }

@@ -100,7 +100,7 @@ func (m *Metrics) Recorded(s *store.Summary, e *journal.Event) {
 	if d == nil {
 		d = m.unknown()
 	}
-	if moves(e.Kind) {
+	if moves(e) {
 		m.progress.Store(e.Time.UnixMicro())
 	}
 	if e.Kind >= journal.StepAsked && e.Kind <= journal.CompensationDone {
@@ -116,12 +116,12 @@ func (m *Metrics) Committed(appends int, took time.Duration) {
 	m.families.commit.Observe(took.Seconds())
 }
 
-// moves says whether an event brings a saga closer to its outcome; another attempt or another incident does not.
-func moves(k journal.Kind) bool {
-	switch k {
+// moves says whether an event brings a saga closer to its outcome; another attempt, another incident or that somebody has seen one does not.
+func moves(e *journal.Event) bool {
+	switch e.Kind {
 	case journal.StepRetrying, journal.CompensationRetrying, journal.StepAnsweredLate, journal.IncidentOpened, journal.IncidentClosed:
 		return false
 	default:
-		return true
+		return e.Verb != journal.VerbSeen
 	}
 }

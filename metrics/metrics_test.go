@@ -112,6 +112,19 @@ func TestEveryKindOfEventIsCountedOnce(t *testing.T) {
 	}
 }
 
+// The summary of a saga with an open contradiction names the step that it is about, which is not what turned the saga back.
+func TestF03_ContradictionIsNotTakenForTheCauseOfTurningBack(t *testing.T) {
+	m, r := newMetrics(t)
+	s := orderSummary()
+	s.Step, s.Reason, s.Incident = "stock.reserve", declined, skald.ReasonContradiction
+	record(m, s, journal.Event{Kind: journal.IncidentOpened, Step: "stock.reserve", Reason: skald.ReasonContradiction}, journal.Event{Kind: journal.SagaCompensated, Time: began.Add(time.Hour)})
+	for name, want := range map[string]string{"skald_incidents_opened_total": "order skald.contradiction 1", "skald_sagas_failed_total": "order " + declined + " " + metrics.Other + " 1"} {
+		if got := nonZero(t, r, name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
 func TestOutcomeIsMeasuredFromTheStart(t *testing.T) {
 	m, r := newMetrics(t)
 	s := orderSummary()
@@ -204,7 +217,7 @@ func TestSeriesAreThereBeforeTheFirstEvent(t *testing.T) {
 		"skald_steps_reached_total":    5 * 5,         // five steps, five results
 		"skald_compensations_total":    2 * 4,         // two steps can be undone
 		"skald_retries_total":          5 + 2,         // and their compensations
-		"skald_incidents_opened_total": 2*9 + 3,       // Skald's own and other, and the declared ones
+		"skald_incidents_opened_total": 2*10 + 3,      // Skald's own and other, and the declared ones
 		"skald_sagas_failed_total":     2*2 + 4*8 + 2, // whole sagas; steps that may fail: Skald's own and other; declared
 	} {
 		n, err := testutil.GatherAndCount(r, name)
@@ -242,7 +255,7 @@ func (m *model) Err() error           { return m.err }
 
 // List gives two sagas a page, so that paging is tried.
 func (m *model) List(_ context.Context, f skald.Filter) (skald.Page, error) {
-	if m.lists != nil || !f.Incident || !f.Unended {
+	if m.lists != nil || !f.Incident || f.Unended {
 		return skald.Page{}, errors.Join(m.lists, errors.New("the store is gone, or the filter wrong"))
 	}
 	var at int
@@ -309,10 +322,12 @@ func TestOpenIncidentsAreThoseInTheStore(t *testing.T) {
 		{Definition: "order", Incident: mailboxFull},
 		{Definition: "order", Incident: undeclared},
 		{Definition: "gone", Incident: skald.ReasonDefinition},
+		{Definition: "order", Incident: skald.ReasonContradiction, State: store.Completed},
 	}}
 	m.Watch(e)
 	all := incidentsHelp + `skald_incidents_open{definition="order",reason="Mail.MailboxFull"} 2
 skald_incidents_open{definition="order",reason="other"} 1
+skald_incidents_open{definition="order",reason="skald.contradiction"} 1
 skald_incidents_open{definition="order",reason="skald.no_progress"} 1
 skald_incidents_open{definition="other",reason="skald.definition_missing"} 1
 `
@@ -327,6 +342,7 @@ skald_incidents_open{definition="other",reason="skald.definition_missing"} 1
 	e.lists, e.sagas = nil, e.sagas[:1]
 	expect(t, r, incidentsHelp+`skald_incidents_open{definition="order",reason="Mail.MailboxFull"} 1
 skald_incidents_open{definition="order",reason="other"} 0
+skald_incidents_open{definition="order",reason="skald.contradiction"} 0
 skald_incidents_open{definition="order",reason="skald.no_progress"} 0
 skald_incidents_open{definition="other",reason="skald.definition_missing"} 0
 `, "skald_incidents_open")

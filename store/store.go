@@ -134,7 +134,7 @@ type Store interface {
 	List(ctx context.Context, f Filter) (Page, error)
 
 	// Prune deletes at most limit sagas that ended before the time, in order of start, and returns how many; fewer than limit means that
-	// no more are due. It yields to commits in between, so another caller may see a part of it done. A saga without an outcome is never deleted.
+	// no more are due. It yields to commits in between, so another caller may see a part of it done. A saga without an outcome, or with an open incident, is never deleted.
 	Prune(ctx context.Context, endedBefore time.Time, limit int) (int, error)
 
 	// SaveDefinition keeps a definition; one that is there already stays as it is.

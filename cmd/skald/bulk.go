@@ -14,7 +14,7 @@ import (
 
 // bulkCommand is "skald bulk".
 type bulkCommand struct {
-	Verb   skald.Verb `arg:"" help:"What to do: cancel, or retry, skip or done for open incidents." enum:"cancel,retry,skip,done"`
+	Verb   skald.Verb `arg:"" help:"What to do: cancel, or retry, skip, done or seen for open incidents." enum:"cancel,retry,skip,done,seen"`
 	AtStep string     `help:"Only incidents of this step." placeholder:"STEP"`
 	DryRun bool       `help:"Say what would be done, and do nothing."`
 	Yes    bool       `short:"y" help:"Do not ask."`

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/internal/pages"
 )
 
@@ -59,7 +60,7 @@ func TestWhoeverFollowsAPageGetsWhatItShows(t *testing.T) {
 // A reader follows a page: in a folder, with a shell, and with programs that go on in the background.
 //
 // Comments of the page tell the reader what people see by themselves: <!-- ports A B --> are those for which free ones are taken, <!-- up A --> waits until something listens there, <!-- stop A --> tells the program that does to
-// stop, <!-- kill A --> kills it, <!-- file NAME --> says where the block that follows is kept, <!-- theatre --> has what is asked from then on answered by a theatre, and <!-- held IDS --> has sagas there set aside. Blocks that
+// stop, <!-- kill A --> kills it, <!-- file NAME --> says where the block that follows is kept, <!-- theatre --> has what is asked from then on answered by a theatre, <!-- held IDS --> has sagas there set aside, and <!-- contradicted ID --> has one there whose answers contradict each other. Blocks that
 // are only <!-- shown: WHY -->, and those <!-- from FILE -->, are for another test (internal/pages).
 type reader struct {
 	t       *testing.T
@@ -204,6 +205,10 @@ func (r *reader) direct(b pages.Block) {
 		r.shell(pages.Block{Text: "SKALD_ADDRESS=" + w.server.URL, Line: b.Line})
 	case "held":
 		r.theatre.setAside(r.t, words[1:])
+	case "contradicted":
+		if err := r.theatre.contradict(r.t.Context(), skald.SagaID(words[1])); err != nil {
+			r.t.Fatal(err)
+		}
 	case "shown:", "from", "file":
 	default:
 		r.t.Errorf("%s:%d: nobody knows what to do with the comment %q", r.page, b.Line, b.Text)

@@ -26,7 +26,7 @@ func (c *incidentsCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	page, err := client.Sagas(w.ctx, httpapi.Listing{Filter: httpapi.Filter{Incident: true, Unended: true, Definition: c.Definition}, Oldest: true, Limit: max(1, min(c.Limit, pageSize))})
+	page, err := client.Sagas(w.ctx, httpapi.Listing{Filter: httpapi.Filter{Incident: true, Definition: c.Definition}, Oldest: true, Limit: max(1, min(c.Limit, pageSize))})
 	if err != nil {
 		return err
 	}

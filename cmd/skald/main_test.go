@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/httpapi"
@@ -85,7 +86,7 @@ func setUp(env *testscript.Env) error {
 	return nil
 }
 
-// changesTheatre changes the theatre: "theatre mended", "theatre wants TOKEN".
+// changesTheatre changes the theatre: "theatre mended", "theatre wants TOKEN", "theatre contradicts ID".
 func changesTheatre(ts *testscript.TestScript, _ bool, args []string) {
 	w := ts.Value(theatreKey{}).(*theatre)
 	switch {
@@ -93,6 +94,8 @@ func changesTheatre(ts *testscript.TestScript, _ bool, args []string) {
 		w.mended.Store(true)
 	case args[0] == "wants" && len(args) == 2:
 		w.token = args[1]
+	case args[0] == "contradicts" && len(args) == 2:
+		ts.Check(w.contradict(context.Background(), skald.SagaID(args[1])))
 	default:
 		ts.Fatalf("the theatre does not know %q", args)
 	}

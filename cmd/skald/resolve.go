@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/skaldhq/skald"
@@ -13,7 +14,7 @@ import (
 type resolveCommand struct {
 	ID      skald.SagaID `arg:"" name:"id" help:"The saga's id."`
 	Step    string       `arg:"" optional:"" help:"The step. Without it, the one that has an incident."`
-	Verb    skald.Verb   `help:"What to do: retry, replace, skip or done." enum:"retry,replace,skip,done" required:"" placeholder:"VERB"`
+	Verb    skald.Verb   `help:"What to do: retry, replace, skip, done or seen." enum:"retry,replace,skip,done,seen" required:"" placeholder:"VERB"`
 	Payload string       `help:"JSON, @FILE, or - for standard input: the new input of replace, the result of done." placeholder:"JSON"`
 	Decided
 	Remote
@@ -24,7 +25,8 @@ func (resolveCommand) Help() string {
 	return `  retry     asks again at once
   replace   asks again at once, with another input (--payload)
   skip      gives up a retriable step whose result nobody reads, or a compensation: what exists stays
-  done      the work was done by hand; --payload is the step's result, if another step reads it`
+  done      the work was done by hand; --payload is the step's result, if another step reads it
+  seen      a step's answers contradict each other, and you put right what was wrong; also after the saga's end`
 }
 
 // Run runs the command.
@@ -76,7 +78,7 @@ func (w *world) resolve(c *httpapi.Client, r *Remote, id skald.SagaID, x skald.R
 		if err != nil {
 			return err
 		}
-		if x.Step, err = onlyIncident(&s); err != nil {
+		if x.Step, err = onlyIncident(&s, x.Verb); err != nil {
 			return err
 		}
 	}
@@ -86,9 +88,15 @@ func (w *world) resolve(c *httpapi.Client, r *Remote, id skald.SagaID, x skald.R
 	return w.decided(c, r, id)
 }
 
-// onlyIncident is the step of a saga's only incident; empty if it is the saga as a whole.
-func onlyIncident(s *httpapi.Saga) (string, error) {
-	if len(s.Incidents) == 1 {
+// onlyIncident is the step of a saga's only incident that a verb may be for; empty if it is the saga as a whole.
+func onlyIncident(s *httpapi.Saga, verb skald.Verb) (string, error) {
+	other := func(i httpapi.Incident) bool {
+		return (i.Reason == skald.ReasonContradiction) != (verb == skald.VerbSeen)
+	}
+	if fit := slices.DeleteFunc(slices.Clone(s.Incidents), other); len(fit) == 1 {
+		return fit[0].Step, nil
+	}
+	if len(s.Incidents) == 1 { // the engine says why the verb does not fit it
 		return s.Incidents[0].Step, nil
 	}
 	if len(s.Incidents) == 0 {

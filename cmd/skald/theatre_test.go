@@ -45,6 +45,7 @@ var (
 // theatre is what the scripts talk to: an engine of both modes in this process, over HTTP on loopback. What happens to a visit is in the show's name: "sold out" is refused and "no paper" late, "busy" is worked at until the
 // theatre is mended, "held" fails until then, and the letter of "full" is refused until then.
 type theatre struct {
+	engine *skald.Engine
 	server *httptest.Server
 	token  string // that it asks for, or nothing
 	mended atomic.Bool
@@ -90,6 +91,7 @@ func openTheatre(ctx context.Context, dir string) (w *theatre, err error) {
 	if err != nil {
 		return nil, err
 	}
+	w.engine = engine
 	w.stopLater(engine.Stop)
 	remediation, err := skald.Remediate(ctx, skald.RemediationConfig{Broker: b, Sagas: sagas, Logger: quiet})
 	if err != nil {
@@ -109,6 +111,19 @@ func openTheatre(ctx context.Context, dir string) (w *theatre, err error) {
 	w.server.Config.RegisterOnShutdown(api.Drain)
 	w.stop = append(w.stop, func() error { api.Drain(); w.server.Close(); return nil })
 	return w, nil
+}
+
+// contradict starts a visit, waits for its end, and lets the cashier say then that no seat was left after all.
+func (w *theatre) contradict(ctx context.Context, id skald.SagaID) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if _, err := w.engine.Start(ctx, skald.StartRequest{ID: id, Definition: "visit", Input: []byte(`{"show":"opera"}`)}); err != nil {
+		return err
+	}
+	if _, err := w.engine.Wait(ctx, id); err != nil {
+		return err
+	}
+	return w.engine.AnsweredLate(ctx, id, "seats.reserve", participant.Answer{Class: participant.Refused, Reason: "Seats.SoldOut"})
 }
 
 // nobody is a network in which no outsider answers.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -60,7 +61,7 @@ func (w *world) await(c *httpapi.Client, id skald.SagaID, timeout time.Duration)
 			return nil
 		}
 		s, err := c.Saga(ctx, id)
-		if err == nil && len(s.Incidents) > 0 {
+		if err == nil && needsHelp(&s) {
 			return errEnough
 		}
 		return err
@@ -78,10 +79,15 @@ func (w *world) await(c *httpapi.Client, id skald.SagaID, timeout time.Duration)
 		return s, nil
 	case s.State == skald.Compensated:
 		return s, ends(exitCompensated)
-	case len(s.Incidents) > 0:
+	case needsHelp(&s):
 		return s, ends(exitIncident)
 	}
 	return s, ends(exitNotYet)
+}
+
+// needsHelp says whether a saga makes no progress without it. A contradiction keeps none from its end.
+func needsHelp(s *httpapi.Saga) bool {
+	return slices.ContainsFunc(s.Incidents, func(i httpapi.Incident) bool { return i.Reason != skald.ReasonContradiction })
 }
 
 // Bounds of following a saga over interruptions.

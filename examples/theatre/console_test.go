@@ -14,6 +14,7 @@ import (
 	"github.com/skaldhq/skald/examples/browsertest"
 	"github.com/skaldhq/skald/examples/theatre"
 	"github.com/skaldhq/skald/journal"
+	"github.com/skaldhq/skald/participant"
 )
 
 var bothModes = []skald.Mode{skald.Orchestrated, skald.Choreographed}
@@ -65,6 +66,32 @@ func TestOperatorFindsAndMendsAStuckSaga(t *testing.T) {
 		if len(decided) != 1 || decided[0] != "retry by Grace: the box was emptied" {
 			t.Errorf("%s: the journal says %q", id, decided)
 		}
+	}
+}
+
+// A service says after a visit's end that it had refused: that is an incident of a saga that has ended, whose one verb changes nothing of it.
+func TestF03_OperatorSeesAContradictionOfASagaThatHasEnded(t *testing.T) {
+	t.Parallel()
+	x := open(t)
+	begin(t, x, "twice", skald.Choreographed, "")
+	until(t, x, "twice", "it has ended", ended)
+	if err := x.Engine().AnsweredLate(t.Context(), "twice", "seats.reserve", participant.Answer{Class: participant.Refused, Reason: "Seats.SoldOut"}); err != nil {
+		t.Fatal(err)
+	}
+	b := browsertest.Open(t, 1280, 900)
+	b.Visit(x.URL() + "/#/incidents")
+	b.Shows(within("group"), "skald.contradiction")
+	b.Shows(within("incident"), "seats.reserve was answered in two ways")
+	b.Shows(within("incident"), "an effect may be missing")
+	b.Shoot("contradiction")
+	b.Visit(x.URL() + "/#/sagas/twice")
+	b.Click("verb-seen")
+	decide(b, "a seat on the balcony")
+	sees(t, b, `!document.querySelector('[data-testid="incident"]')`)
+	b.Click("tab-journal")
+	b.Shows(within("event", `[data-kind="incident_resolved"]`), "Decided: seen")
+	if s := until(t, x, "twice", "it was seen", func(s *skald.Status) bool { return len(s.Incidents) == 0 }); s.State != skald.Completed {
+		t.Errorf("it is %s", s.State)
 	}
 }
 

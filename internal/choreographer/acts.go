@@ -45,12 +45,15 @@ func (x *act) stale(w *participant.Waiting) bool {
 	return x.round > 0 && (w == nil || !w.Aside || uint64(w.Round)+1 != x.round)
 }
 
-// Resolve records an operator's decision in the saga's journal and sends it to the step's participant. The error wraps machine.ErrVerb if it does not fit the step.
+// Resolve records an operator's decision in the saga's journal and sends it to the step's participant, unless there is nothing to do but to have seen something. The error wraps machine.ErrVerb if it does not fit the step.
 // After any other error it may be recorded; decide again.
 func (x *Tracker) Resolve(ctx context.Context, id journal.SagaID, r Resolution) error {
+	if r.Verb == journal.VerbSeen {
+		return x.see(ctx, id, &r)
+	}
 	var m broker.Message
 	found := false
-	err := x.change(ctx, id, true, func(tr *track) error {
+	err := x.on(ctx, id, occasion{begin: true, ended: true}, func(tr *track) error {
 		found = true
 		r.Payload = tr.m.Plan.KeptDecision(r.Step, r.Verb, r.Payload)
 		i, undo, err := tr.resolvable(&r)
@@ -90,11 +93,11 @@ func (x *track) resolvable(r *Resolution) (i int, undo bool, err error) {
 	i, ok := x.m.Plan.Index(r.Step)
 	switch {
 	case x.summary.State.Ended():
-		return 0, false, machine.ErrEnded
+		return 0, false, machine.AfterEnd(x.contradicted != 0)
 	case !ok:
 		return 0, false, fmt.Errorf("%w: name a step of definition %s", machine.ErrVerb, x.m.Plan.Name)
 	case !x.open().Has(i):
-		return 0, false, fmt.Errorf("%w: step %s waits for nothing", machine.ErrVerb, r.Step)
+		return 0, false, machine.WaitsForNothing(r.Step, x.contradicted.Has(i))
 	case r.Verb == journal.VerbReplace && len(r.Payload) == 0:
 		return 0, false, fmt.Errorf("%w: replacing needs the new input", machine.ErrVerb)
 	}
@@ -110,7 +113,7 @@ func (x *track) resolvable(r *Resolution) (i int, undo bool, err error) {
 		return i, undo, nil
 	case journal.VerbReplace, journal.VerbSkip, journal.VerbDone:
 	default:
-		return 0, false, fmt.Errorf("%w: there is no verb %q; use retry, replace, skip or done", machine.ErrVerb, r.Verb)
+		return 0, false, machine.NoVerb(r.Verb)
 	}
 	switch {
 	case undo:

@@ -19,7 +19,8 @@ type track struct {
 	asked, undoAsked plan.Set
 	since            []time.Time       // when each step, or its compensation, was asked
 	attempts         []uint32          // of the last retry in the journal
-	incidents        map[string]string // open ones: reason by step, the saga's own under ""
+	incidents        map[string]string // open ones that keep it from making progress: reason by step, the saga's own under ""
+	contradicted     plan.Set          // steps with an open contradiction
 	nudged           map[int]nudged    // when whoever owes a step was last asked to look
 	decided          plan.Set          // steps whose forward token is in the journal
 	expired          plan.Set          // steps whose deadline passed
@@ -86,7 +87,7 @@ func tellsOutcome(t *participant.Token) bool {
 	return t.Step == participant.StepEnd && t.Kind == participant.TokenDone || t.Step == participant.StepStart && t.Kind == participant.TokenUndone
 }
 
-// end writes the outcome, which leaves no incident open.
+// end writes the outcome, which leaves no incident open but contradictions.
 func (x *track) end(outcome journal.Kind, at time.Time) {
 	for i := range x.m.Plan.Steps {
 		x.quiet(x.m.Plan.Steps[i].Name, at)
@@ -155,7 +156,7 @@ func (x *track) words(i int, t *participant.Token) string {
 	return x.m.Plan.Steps[i].KeptWords(t.Detail)
 }
 
-// quiet closes the incident of a step, or the saga's own under "".
+// quiet closes the incident of a step, or the saga's own under "". Contradictions stay open until somebody has seen them.
 func (x *track) quiet(step string, at time.Time) {
 	if x.incidents[step] != "" {
 		x.record(journal.Event{Kind: journal.IncidentClosed, Step: step}, at)
@@ -233,10 +234,8 @@ func (x *track) apply(e *journal.Event) {
 	}
 	x.phase(e)
 	switch e.Kind {
-	case journal.IncidentOpened:
-		x.incidents[e.Step] = e.Reason
-	case journal.IncidentClosed, journal.IncidentResolved:
-		delete(x.incidents, e.Step)
+	case journal.IncidentOpened, journal.IncidentClosed, journal.IncidentResolved:
+		x.incident(i, e)
 	case journal.CancelRequested:
 		x.cancelled = true
 	case journal.DeadlineExpired:
@@ -255,6 +254,25 @@ func (x *track) apply(e *journal.Event) {
 		if name := x.m.Plan.Steps[k].Name; s.Incident == "" && x.incidents[name] != "" {
 			s.Step, s.Incident = name, x.incidents[name]
 		}
+	}
+	for k := range x.contradicted.All {
+		if s.Incident == "" {
+			s.Step, s.Incident = x.m.Plan.Steps[k].Name, journal.ReasonContradiction
+		}
+	}
+}
+
+// incident takes in that one was opened or is none any more.
+func (x *track) incident(i int, e *journal.Event) {
+	switch {
+	case i >= 0 && e.Reason == journal.ReasonContradiction && e.Kind == journal.IncidentOpened:
+		x.contradicted |= plan.One(i)
+	case i >= 0 && e.Verb == journal.VerbSeen:
+		x.contradicted &^= plan.One(i)
+	case e.Kind == journal.IncidentOpened:
+		x.incidents[e.Step] = e.Reason
+	default:
+		delete(x.incidents, e.Step)
 	}
 }
 

@@ -93,7 +93,7 @@ type Tracker struct {
 	watchers watchers // told of everything new
 	ends     watchers // told of ends only
 	started  *memory[journal.SagaID, struct{}]
-	over     *memory[journal.SagaID, time.Time] // when sagas ended that are known to have
+	over     *memory[journal.SagaID, end] // how sagas ended that are known to have
 	alarms   alarms
 	purger   *purger
 	began    time.Time
@@ -126,7 +126,7 @@ func OpenTracker(ctx context.Context, c TrackerConfig) (*Tracker, error) {
 		return nil, fmt.Errorf("acquire the store: %w", err)
 	}
 	x.writer, x.purger = newWriter(x), newPurger(x)
-	x.started, x.over = newMemory[journal.SagaID, struct{}](remembered), newMemory[journal.SagaID, time.Time](remembered)
+	x.started, x.over = newMemory[journal.SagaID, struct{}](remembered), newMemory[journal.SagaID, end](remembered)
 	return x, nil
 }
 
@@ -239,6 +239,9 @@ func (x *Tracker) deliver(ctx context.Context, d *broker.Delivery) error {
 }
 
 func (x *Tracker) deliverNote(ctx context.Context, d *broker.Delivery) error {
+	if d.Message.Type == typeContradiction {
+		return x.deliverContradiction(ctx, d)
+	}
 	n, err := decodeNote(&d.Message)
 	if err != nil {
 		return &broker.Rejection{Problem: broker.Problem{Reason: broker.ReasonUnreadable, Description: err.Error()}}
@@ -297,22 +300,36 @@ func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
 		}
 		return nil
 	})
-	if err != nil || x.Purge < 0 || !over && !x.outlived(&t) {
+	if err != nil {
 		return err
+	}
+	if a, ok := x.lateToken(&t); ok {
+		if err := x.AnsweredLate(ctx, t.Saga, t.Step, a); err != nil {
+			return err
+		}
+	}
+	if x.Purge < 0 || !over && !x.outlived(&t) {
+		return nil
 	}
 	return x.purger.plan(ctx, ended{t.Definition, t.Saga}) // also when it was planned before: that is harmless
 }
 
 // outlived says whether a token came so late after its saga's end that the saga's tokens may have been deleted already: its participant was away for long.
 func (x *Tracker) outlived(t *participant.Token) bool {
-	at, _ := x.over.get(t.Saga)
-	return x.ended(t.Saga) && x.Now().Sub(at) > x.Purge/2
+	e, _ := x.over.get(t.Saga)
+	return x.ended(t.Saga) && x.Now().Sub(e.at) > x.Purge/2
 }
 
 // ended says whether a saga is known to have ended. Once its journal may have been pruned its id may be another one's.
 func (x *Tracker) ended(id journal.SagaID) bool {
-	at, ok := x.over.get(id)
-	return ok && (x.Retention < 0 || x.Now().Sub(at) < x.Retention)
+	e, ok := x.over.get(id)
+	return ok && (x.Retention < 0 || x.Now().Sub(e.at) < x.Retention)
+}
+
+// end is what is remembered of a saga that has ended.
+type end struct {
+	at   time.Time
+	done plan.Set // the steps that were done
 }
 
 // occasion says for what a track is changed.
@@ -320,6 +337,7 @@ type occasion struct {
 	begin     bool               // a saga that is heard of for the first time begins with its start; otherwise nothing is done
 	start     *participant.Token // its start, if that is at hand
 	leisurely bool               // nobody waits for it
+	ended     bool               // also of a saga that has ended
 }
 
 // change lets f change a saga's track and returns when that is durable. A saga that is heard of for the first time begins with its start; if begin is
@@ -345,7 +363,7 @@ func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(
 func (x *Tracker) durable(j *job) {
 	id := j.append.Summary.ID
 	x.watchers.notify(id)
-	if j.append.Summary.State.Ended() {
+	if j.append.Summary.State.Ended() && j.track != nil {
 		x.started.drop(id) // before those who wait are told: who begins to wait now looks for itself
 		x.ends.notify(id)
 		x.forget(id, j.track)
@@ -363,6 +381,7 @@ func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f fu
 	if err != nil || tr == nil {
 		return nil, nil, err
 	}
+	defer x.drop(id, tr)
 	if err := f(tr); err != nil {
 		return tr, nil, err
 	}
@@ -373,6 +392,13 @@ func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f fu
 		return tr, tr.last, x.writer.add(ctx, tr.last)
 	}
 	return tr, tr.last, nil
+}
+
+// drop drops the track of a saga that had ended before, if nothing of it is on its way to the store. The caller has the saga's turn.
+func (x *Tracker) drop(id journal.SagaID, tr *track) {
+	if tr.summary.State.Ended() && tr.last == nil {
+		x.forget(id, tr)
+	}
 }
 
 // distrust lets the next one who wants a track read it anew.
@@ -387,7 +413,7 @@ func (x *Tracker) distrust(tr *track) {
 
 // forget drops a track that has ended.
 func (x *Tracker) forget(id journal.SagaID, tr *track) {
-	x.over.put(id, tr.summary.Ended)
+	x.over.put(id, end{tr.summary.Ended, tr.tokens.Done})
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.tracks[id] == tr {
@@ -405,7 +431,7 @@ func (x *Tracker) track(ctx context.Context, id journal.SagaID, o occasion) (*tr
 	if tr != nil && !suspect {
 		return tr, nil
 	}
-	if x.ended(id) && o.start == nil { // a start may be that of another one, after the first was pruned
+	if x.ended(id) && o.start == nil && !o.ended { // a start may be that of another one, after the first was pruned
 		return nil, nil
 	}
 	if suspect && tr.last != nil { // what of it is on its way to the store is the beginning of what is read
@@ -424,16 +450,17 @@ func (x *Tracker) track(ctx context.Context, id journal.SagaID, o occasion) (*tr
 		return nil, err
 	}
 	if tr.summary.State.Ended() {
-		x.over.put(id, tr.summary.Ended)
-		x.mu.Lock()
+		x.over.put(id, end{tr.summary.Ended, tr.tokens.Done})
+	} else {
+		x.over.drop(id)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if tr.summary.State.Ended() && !o.ended {
 		delete(x.tracks, id) // one that was not trusted
-		x.mu.Unlock()
 		return nil, nil
 	}
-	x.over.drop(id)
-	x.mu.Lock()
 	x.tracks[id] = tr
-	x.mu.Unlock()
 	return tr, nil
 }
 

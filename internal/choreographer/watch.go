@@ -252,17 +252,10 @@ func (x *Tracker) unregistered(ctx context.Context, s store.Summary) error {
 		return nil
 	}
 	e := journal.Event{
-		Kind: journal.IncidentOpened, Seq: s.Seq + 1, Time: x.Now().UTC().Truncate(time.Microsecond), Reason: ReasonDefinition,
+		Kind: journal.IncidentOpened, Reason: ReasonDefinition,
 		Detail: fmt.Sprintf("definition %s version %s is not registered; register it, also beside a newer one", s.Definition, s.Version),
 	}
-	a := store.Append{From: e.Seq, Summary: s}
-	a.Records, a.Summary.Chain = journal.Append(nil, s.Chain, &e)
-	a.Summary.Seq, a.Summary.Updated, a.Summary.Incident = e.Seq, e.Time, ReasonDefinition
-	j := &job{append: a, events: []journal.Event{e}, urgent: true}
-	if err := x.writer.add(ctx, j); err != nil {
-		return err
-	}
-	return x.writer.wait(ctx, j)
+	return x.addTo(ctx, s, e, func(s *store.Summary) { s.Incident = ReasonDefinition })
 }
 
 // look writes what became due of a saga, asks those who owe something to look, and decides what may be decided in the place of those who are silent.

@@ -150,9 +150,13 @@ func (a *Agent) next(l participant.Ledger) (participant.Work, bool) {
 	return p.next()
 }
 
-// tell publishes a token and returns the one that decided.
+// tell publishes a token and returns the one that decided. After an error the relay tells it again.
 func (a *Agent) tell(ctx context.Context, t *participant.Token) (participant.Token, error) {
-	return decide(ctx, a.Broker, a.Topic, t)
+	decided, err := decide(ctx, a.Broker, a.Topic, t)
+	if err == nil && a.contradicts(t, &decided) {
+		err = a.reportContradiction(ctx, t)
+	}
+	return decided, err
 }
 
 // decide publishes a token unless there is one, and returns the one there is.

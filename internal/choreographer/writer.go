@@ -18,7 +18,7 @@ type writer struct {
 
 // job is an append on its way. Those of one saga are handed to the writer in the order of its journal.
 type job struct {
-	track  *track
+	track  *track // nil for an addition to the journal of a saga that has none
 	append store.Append
 	events []journal.Event // that it holds, for observers
 	urgent bool            // somebody waits

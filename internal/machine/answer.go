@@ -25,7 +25,7 @@ const thinAfter = 100
 // roomy is the length of a journal from which on attempts are no longer recorded: the rest is kept for what decides.
 const roomy = journal.MaxEvents * 9 / 10
 
-// Answered turns an answer into what is to be recorded. Late answers are kept as evidence and revive nothing.
+// Answered turns an answer into what is to be recorded. Late answers revive nothing, see Late.
 func (m *Machine) Answered(s *State, a Answer, cmds []Command) []Command {
 	b := plan.One(a.Step)
 	st := &s.Steps[a.Step]
@@ -43,15 +43,15 @@ func (m *Machine) Answered(s *State, a Answer, cmds []Command) []Command {
 		}
 		return m.compensationAnswered(s, a, cmds)
 	}
-	if s.Phase != Running {
-		return cmds // it has its outcome, or turned back after an operator had decided this step
+	if s.Phase == Running {
+		s.Flying &^= b & s.settled() // an operator or a deadline decided it while its call was under way
 	}
-	if s.settled().Has(a.Step) {
-		s.Flying &^= b
-		if a.Class != participant.Unknown && !a.Unmapped {
-			return append(cmds, m.event(a, journal.StepAnsweredLate, a.Reason))
+	if s.Phase != Running || s.settled().Has(a.Step) {
+		late := m.Late(s, a, cmds)
+		if len(late) == len(cmds) {
+			return m.next(s, cmds)
 		}
-		return m.next(s, cmds)
+		return late
 	}
 	switch {
 	case a.Class == participant.Done:

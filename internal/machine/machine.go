@@ -139,7 +139,7 @@ func (m *Machine) apply(s *State, e *journal.Event, i int, cmds []Command) []Com
 	case journal.StepDone, journal.StepRefused, journal.StepFailed, journal.StepSkipped:
 		cmds = m.settled(s, e, i, cmds)
 	case journal.StepAnsweredLate:
-		s.Flying &^= plan.One(i)
+		s.Steps[i].Late |= journal.LateAnswer(e)
 	case journal.CompensationAsked:
 		return m.compensationAsked(s, e, i, cmds)
 	case journal.CompensationRetrying:
@@ -312,7 +312,7 @@ func (m *Machine) settled(s *State, e *journal.Event, i int, cmds []Command) []C
 	b := plan.One(i)
 	s.recording &^= b
 	st := &s.Steps[i]
-	st.Settled = e.Seq
+	st.Settled, st.ByHand = e.Seq, e.By != ""
 	switch e.Kind {
 	case journal.StepDone:
 		s.Done |= b

@@ -32,6 +32,9 @@ func (m *Machine) Cancellable(s *State) error {
 
 // Resolvable says whether a verb can be applied to a step (an empty name is the saga as a whole).
 func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload []byte) error {
+	if verb == journal.VerbSeen {
+		return m.seeable(s, step)
+	}
 	if s.Phase.Ended() {
 		return ErrEnded
 	}
@@ -41,7 +44,7 @@ func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload [
 	switch verb {
 	case journal.VerbRetry, journal.VerbReplace, journal.VerbSkip, journal.VerbDone:
 	default:
-		return fmt.Errorf("%w: there is no verb %q; use retry, replace, skip or done", ErrVerb, verb)
+		return NoVerb(verb)
 	}
 	if verb == journal.VerbReplace && len(payload) == 0 {
 		return fmt.Errorf("%w: replacing needs the new input", ErrVerb)
@@ -52,12 +55,12 @@ func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload [
 		}
 		return nil
 	}
-	i, ok := m.Plan.Index(step)
-	if !ok {
-		return fmt.Errorf("%w: definition %s has no step %q", ErrVerb, m.Plan.Name, step)
+	i, err := m.Step(step)
+	if err != nil {
+		return err
 	}
 	if !m.open(s).Has(i) {
-		return fmt.Errorf("%w: step %s waits for nothing", ErrVerb, step)
+		return WaitsForNothing(step, s.Steps[i].Contradicted)
 	}
 	if s.Phase == Compensating {
 		return nil // every verb fits a compensation
@@ -66,6 +69,54 @@ func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload [
 		return err
 	}
 	return m.Plan.Steps[i].Takes(verb, payload)
+}
+
+// seeable says whether there is a contradiction to be seen.
+func (m *Machine) seeable(s *State, step string) error {
+	if i, ok := m.Plan.Index(step); !ok || !s.Steps[i].Contradicted {
+		return NothingToSee(step)
+	}
+	return nil
+}
+
+// ResolvableAfterwards says whether a verb can be applied to a step of a saga that has its outcome, by what its journal says: only a contradiction is open then.
+func ResolvableAfterwards(v *journal.View, verb journal.Verb, step string) error {
+	switch {
+	case verb != journal.VerbSeen:
+		return AfterEnd(v.Contradicted(""))
+	case step == "" || !v.Contradicted(step):
+		return NothingToSee(step)
+	}
+	return nil
+}
+
+// AfterEnd says that a saga has ended, and which verb fits if the answers of one of its steps contradict each other.
+func AfterEnd(contradicted bool) error {
+	if !contradicted {
+		return ErrEnded
+	}
+	return fmt.Errorf("%w, and nothing is asked any more; the answers of a step contradict each other: put right by hand what is wrong, and then say seen", ErrEnded)
+}
+
+// NoVerb says that there is no such verb.
+func NoVerb(verb journal.Verb) error {
+	return fmt.Errorf("%w: there is no verb %q; use retry, replace, skip, done or seen", ErrVerb, verb)
+}
+
+// WaitsForNothing says that nothing is asked of a step, and which verb fits if its answers contradict each other.
+func WaitsForNothing(step string, contradicted bool) error {
+	if contradicted {
+		return fmt.Errorf("%w: step %s is decided and waits for nothing; its answers contradict each other: put right by hand what is wrong, and then say seen", ErrVerb, step)
+	}
+	return fmt.Errorf("%w: step %s waits for nothing", ErrVerb, step)
+}
+
+// NothingToSee says that no answer to a step contradicts what is recorded of it.
+func NothingToSee(step string) error {
+	if step == "" {
+		return fmt.Errorf("%w: name the step whose answers contradict each other", ErrVerb)
+	}
+	return fmt.Errorf("%w: no answer to step %s contradicts what is recorded; seen is for that alone", ErrVerb, step)
 }
 
 func (m *Machine) resolvableAction(i int, verb journal.Verb) error {
@@ -104,11 +155,15 @@ func (m *Machine) reader(i int) int {
 
 // resolved carries out an operator's decision once it is recorded; everything that follows waits until it is durable.
 func (m *Machine) resolved(s *State, e *journal.Event, i int, cmds []Command) []Command {
-	s.Floor = e.Seq
-	if i < 0 {
-		s.Stuck = ""
+	switch {
+	case e.Verb == journal.VerbSeen && i >= 0: // nothing follows from it
+		s.Steps[i].Contradicted = false
+		return cmds
+	case i < 0:
+		s.Floor, s.Stuck = e.Seq, ""
 		return cmds
 	}
+	s.Floor = e.Seq
 	st := &s.Steps[i]
 	st.Incident, st.Held = "", false
 	m.alarm(st, micros(e.Time))
@@ -119,7 +174,7 @@ func (m *Machine) resolved(s *State, e *journal.Event, i int, cmds []Command) []
 		return m.askNow(s, i, cmds)
 	case journal.VerbRetry:
 		return m.askNow(s, i, cmds)
-	case journal.VerbSkip, journal.VerbDone:
+	case journal.VerbSkip, journal.VerbDone, journal.VerbSeen:
 	}
 	kind := journal.StepDone
 	switch {

@@ -50,18 +50,21 @@ type State struct {
 
 // StepState is what is known of one step, or of its compensation once the saga turned back.
 type StepState struct {
-	Attempt  uint32 // of the call under way or to be made next
-	Since    int64  // when it was first asked: microseconds
-	Alarm    int64  // when its incident opens if it is not answered: microseconds; 0 never
-	Next     int64  // when it is asked again: microseconds; 0 while it is not waiting
-	Wait     uint64 // its calls wait until this is durable
-	Settled  uint64 // sequence number of the event that decided it
-	Tried    bool   // a call was made, or may have been: until then there is no effect
-	Again    bool   // an operator replaced the input while a call was under way
-	Held     bool   // waits for an operator
-	Expired  bool
-	Incident string // reason of its open incident
-	Input    []byte // replaced by an operator
+	Attempt      uint32 // of the call under way or to be made next
+	Since        int64  // when it was first asked: microseconds
+	Alarm        int64  // when its incident opens if it is not answered: microseconds; 0 never
+	Next         int64  // when it is asked again: microseconds; 0 while it is not waiting
+	Wait         uint64 // its calls wait until this is durable
+	Settled      uint64 // sequence number of the event that decided its action
+	Tried        bool   // a call was made, or may have been: until then there is no effect
+	Again        bool   // an operator replaced the input while a call was under way
+	Held         bool   // waits for an operator
+	Expired      bool
+	ByHand       bool         // its action was ended by an operator, or by the definition
+	Late         journal.Late // answers that came after its action was decided
+	Contradicted bool         // a contradiction is open
+	Incident     string       // reason of its open incident that keeps it from making progress
+	Input        []byte       // replaced by an operator
 }
 
 func (s *State) start(p *plan.Plan, e *journal.Event) {
@@ -96,6 +99,10 @@ func (s *State) incident(i int, reason string) {
 		s.Stuck = reason
 		return
 	}
+	if reason == journal.ReasonContradiction {
+		s.Steps[i].Contradicted = true
+		return
+	}
 	s.Steps[i].Incident = reason
 	if reason == ReasonUnknown {
 		s.Steps[i].Held = true
@@ -116,7 +123,8 @@ func (s *State) quiet(p *plan.Plan, i int, cmds []Command) []Command {
 	return append(cmds, record(journal.IncidentClosed, p.Steps[i].Name))
 }
 
-// Incident is the reason of the saga's oldest open incident in the order of its steps, or empty; step is -1 for the saga as a whole.
+// Incident is the reason of the saga's first open incident, or empty: of the saga as a whole (step is then -1), of a step that makes no progress, or, if there is neither, a
+// contradiction; those of steps in their order.
 func (s *State) Incident() (step int, reason string) {
 	if s.Stuck != "" {
 		return -1, s.Stuck
@@ -124,6 +132,11 @@ func (s *State) Incident() (step int, reason string) {
 	for i := range s.Steps {
 		if s.Steps[i].Incident != "" {
 			return i, s.Steps[i].Incident
+		}
+	}
+	for i := range s.Steps {
+		if s.Steps[i].Contradicted {
+			return i, journal.ReasonContradiction
 		}
 	}
 	return -1, ""

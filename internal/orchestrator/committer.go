@@ -36,7 +36,7 @@ type committer struct {
 
 // pending is one saga's next append and who is told of it.
 type pending struct {
-	run    *run // nil for a saga that this coordinator cannot drive
+	run    *run // nil for an addition
 	append store.Append
 	told   []func(error) // called once, after the commit or its failure
 	since  time.Time     // when it was queued
@@ -105,11 +105,15 @@ func (c *committer) hasten(p *pending) {
 	}
 }
 
-// queueOrphan queues a record of a saga that this coordinator cannot drive.
-func (c *committer) queueOrphan(a store.Append, told func(error)) {
+// addTo queues records of a saga that has no run; urgent ones are waited for.
+func (c *committer) addTo(a store.Append, urgent bool, told func(error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = append(c.queue, &pending{append: a, told: []func(error){told}, since: c.o.Clock.Now()})
+	p := &pending{append: a, told: []func(error){told}, since: c.o.Clock.Now()}
+	c.queue = append(c.queue, p)
+	if urgent {
+		c.hasten(p)
+	}
 	c.wake()
 }
 
@@ -265,7 +269,7 @@ const maxSpare = 256
 // to the saga, and this coordinator no longer knows what is true.
 func (c *committer) reject(p *pending, err error) {
 	switch {
-	case p.run == nil: // its incident was opened twice at once; the first stands
+	case p.run == nil: // the saga was pruned meanwhile, or its incident was opened twice at once and the first stands
 	case p.append.New:
 		if errors.Is(err, store.ErrFull) {
 			if !c.o.low.Swap(true) {

@@ -18,7 +18,7 @@ import (
 // lazy is a store that takes its time.
 type lazy struct {
 	store.Store
-	commit, list time.Duration
+	commit, list, journal time.Duration
 }
 
 func (l *lazy) Commit(ctx context.Context, epoch uint64, appends []store.Append) ([]error, error) {
@@ -30,6 +30,11 @@ func (l *lazy) List(ctx context.Context, f store.Filter) (store.Page, error) {
 	page, err := l.Store.List(ctx, f)
 	time.Sleep(l.list) // in a bubble
 	return page, err
+}
+
+func (l *lazy) Journal(ctx context.Context, id journal.SagaID) (store.Summary, []byte, error) {
+	time.Sleep(l.journal) // in a bubble
+	return l.Store.Journal(ctx, id)
 }
 
 func withLazy(l *lazy) func(*orchestrator.Config) {
@@ -102,6 +107,25 @@ func TestRepeatedStartDoesNotKeepItsSagaFromBeingRecovered(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestVerbWaitsForASagaThatIsBeingRecovered(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := &lazy{}
+		s := begin(t, withLazy(l))
+		s.shop.script("send", refuses("Mail.Full"))
+		s.start("one")
+		synctest.Wait()
+		s.end()
+		l.journal = 3 * time.Second // recovery has begun with the saga, and knows nothing of it yet
+		s.open()
+		defer s.end()
+		synctest.Wait()
+		if err := s.Resolve(t.Context(), "one", orchestrator.Resolution{Step: "send", Verb: journal.VerbRetry, By: "ann"}); err != nil {
+			t.Errorf("retry: %v", err)
+		}
+		s.ends("one")
+	})
 }
 
 func TestWaitIsToldOfASagaThatIsBeingStartedAgain(t *testing.T) {

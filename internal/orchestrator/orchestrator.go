@@ -51,7 +51,7 @@ type Orchestrator struct {
 	watchers  watchers
 	runs      runs
 	spare     *sync.Pool // of lists of commands, see commands; not part of this struct, since the garbage collector keeps every pool for a cycle, and what it is part of
-	orphans   orphans
+	additions additions
 
 	registering sync.Mutex   // held while definitions are registered, and whoever reads Participants then
 	looking     sync.RWMutex // taken for reading to look a definition up and say that it is missing

@@ -25,14 +25,18 @@ func (o *Orchestrator) Get(ctx context.Context, id journal.SagaID) (Saga, error)
 
 // Events reads a saga's journal from after the given sequence number.
 func (o *Orchestrator) Events(ctx context.Context, id journal.SagaID, after uint64) ([]journal.Event, error) {
-	var events []journal.Event
-	_, err := o.read(ctx, id, func(e journal.Event) error {
+	_, events, err := o.since(ctx, id, after)
+	return events, err
+}
+
+func (o *Orchestrator) since(ctx context.Context, id journal.SagaID, after uint64) (s store.Summary, events []journal.Event, err error) {
+	s, err = o.read(ctx, id, func(e journal.Event) error {
 		if e.Seq > after {
 			events = append(events, e)
 		}
 		return nil
 	})
-	return events, err
+	return s, events, err
 }
 
 // Wait returns when the saga has its outcome, or with ctx's error. The saga goes on either way.
@@ -126,13 +130,13 @@ func (o *Orchestrator) summary(ctx context.Context, id journal.SagaID) (store.Su
 	return page.Sagas[0], nil
 }
 
-// Watch hands the saga's events to yield, from after the given sequence number, as they become durable, until the outcome, ctx's end or an
+// Watch hands the saga's events to yield, from after the given sequence number, as they become durable, until the outcome, with what was recorded after it by then, ctx's end or an
 // error of yield. A slow receiver holds nobody up: events are read from the store when it is ready for them.
 func (o *Orchestrator) Watch(ctx context.Context, id journal.SagaID, after uint64, yield func(journal.Event) error) error {
 	w := o.watchers.add(id)
 	defer o.watchers.remove(id, w)
 	for {
-		events, err := o.Events(ctx, id, after)
+		s, events, err := o.since(ctx, id, after)
 		if err != nil {
 			return err
 		}
@@ -141,14 +145,9 @@ func (o *Orchestrator) Watch(ctx context.Context, id journal.SagaID, after uint6
 				return err
 			}
 			after = e.Seq
-			if e.Kind == journal.SagaCompleted || e.Kind == journal.SagaCompensated {
-				return nil
-			}
 		}
-		if len(events) == 0 {
-			if s, err := o.summary(ctx, id); err != nil || s.State.Ended() && s.Seq <= after {
-				return err
-			}
+		if s.State.Ended() {
+			return nil
 		}
 		if err := o.news(ctx, w); err != nil {
 			return err
@@ -176,9 +175,12 @@ func (o *Orchestrator) Cancel(ctx context.Context, id journal.SagaID, by, reason
 	if err := errors.Join(journal.CheckText("name of who cancels", by), journal.CheckReason(reason)); err != nil {
 		return err
 	}
-	return o.act(ctx, id, func(r *run) (journal.Event, bool, error) {
+	return o.act(ctx, id, func(r *run) ([]machine.Command, error) {
+		if err := r.m.Cancellable(&r.s); err != nil || r.s.Phase != machine.Running || r.s.Turning() {
+			return nil, err
+		}
 		e := journal.Event{Kind: journal.CancelRequested, By: by, Detail: reason, Reason: machine.ReasonCancelled}
-		return e, r.s.Phase != machine.Running || r.s.Turning(), r.m.Cancellable(&r.s)
+		return append(o.commands(), machine.Command{Do: machine.Record, Event: e}), nil
 	})
 }
 
@@ -210,15 +212,21 @@ func (o *Orchestrator) Resolve(ctx context.Context, id journal.SagaID, x Resolut
 	if err := x.Check(); err != nil {
 		return err
 	}
-	return o.act(ctx, id, func(r *run) (journal.Event, bool, error) {
-		x.Payload = r.m.Plan.KeptDecision(x.Step, x.Verb, x.Payload)
-		e := journal.Event{Kind: journal.IncidentResolved, Step: x.Step, Verb: x.Verb, By: x.By, Detail: x.Reason, Payload: x.Payload}
-		return e, false, r.m.Resolvable(&r.s, x.Verb, x.Step, x.Payload)
+	e := journal.Event{Kind: journal.IncidentResolved, Step: x.Step, Verb: x.Verb, By: x.By, Detail: x.Reason, Payload: x.Payload}
+	running := func(r *run) ([]machine.Command, error) {
+		if r.s.Phase.Ended() { // what is open then is looked for in the journal
+			return nil, machine.ErrEnded
+		}
+		e.Payload = r.m.Plan.KeptDecision(x.Step, x.Verb, x.Payload)
+		return append(o.commands(), machine.Command{Do: machine.Record, Event: e}), r.m.Resolvable(&r.s, x.Verb, x.Step, e.Payload)
+	}
+	return o.anytime(ctx, id, running, func(v *journal.View) ([]journal.Event, error) {
+		return []journal.Event{e}, machine.ResolvableAfterwards(v, x.Verb, x.Step)
 	})
 }
 
-// act records what somebody decides about a saga that is under way.
-func (o *Orchestrator) act(ctx context.Context, id journal.SagaID, decide func(*run) (e journal.Event, nothing bool, err error)) error {
+// act records what is decided about a saga that is under way, which may be nothing, and returns when that is durable.
+func (o *Orchestrator) act(ctx context.Context, id journal.SagaID, decide func(*run) ([]machine.Command, error)) error {
 	if !o.enter() {
 		return ErrStopped
 	}
@@ -230,17 +238,17 @@ func (o *Orchestrator) act(ctx context.Context, id journal.SagaID, decide func(*
 	told := make(chan struct{})
 	var outcome error // set before told is closed
 	r.mu.Lock()
-	e, nothing, err := decide(r)
+	cmds, err := decide(r)
 	if err != nil {
 		r.mu.Unlock()
 		return err
 	}
-	if nothing { // what makes it needless may not be durable yet
+	if len(cmds) == 0 { // what makes it needless may not be durable yet
 		known := r.settled()
 		r.mu.Unlock()
 		return o.durable(ctx, known)
 	}
-	o.begin(r.advance(append(o.commands(), machine.Command{Do: machine.Record, Event: e}), func(err error) {
+	o.begin(r.advance(cmds, func(err error) {
 		outcome = err
 		close(told)
 	}))
@@ -265,23 +273,23 @@ func (o *Orchestrator) durable(ctx context.Context, known <-chan struct{}) error
 
 // driven returns the run of a saga, picking it up if recovery has not come to it yet.
 func (o *Orchestrator) driven(ctx context.Context, id journal.SagaID) (*run, error) {
-	if r, err := o.begun(ctx, id); r != nil || err != nil {
-		return r, err
+	for {
+		if r, err := o.begun(ctx, id); r != nil || err != nil {
+			return r, err
+		}
+		s, err := o.summary(ctx, id)
+		switch {
+		case err != nil:
+			return nil, err
+		case s.Mode != journal.Orchestrated:
+			return nil, fmt.Errorf("saga %s is %s: %w", id, s.Mode, store.ErrNotFound)
+		case s.State.Ended():
+			return nil, machine.ErrEnded
+		}
+		if err := o.recover(ctx, &s); err != nil { // somebody else may be at it: then it is waited for
+			return nil, err
+		}
 	}
-	s, err := o.summary(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if s.State.Ended() {
-		return nil, machine.ErrEnded
-	}
-	if err := o.recover(ctx, &s); err != nil {
-		return nil, err
-	}
-	if r := o.runs.get(id); r != nil {
-		return r, nil
-	}
-	return nil, machine.ErrEnded // it ended just now
 }
 
 // List lists sagas from the store.

@@ -124,7 +124,7 @@ func (o *Orchestrator) recover(ctx context.Context, s *store.Summary) error {
 	if err != nil {
 		return err
 	}
-	if there := o.orphans.there(s.ID); there != nil {
+	if there := o.additions.there(s.ID); there != nil {
 		if o.Threads.Await(there, o.halt, nil, nil); o.stopping() {
 			return ErrStopped
 		}
@@ -188,7 +188,7 @@ func (o *Orchestrator) orphan(s *store.Summary) {
 	if s.Incident == ReasonDefinition {
 		return
 	}
-	told, first := o.orphans.add(s.ID)
+	told, first := o.additions.add(s.ID)
 	if !first {
 		return
 	}
@@ -202,6 +202,6 @@ func (o *Orchestrator) orphan(s *store.Summary) {
 	a := store.Append{From: e.Seq, Summary: *s}
 	a.Records, a.Summary.Chain = journal.Append(nil, s.Chain, &e)
 	a.Summary.Seq, a.Summary.Updated, a.Summary.Incident = e.Seq, e.Time, ReasonDefinition
-	o.committer.queueOrphan(a, told)
+	o.committer.addTo(a, false, told)
 	o.Observer.Recorded(&a.Summary, &e)
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"sync"
 
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
-	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store"
 )
@@ -102,37 +100,4 @@ func saveDefinitions(ctx context.Context, s store.Store, plans []*plan.Plan) err
 		}
 	}
 	return nil
-}
-
-// orphans are sagas about which a record is on its way to the store that says that their definition is missing. Nobody may go on with them until it is there.
-type orphans struct {
-	mu  sync.Mutex
-	all map[journal.SagaID]chan struct{}
-}
-
-// add is false if a record is on its way already. told is called when it is there, or never will be.
-func (x *orphans) add(id journal.SagaID) (told func(error), ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.all[id] != nil {
-		return nil, false
-	}
-	if x.all == nil {
-		x.all = make(map[journal.SagaID]chan struct{})
-	}
-	there := make(chan struct{})
-	x.all[id] = there
-	return func(error) {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		delete(x.all, id)
-		close(there)
-	}, true
-}
-
-// there is closed when no record about the saga is on its way; nil if none is.
-func (x *orphans) there(id journal.SagaID) <-chan struct{} {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.all[id]
 }

@@ -173,14 +173,19 @@ func (r *run) show(e *journal.Event) {
 		r.unseen = append(r.unseen, *e)
 		return
 	}
-	r.o.Observer.Recorded(&r.summary, e)
+	r.o.show(&r.summary, e)
+}
+
+// show lets the observer see an event of a saga.
+func (o *Orchestrator) show(s *store.Summary, e *journal.Event) {
+	o.Observer.Recorded(s, e)
 	switch e.Kind {
 	case journal.IncidentOpened:
-		r.o.Logger.Warn("incident opened", "saga", r.summary.ID, "step", e.Step, "reason", e.Reason, "detail", e.Detail)
+		o.Logger.Warn("incident opened", "saga", s.ID, "step", e.Step, "reason", e.Reason, "detail", e.Detail)
 	case journal.IncidentClosed:
-		r.o.Logger.Info("incident closed", "saga", r.summary.ID, "step", e.Step)
+		o.Logger.Info("incident closed", "saga", s.ID, "step", e.Step)
 	case journal.IncidentResolved:
-		r.o.Logger.Info("incident resolved", "saga", r.summary.ID, "step", e.Step, "verb", e.Verb, "by", e.By)
+		o.Logger.Info("incident resolved", "saga", s.ID, "step", e.Step, "verb", e.Verb, "by", e.By)
 	default:
 	}
 }
@@ -356,9 +361,12 @@ func (r *run) answered(step int, comp bool, a reply) *call {
 	if r.o.failed() != nil || a.Class == participant.Unknown && r.o.ctx.Err() != nil {
 		return nil // a hard stop ended the call: it is made again after the restart
 	}
-	return r.advance(r.m.Answered(&r.s, machine.Answer{
-		Step: step, Compensation: comp, Answer: a.Answer, Unmapped: a.unmapped, Now: r.now(), Jitter: r.o.Jitter(),
-	}, r.o.commands()), nil)
+	answer := machine.Answer{Step: step, Compensation: comp, Answer: a.Answer, Unmapped: a.unmapped, Now: r.now(), Jitter: r.o.Jitter()}
+	if r.s.Phase.Ended() {
+		r.outlived(answer)
+		return nil
+	}
+	return r.advance(r.m.Answered(&r.s, answer, r.o.commands()), nil)
 }
 
 // fit turns an answer into an unknown result that the saga has no room for, and warns of large ones. The lock is held.

@@ -60,7 +60,7 @@ func (s *Step) Takes(verb journal.Verb, payload []byte) error {
 		return s.Accepts.fits(payload)
 	case journal.VerbDone:
 		return s.GivesResult(payload)
-	case journal.VerbRetry, journal.VerbSkip:
+	case journal.VerbRetry, journal.VerbSkip, journal.VerbSeen:
 	}
 	return nil
 }

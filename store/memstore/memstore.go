@@ -183,7 +183,7 @@ func (s *Store) Prune(ctx context.Context, endedBefore time.Time, limit int) (in
 	defer d.mu.Unlock()
 	pruned := 0
 	d.order = slices.DeleteFunc(d.order, func(c *saga) bool {
-		if pruned >= limit || !c.summary.State.Ended() || !c.summary.Ended.Before(endedBefore) {
+		if pruned >= limit || !c.summary.State.Ended() || !c.summary.Ended.Before(endedBefore) || c.summary.Incident != "" {
 			return false
 		}
 		delete(d.sagas, c.summary.ID)

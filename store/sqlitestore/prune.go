@@ -15,13 +15,13 @@ const (
 const (
 	// A saga ends after it started, so those that ended before a time are among those that started before it.
 	dueSagas = `SELECT n, seq FROM sagas NOT INDEXED
-		WHERE n > ?1 AND n < ?2 + (SELECT value FROM counters WHERE name = 'skew') AND ended > 0 AND ended < ?2 ORDER BY n LIMIT ?3`
+		WHERE n > ?1 AND n < ?2 + (SELECT value FROM counters WHERE name = 'skew') AND ended > 0 AND ended < ?2 AND incident = '' ORDER BY n LIMIT ?3`
 	deleteRecords = `WITH RECURSIVE list (n, prev) AS (
-			SELECT r.n, r.prev FROM sagas s CROSS JOIN records r ON r.n = s.last WHERE s.n = ?
+			SELECT r.n, r.prev FROM sagas s CROSS JOIN records r ON r.n = s.last WHERE s.n = ? AND s.incident = ''
 			UNION ALL
 			SELECT r.n, r.prev FROM list JOIN records r ON r.n = list.prev AND r.n < list.n
 		) DELETE FROM records WHERE n IN (SELECT n FROM list)`
-	deleteSaga = "DELETE FROM sagas WHERE n = ?"
+	deleteSaga = "DELETE FROM sagas WHERE n = ? AND incident = ''"
 	// The last record's number outlives the record.
 	keepRecord = "INSERT INTO counters VALUES ('record', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 	lastRecord = "SELECT max(ifnull((SELECT max(n) FROM records), 0), ifnull((SELECT value FROM counters WHERE name = 'record'), 0))"
@@ -48,7 +48,7 @@ func (s *Store) Prune(ctx context.Context, endedBefore time.Time, limit int) (in
 	return pruned, nil
 }
 
-// due returns the numbers of the next sagas to delete. None of them can come back to life: an outcome stays.
+// due returns the numbers of the next sagas to delete. None of them can come back to life: an outcome stays. An incident may open before they are deleted: then they are left.
 func (s *Store) due(ctx context.Context, after, endedBefore int64, limit int) ([]int64, error) {
 	rows, err := s.readers.QueryContext(ctx, dueSagas, after, endedBefore, limit)
 	if err != nil {

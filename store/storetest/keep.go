@@ -67,6 +67,24 @@ func testPrune(t *testing.T, d Driver) {
 		commit(t, s, epoch, running.Move("b"))
 		holds(t, s, running)
 	})
+	t.Run("NeverWithAnOpenIncident", func(t *testing.T) {
+		s := open(t, d)
+		epoch := acquire(t, s)
+		saga, other := NewSaga("s"), NewSaga("other")
+		commit(t, s, epoch, saga.Start(), saga.End(store.Completed, minute(1)), other.Start(), other.End(store.Completed, minute(1)))
+		saga = saga.With(func(m *store.Summary) { m.Incident = "skald.contradiction" })
+		commit(t, s, epoch, saga.Append(2, 10))
+		if got := walk(t, s, store.Filter{Incident: true}, nil); !cmp.Equal(got, []string{"s"}) {
+			t.Errorf("ended with an open incident: %q", got)
+		}
+		prune(t, s, minute(2), 10, 1)
+		missing(t, s, "other")
+		holds(t, s, saga)
+		saga = saga.With(func(m *store.Summary) { m.Incident = "" })
+		commit(t, s, epoch, saga.Append(1, 10))
+		prune(t, s, minute(2), 10, 1)
+		missing(t, s, "s")
+	})
 	t.Run("PrunedIdCanStartAnew", func(t *testing.T) {
 		s := open(t, d)
 		epoch := acquire(t, s)

@@ -66,7 +66,7 @@ func readDecision(body []byte) (d decision, f faults) {
 		return d, f
 	}
 	d.Step = f.text(members["step"], "step", "Name the step that has the incident.", 128)
-	d.Verb = skald.Verb(f.text(members["verb"], "verb", "Say what to do: retry, replace, skip or done.", 20))
+	d.Verb = skald.Verb(f.text(members["verb"], "verb", "Say what to do: retry, replace, skip, done or seen.", 20))
 	d.By = "somebody at the API"
 	if given(members["by"]) {
 		d.By = f.text(members["by"], "by", "Say who decides.", maxBy)
@@ -84,7 +84,7 @@ func readDecision(body []byte) (d decision, f faults) {
 		if d.Reason == "" {
 			d.Reason = "the address is mended"
 		}
-	case skald.VerbSkip, skald.VerbDone:
+	case skald.VerbSkip, skald.VerbDone, skald.VerbSeen:
 		if strings.TrimSpace(d.Reason) == "" && !given(members["reason"]) {
 			f.add("reason", "Say why: it stays in the order's history.")
 		}
@@ -92,7 +92,7 @@ func readDecision(body []byte) (d decision, f faults) {
 			f.add("verb", "A receipt cannot be made by hand, because its number is needed to send it: retry it.")
 		}
 	default:
-		f.add("verb", "This is none of retry, replace, skip and done.")
+		f.add("verb", "This is none of retry, replace, skip, done and seen.")
 	}
 	return d, f
 }

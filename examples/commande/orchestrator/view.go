@@ -124,7 +124,7 @@ func stepOf(s *skald.StepStatus, incidents []incident) step {
 	default:
 	}
 	for _, x := range incidents {
-		if x.Step == s.Name && v.State != string(journal.StepStateUndoing) {
+		if x.Step == s.Name && x.Reason != skald.ReasonContradiction && v.State != string(journal.StepStateUndoing) {
 			v.State = stepIncident
 		}
 	}

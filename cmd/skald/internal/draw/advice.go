@@ -30,6 +30,12 @@ func AdviceOn(s *httpapi.Saga, i *httpapi.Incident, d *httpapi.Definition) Advic
 	}
 	id := string(s.ID)
 	retry := Try{"retry " + id + stepArgument(i.Step), "the cause is mended"}
+	if i.Reason == skald.ReasonContradiction {
+		return Advice{
+			Means: "The participant answered twice, and the answers contradict each other: its data was lost or restored, it has no barrier, or two of them share its name. The saga goes by the first answer, and nothing changes that.",
+			Try:   []Try{{"resolve " + id + stepArgument(i.Step) + " --verb=seen --reason='…'", "you looked, and put right what was wrong"}},
+		}
+	}
 	if step == nil {
 		return Advice{Means: meaning(i.Reason, "The saga makes no progress."), Try: wholeSaga(s, i, retry)}
 	}

@@ -43,7 +43,7 @@ export interface Bulk {
   reason: string;
   /** only incidents of this step; not with cancel */
   step?: string;
-  /** cancel for the sagas, or retry, skip or done for their open incidents */
+  /** cancel for the sagas, or retry, skip, done or seen for their open incidents */
   verb: string;
 }
 
@@ -538,7 +538,7 @@ export interface Resolution {
   reason: string;
   /** left out: the saga as a whole */
   step?: string;
-  /** retry, replace, skip or done */
+  /** retry, replace, skip, done or seen */
   verb: string;
 }
 
@@ -651,7 +651,7 @@ export interface Statistics {
   in_flight: number;
   /** by the reason code of the oldest */
   incident_codes: IncidentCount[];
-  /** sagas with an open incident */
+  /** sagas with an open incident, also ended ones */
   incidents: number;
   /** participants that are left alone for a moment */
   open_breakers: string[];

@@ -11,7 +11,7 @@ export interface Decision {
   reason: string;
 }
 
-export type Verb = "retry" | "replace" | "skip" | "done";
+export type Verb = "retry" | "replace" | "skip" | "done" | "seen";
 
 const saga = (id: string) => `/v1/sagas/${encodeURIComponent(id)}`;
 const letter = (id: string) => `/v1/dead-letters/${encodeURIComponent(id)}`;
@@ -49,7 +49,7 @@ export function resolve(id: string, step: string, verb: Verb, decision: Decision
 
 export interface BulkRequest extends Decision {
   filter: Filter;
-  verb: "cancel" | "retry" | "skip" | "done";
+  verb: "cancel" | "retry" | "skip" | "done" | "seen";
   step?: string;
   dry_run: boolean;
   limit: number;

@@ -111,7 +111,7 @@ const kindsOfEvents: Record<string, string> = {
   step_refused: "Refused",
   step_failed: "Given up, effect unknown",
   step_skipped: "Skipped",
-  step_answered_late: "Answered too late",
+  step_answered_late: "Answered after it was decided",
   compensation_asked: "Asked to undo",
   compensation_retrying: "Undo had no clear answer; asked again",
   compensation_done: "Undone",
@@ -120,7 +120,7 @@ const kindsOfEvents: Record<string, string> = {
   incident_closed: "Mended by itself",
 };
 
-const verbs: Record<string, string> = { retry: "retry", replace: "retry with another input", skip: "skip", done: "done by hand" };
+const verbs: Record<string, string> = { retry: "retry", replace: "retry with another input", skip: "skip", done: "done by hand", seen: "seen" };
 
 /** eventWord says what an event means. */
 export function eventWord(e: Event): string {

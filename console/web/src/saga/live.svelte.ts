@@ -71,8 +71,9 @@ export class LiveSaga {
     return this.#reading;
   }
 
-  /** decided takes in what the API answered to a decision. */
+  /** decided takes in what the API answered to a decision. Nobody tells of what comes after the end: it is read. */
   decided(saga: Saga): void {
     this.saga = saga;
+    if (saga.ended) void this.follow();
   }
 }

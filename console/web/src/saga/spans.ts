@@ -1,5 +1,6 @@
 // What a step did when, from the journal: the bars of the timeline.
 import type { Event } from "../api/schema";
+import { contradiction } from "./verbs";
 
 export type Doing = "running" | "retrying" | "waiting" | "undoing" | "undo-retrying" | "undo-waiting";
 
@@ -32,13 +33,16 @@ export interface Row {
 /** rows makes a row for each step that the journal speaks of, in the given order and then in that of the journal. The row without a name is the saga as a whole. */
 export function rows(events: Event[], order: string[]): Row[] {
   const all = new Map<string, Row>(order.map((step) => [step, { step, spans: [], marks: [] }]));
-  for (const e of events) {
+  const outcome = events.findIndex((e) => e.kind === "saga_completed" || e.kind === "saga_compensated");
+  // What came after the outcome may have come a month later, and would leave no room for the saga itself.
+  for (const e of outcome < 0 ? events : events.slice(0, outcome + 1)) {
+    if (e.reason === contradiction || e.verb === "seen") continue; // nothing waits for it
     const step = e.step ?? "";
     let row = all.get(step);
     if (row === undefined) all.set(step, (row = { step, spans: [], marks: [] }));
     take(row, e);
   }
-  const ended = events.find((e) => e.kind === "saga_completed" || e.kind === "saga_compensated");
+  const ended = events[outcome];
   if (ended) for (const row of all.values()) close(row, Date.parse(ended.time), "");
   return [...all.values()].filter((row) => row.step !== "" || row.marks.length > 0);
 }

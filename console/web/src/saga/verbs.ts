@@ -27,10 +27,14 @@ export function cannotCancel(saga: Saga): string {
 /** readers are the steps that need a step's result. */
 export const readers = (definition: Definition | undefined, step: string): string[] => definition?.steps.filter((s) => s.reads.includes(step)).map((s) => s.name) ?? [];
 
-const names: Record<Verb, string> = { retry: "Retry now", replace: "Retry with another input", skip: "Skip", done: "Done by hand" };
+const names: Record<Verb, string> = { retry: "Retry now", replace: "Retry with another input", skip: "Skip", done: "Done by hand", seen: "Seen" };
 
-/** offers are the verbs for a step that needs help. An empty name is the saga as a whole. */
-export function offers(saga: Saga, definition: Definition | undefined, name: string): Offer[] {
+/** contradiction is the reason code of an incident about what is decided already: nothing waits for it, and it may be there after the end. */
+export const contradiction = "skald.contradiction";
+
+/** offers are the verbs for an incident, of a step or, with an empty name, of the saga as a whole. */
+export function offers(saga: Saga, definition: Definition | undefined, name: string, reason: string): Offer[] {
+  if (reason === contradiction) return [{ verb: "seen", name: names.seen, does: `States that you looked at ${name}, and put right by hand what was wrong, if anything was. Nobody is asked anything, and the saga stays as it is.`, not: "" }];
   if (name === "") return [{ verb: "retry", name: names.retry, does: "The saga is looked at again at once.", not: "" }];
   const step = saga.steps.find((s) => s.name === name);
   const isBack = saga.state === "compensating";
@@ -48,6 +52,8 @@ function does(verb: Verb, step: string, isBack: boolean): string {
       return isBack ? `Gives up undoing ${step}: what exists of its effect stays, for ever, and the saga ends as compensated.` : `Gives ${step} up: it is not asked any more, and the saga goes on without it.`;
     case "done":
       return isBack ? `States that ${step} was undone by hand. Nobody is asked any more.` : `States that ${step} was done by hand. Nobody is asked any more, and the saga goes on.`;
+    case "seen":
+      return "";
   }
 }
 
@@ -73,6 +79,7 @@ const advice: Record<string, string> = {
   "skald.definition_missing": "No program has registered this saga's definition and version. Start one that has, then retry.",
   "skald.compensated": "The step's compensation came before it. It is refused for good; the saga turns back by itself.",
   "skald.conflict": "The same call came with another input than before: somebody changed a mapping without a new revision, or used an id twice. Compare the inputs before anything else.",
+  "skald.contradiction": "The saga goes by the first answer, and nothing changes that. Look in the participant's own data what there really is, put right by hand what is wrong, and find out why it answered twice: its data was lost or restored, it has no barrier, or two of them share its name. Then choose Seen.",
   "skald.forgotten": "The participant no longer knows what it is to undo. Look in its data whether the effect exists, undo it by hand, then choose Done by hand.",
   "skald.malformed": "The participant's answer cannot be read. Look at its version and its log.",
 };

@@ -71,7 +71,6 @@ export function filterOf(view: View, now: number): Filter {
       filter.unended = true;
       break;
     case "stuck":
-      filter.unended = true;
       filter.incident = true;
       break;
     default:

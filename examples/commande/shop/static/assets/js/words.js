@@ -88,6 +88,7 @@ const reasonWords = {
   "skald.mapping": "Its input could not be made from the steps before it.",
   "skald.malformed": "The service could not read the request.",
   "skald.conflict": "The service was asked the same thing with other content before.",
+  "skald.contradiction": "The service answered twice, and the answers contradict each other.",
   "skald.forgotten": "The service no longer remembers whether it did this.",
   "skald.compensated": "It was undone before it was done.",
 };

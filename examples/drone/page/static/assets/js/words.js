@@ -103,6 +103,7 @@ const reasonWords = {
   "skald.definition_missing": "A service does not know this version of the saga.",
   "skald.malformed": "The service could not read the request.",
   "skald.conflict": "The service was asked the same thing with other content before.",
+  "skald.contradiction": "The service answered twice, and the answers contradict each other.",
   "skald.compensated": "It was undone before it was done.",
 };
 
