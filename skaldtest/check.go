@@ -103,6 +103,7 @@ func (w *world) checkEnd() {
 		default:
 			w.checkEffects(id, s.State)
 			w.checkJournal(id)
+			w.checkContradictions(&s)
 		}
 	}
 }

@@ -246,7 +246,10 @@ func (w *world) mend(s *store.Summary) {
 			continue
 		}
 		x := orchestrator.Resolution{Step: in.Step, Verb: journal.VerbRetry, By: "ada", Reason: "looked at it"}
-		if in.Reason != reasonSlow {
+		switch {
+		case in.Contradiction():
+			x.Verb = journal.VerbSeen
+		case in.Reason != reasonSlow:
 			x = w.decision(s, in, v.Compensating, x)
 		}
 		err := w.request(patience, func(ctx context.Context, o *orchestrator.Orchestrator) error { return o.Resolve(ctx, s.ID, x) })

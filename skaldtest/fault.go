@@ -47,6 +47,8 @@ const (
 	giant   fault = "giant"   // it answers with more than fits
 	sidecar fault = "sidecar" // of level L1: the sidecar dies between the effect and its own record
 
+	contradicts fault = "contradict" // it has forgotten a call, answers a late copy of it otherwise, and is heard
+
 	// Of those who use it.
 	cancel   fault = "cancel"   // somebody cancels the saga
 	leave    fault = "leave"    // the client leaves
@@ -87,9 +89,9 @@ func possible(at site) []fault {
 	case atArrival:
 		return []fault{crash, fail, slow, refuse, giant}
 	case atEffect:
-		return []fault{crash, loseAnswer, lateAnswer}
+		return []fault{crash, loseAnswer, lateAnswer, contradicts}
 	case atRecord:
-		return []fault{crash, loseAnswer, lateAnswer, sidecar}
+		return []fault{crash, loseAnswer, lateAnswer, sidecar, contradicts}
 	case atAnswer:
 		return []fault{crash, pause, cancel}
 	case atStart:

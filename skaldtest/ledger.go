@@ -57,9 +57,9 @@ type row struct {
 	acts    int // times that the action took effect
 	undos   int // times that the compensation did
 	refused bool
-	failing int // times that it still fails
-	answers int // times that a readonly step was answered
-	heard   string
-	loose   bool // its participant's level does not promise what would be checked
-	byHand  bool // an operator ended it
+	failing int            // times that it still fails
+	answers int            // times that a readonly step was answered
+	against *contradiction // what its participant said otherwise; nil if it did not
+	loose   bool           // its participant's level does not promise what would be checked
+	byHand  bool           // an operator ended it
 }

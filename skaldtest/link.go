@@ -47,7 +47,6 @@ func (l link) Invoke(ctx context.Context, c participant.Call) participant.Answer
 		}
 		return participant.Answer{Detail: "no answer in time"}
 	}
-	w.hear(c, m.answer)
 	return *m.answer
 }
 
@@ -102,17 +101,4 @@ func (w *world) deliver(l link, m *message, c participant.Call, travel time.Dura
 		}
 		m.answer = &a
 	})
-}
-
-// hear counts what a caller hears that differs from what was heard before.
-func (w *world) hear(c participant.Call, a *participant.Answer) {
-	if a.Class == participant.Unknown || c.Phase == participant.Compensation {
-		return
-	}
-	r := w.ledger.of(c.Saga).row(c.Step)
-	said := a.Class.String() + a.Reason + string(a.Result[:min(len(a.Result), 64)])
-	if r.heard != "" && r.heard != said {
-		w.saw("F03")
-	}
-	r.heard = said
 }

@@ -80,7 +80,7 @@ func (x *part) arrive(p *process, c participant.Call) (a participant.Answer, lat
 	if x.level == participant.L1 && a.Class == participant.Done && x.user.Invoker == nil {
 		at = atRecord
 	}
-	switch f, _ := w.site(at, p); f {
+	switch f, draw := w.site(at, p); f {
 	case loseAnswer:
 		w.saw("F08")
 		return participant.Answer{Detail: "the answer was lost"}, false
@@ -90,6 +90,8 @@ func (x *part) arrive(p *process, c participant.Call) (a participant.Answer, lat
 		w.saw("F35")
 		r.state, r.loose = nothing, true
 		return participant.Answer{Detail: "the sidecar died"}, false
+	case contradicts:
+		w.contradict(c, draw)
 	default:
 	}
 	return a, false
