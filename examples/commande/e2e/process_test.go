@@ -22,7 +22,7 @@ import (
 
 // How the processes are killed: go test ./commande/e2e -run RealProcesses -kills 500 -seed 7.
 var (
-	kills = flag.Int("kills", 76, "how often a process is killed")
+	kills = flag.Int("kills", 92, "how often a process is killed; with those of the drone system it is a hundred times")
 	seed  = flag.Uint64("seed", 0, "repeats which process is killed when; 0: another each time")
 )
 
@@ -87,7 +87,7 @@ func TestRealProcessesAreKilledAtRandom(t *testing.T) {
 	t.Parallel()
 	p := startProcesses(t)
 	w := newWorld(t, p.url)
-	h := killtest.Havoc{Seed: *seed, Kills: *kills, Pause: 450 * time.Millisecond, Down: 150 * time.Millisecond}
+	h := killtest.Havoc{Seed: *seed, Kills: *kills, Pause: 350 * time.Millisecond, Down: 150 * time.Millisecond}
 	if h.Seed == 0 {
 		h.Seed = uint64(time.Now().UnixNano())
 	}
