@@ -78,11 +78,11 @@ func breakages() []breakage {
 	}
 	return min(max(pause, asked), plan.MaxBackoff)`, byModels},
 		{"checksum not verified", "journal/record.go", "uint32(next) != sum {", `uint32(next) != sum && !broken("checksum not verified") {`, byModels},
-		{"cancel cancels compensation", orchestrator + "query.go", "		e := journal.Event{Kind: journal.CancelRequested,", `		if broken("cancel cancels compensation") && r.s.Phase == machine.Compensating {
+		{"cancel cancels compensation", orchestrator + "query.go", "		if err := r.m.Cancellable(&r.s); err != nil ||", `		if broken("cancel cancels compensation") && r.s.Phase == machine.Compensating {
 			r.s.Phase = machine.Compensated
 			o.forget(r)
 		}
-		e := journal.Event{Kind: journal.CancelRequested,`, byModels},
+		if err := r.m.Cancellable(&r.s); err != nil ||`, byModels},
 		{"failed sync tried again", orchestrator + "committer.go", "		if !errors.Is(err, store.ErrFull) ||", `		if !errors.Is(err, store.ErrFull) && (errors.Is(err, store.ErrFenced) || !broken("failed sync tried again")) ||`, byModels},
 		{"siblings not waited for", machine, "	if s.Flying != 0 || s.recording != 0 {", `	if s.Flying != 0 && !broken("siblings not waited for") || s.recording != 0 {`, byModels},
 		{"newest version instead of the saga's own", orchestrator + "recovery.go", "	m, ok := o.book.Load().machines[versioned(s.Definition, s.Version)]", `	name := versioned(s.Definition, s.Version)

@@ -217,10 +217,11 @@ func (r *reader) direct(b pages.Block) {
 
 // swapped is a text of the page with the ports that were taken in the place of the page's.
 func (r *reader) swapped(text string) string {
+	var pairs []string
 	for port, free := range r.ports {
-		text = strings.ReplaceAll(text, port, free)
+		pairs = append(pairs, port, free)
 	}
-	return text
+	return strings.NewReplacer(pairs...).Replace(text) // all at once: a free port may look like one of the page's
 }
 
 func (r *reader) write(name, text string) {

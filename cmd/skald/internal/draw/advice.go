@@ -33,7 +33,7 @@ func AdviceOn(s *httpapi.Saga, i *httpapi.Incident, d *httpapi.Definition) Advic
 	if i.Reason == skald.ReasonContradiction {
 		return Advice{
 			Means: "The participant answered twice, and the answers contradict each other: its data was lost or restored, it has no barrier, or two of them share its name. The saga goes by the first answer, and nothing changes that.",
-			Try:   []Try{{"resolve " + id + stepArgument(i.Step) + " --verb=seen --reason='…'", "you looked, and put right what was wrong"}},
+			Try:   []Try{{"show " + id + " --history", "you have not seen both answers yet"}, {"resolve " + id + stepArgument(i.Step) + " --verb=seen --reason='…'", "you looked, and put right what was wrong"}},
 		}
 	}
 	if step == nil {
