@@ -8,6 +8,7 @@ import (
 
 	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/access/sqliteaccess"
+	"github.com/skaldhq/skald/httpapi"
 )
 
 // keysCommand is "skald keys …". It works on the file itself, so that the first key can be made, and beside a server that has it open.
@@ -21,6 +22,7 @@ type keysCommand struct {
 // keyStore says whose keys they are.
 type keyStore struct {
 	Data string `help:"Folder of the server's data." default:"skald-data" env:"SKALD_DATA" placeholder:"DIR" type:"path"`
+	Output
 }
 
 // with does something with the store. Only the first key makes one: where none is, --data is mistyped.
@@ -42,6 +44,15 @@ func (s *keyStore) with(w *world, makes bool, do func(*sqliteaccess.Store) error
 		}
 	}()
 	return do(store)
+}
+
+// printMade prints a key that is new: it is shown this once.
+func (s *keyStore) printMade(w *world, k *access.Key, secret string) error {
+	if s.JSON {
+		return printJSON(w, httpapi.MadeKey{Key: httpapi.KeyOf(k), Secret: secret})
+	}
+	_, err := fmt.Fprintln(w.stdout, secret)
+	return err
 }
 
 // by is who makes and ends keys here: whoever may write to the file.
@@ -68,11 +79,11 @@ func (c *keyCreate) Run(w *world) error {
 		return usage(err)
 	}
 	return c.with(w, true, func(s *sqliteaccess.Store) error {
-		_, secret, err := s.Create(w.ctx, k)
-		if err == nil {
-			fmt.Fprintln(w.stdout, secret)
+		k, secret, err := s.Create(w.ctx, k)
+		if err != nil {
+			return err
 		}
-		return err
+		return c.printMade(w, &k, secret)
 	})
 }
 
@@ -82,14 +93,23 @@ type keyList struct{ keyStore }
 func (c *keyList) Run(w *world) error {
 	return c.with(w, false, func(s *sqliteaccess.Store) error {
 		keys, err := s.List(w.ctx, access.Everywhere)
+		if err != nil {
+			return err
+		}
 		for i := range keys {
-			k, state := &keys[i], "valid"
-			if !k.Valid(time.Now()) {
+			k, state := httpapi.KeyOf(&keys[i]), "valid"
+			if c.JSON {
+				if err := printJSON(w, k); err != nil {
+					return err
+				}
+				continue
+			}
+			if !k.Valid {
 				state = "over"
 			}
 			fmt.Fprintf(w.stdout, "%-8s  %-5s  %-8s  %-12s  %s\n", k.ID, state, k.Role, k.Namespace, k.Name)
 		}
-		return err
+		return nil
 	})
 }
 
@@ -102,11 +122,11 @@ type keyRotate struct {
 // Run runs the command.
 func (c *keyRotate) Run(w *world) error {
 	return c.with(w, false, func(s *sqliteaccess.Store) error {
-		_, secret, err := s.Rotate(w.ctx, c.ID, by, c.Overlap)
-		if err == nil {
-			fmt.Fprintln(w.stdout, secret)
+		k, secret, err := s.Rotate(w.ctx, c.ID, by, c.Overlap)
+		if err != nil {
+			return err
 		}
-		return err
+		return c.printMade(w, &k, secret)
 	})
 }
 
