@@ -10,8 +10,9 @@ import (
 
 // incidentsCommand is "skald incidents".
 type incidentsCommand struct {
-	Definition string `short:"d" help:"Of sagas of this definition." placeholder:"NAME"`
-	Limit      int    `short:"n" help:"How many sagas at most." default:"20"`
+	Definition string `short:"d" help:"Of sagas of this definition." placeholder:"NAME" group:"which"`
+	Incidents
+	Limit int `short:"n" help:"How many sagas at most." default:"20"`
 	Remote
 }
 
@@ -26,7 +27,7 @@ func (c *incidentsCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	page, err := client.Sagas(w.ctx, httpapi.Listing{Filter: httpapi.Filter{Incident: true, Definition: c.Definition}, Oldest: true, Limit: max(1, min(c.Limit, pageSize))})
+	page, err := client.Sagas(w.ctx, httpapi.Listing{Filter: httpapi.Filter{Incident: true, Definition: c.Definition, IncidentReason: c.IncidentReason}, Oldest: true, Limit: max(1, min(c.Limit, pageSize))})
 	if err != nil {
 		return err
 	}

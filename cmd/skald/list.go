@@ -13,23 +13,29 @@ import (
 
 // Which are the flags that select sagas.
 type Which struct {
-	Definition    string        `short:"d" help:"Of this definition." placeholder:"NAME" group:"which"`
-	Version       string        `help:"Of this version of the definition." placeholder:"VERSION" group:"which"`
-	Key           string        `help:"With this business key." placeholder:"KEY" group:"which"`
-	State         []skald.State `short:"s" help:"In one of these states: running, compensating, completed, compensated." enum:"running,compensating,completed,compensated" placeholder:"STATE" group:"which"`
-	Unended       bool          `short:"u" help:"Without an outcome." group:"which"`
-	Incident      bool          `short:"i" help:"With an open incident." group:"which"`
-	Step          string        `help:"At this step, or turned back by it." placeholder:"STEP" group:"which"`
-	Why           string        `help:"Turned back with this reason code." placeholder:"CODE" group:"which"`
-	Mode          string        `help:"Driven so: orchestrated or choreographed." enum:",orchestrated,choreographed" default:"" placeholder:"MODE" group:"which"`
-	StartedAfter  moment        `help:"Started at this time or later: 2h, 3d, or 2026-01-31T12:00:00Z." placeholder:"TIME" group:"which"`
-	StartedBefore moment        `help:"Started before this time." placeholder:"TIME" group:"which"`
+	Definition string        `short:"d" help:"Of this definition." placeholder:"NAME" group:"which"`
+	Version    string        `help:"Of this version of the definition." placeholder:"VERSION" group:"which"`
+	Key        string        `help:"With this business key." placeholder:"KEY" group:"which"`
+	State      []skald.State `short:"s" help:"In one of these states: running, compensating, completed, compensated." enum:"running,compensating,completed,compensated" placeholder:"STATE" group:"which"`
+	Unended    bool          `short:"u" help:"Without an outcome." group:"which"`
+	Incident   bool          `short:"i" help:"With an open incident." group:"which"`
+	Step       string        `help:"At this step, or turned back by it." placeholder:"STEP" group:"which"`
+	Why        string        `help:"Turned back with this reason code." placeholder:"CODE" group:"which"`
+	Incidents
+	Mode          string `help:"Driven so: orchestrated or choreographed." enum:",orchestrated,choreographed" default:"" placeholder:"MODE" group:"which"`
+	StartedAfter  moment `help:"Started at this time or later: 2h, 3d, or 2026-01-31T12:00:00Z." placeholder:"TIME" group:"which"`
+	StartedBefore moment `help:"Started before this time." placeholder:"TIME" group:"which"`
+}
+
+// Incidents is the flag that selects sagas by what they need help with.
+type Incidents struct {
+	IncidentReason string `help:"With an open incident of this reason code; if a saga has several, that of the oldest." placeholder:"CODE" group:"which"`
 }
 
 // filter is what the flags say.
 func (c *Which) filter() httpapi.Filter {
 	return httpapi.Filter{
-		Definition: c.Definition, Version: c.Version, Key: c.Key, Mode: skald.Mode(c.Mode), States: c.State, Unended: c.Unended, Incident: c.Incident, Step: c.Step, Reason: c.Why,
+		Definition: c.Definition, Version: c.Version, Key: c.Key, Mode: skald.Mode(c.Mode), States: c.State, Unended: c.Unended, Incident: c.Incident, Step: c.Step, Reason: c.Why, IncidentReason: c.IncidentReason,
 		StartedAfter: time.Time(c.StartedAfter), StartedBefore: time.Time(c.StartedBefore),
 	}
 }
