@@ -65,50 +65,37 @@ func (m *moment) UnmarshalText(text []byte) error {
 // listCommand is "skald list".
 type listCommand struct {
 	Which
-	Oldest bool   `help:"Oldest first; otherwise newest first."`
-	Limit  int    `short:"n" help:"How many at most; 0: all." default:"50"`
-	Cursor string `help:"Go on from where a list ended." placeholder:"CURSOR"`
+	Oldest  bool `help:"Oldest first; otherwise newest first."`
+	Limited `set:"limit=50"`
+	Cursor  string `help:"Go on from where a list ended." placeholder:"CURSOR"`
 	Remote
 }
 
 // Run runs the command.
 func (c *listCommand) Run(w *world) error {
-	if c.Limit < 0 {
-		return usage(fmt.Errorf("--limit=%d: give how many sagas at most, or 0 for all", c.Limit))
-	}
 	client, err := c.client(w)
 	if err != nil {
 		return err
 	}
 	var all []httpapi.Summary
-	l := httpapi.Listing{Filter: c.filter(), Oldest: c.Oldest, Cursor: c.Cursor}
-	for first := true; first || l.Cursor != "" && (c.Limit == 0 || len(all) < c.Limit); first = false {
-		if l.Limit = pageSize; c.Limit > 0 {
-			l.Limit = min(pageSize, c.Limit-len(all))
+	next, err := c.pages(c.Cursor, func(cursor string, size int) (int, string, error) {
+		page, err := client.Sagas(w.ctx, httpapi.Listing{Filter: c.filter(), Oldest: c.Oldest, Cursor: cursor, Limit: size})
+		if err == nil && c.JSON {
+			err = printLines(w, page.Sagas)
 		}
-		page, err := client.Sagas(w.ctx, l)
-		if err != nil {
-			return err
-		}
-		all, l.Cursor = append(all, page.Sagas...), page.Next
-		if c.JSON {
-			if err := printLines(w, page.Sagas); err != nil {
-				return err
-			}
-		}
-		w.progress("%d sagas so far", len(all), c.JSON || l.Cursor == "" || len(all) < pageSize)
+		all = append(all, page.Sagas...)
+		w.progress("%d sagas so far", len(all), c.JSON || page.Next == "" || len(all) < pageSize)
+		return len(page.Sagas), page.Next, err
+	})
+	if err != nil {
+		return err
 	}
 	if !c.JSON {
 		c.draw(w, all)
 	}
-	if l.Cursor != "" {
-		w.note("There are more: add --cursor=%s, or --limit=0 for all.", l.Cursor)
-	}
+	w.more(next)
 	return nil
 }
-
-// pageSize is how many sagas are asked for at a time.
-const pageSize = 1000
 
 func (c *listCommand) draw(w *world, all []httpapi.Summary) {
 	if len(all) == 0 {
