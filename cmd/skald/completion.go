@@ -177,9 +177,13 @@ func (w *world) argument(node *kong.Node, place int, words []string) (all []stri
 	if argument.Enum != "" {
 		return enumOf(argument)
 	}
-	remote := Remote{Address: w.getenv("SKALD_ADDRESS"), TokenFile: w.getenv("SKALD_TOKEN_FILE")}
-	if remote.Address == "" {
-		remote.Address = defaultAddress
+	var remote Remote // as the environment says
+	parser, err := kong.New(&remote, options()...)
+	if err != nil {
+		return nil
+	}
+	if _, err := parser.Parse(nil); err != nil {
+		return nil
 	}
 	client, err := remote.client(w)
 	if err != nil {
