@@ -21,7 +21,9 @@ type completionCommand struct {
 
 // Help implements kong.HelpProvider.
 func (completionCommand) Help() string {
-	return `  bash   source <(skald completion bash), in ~/.bashrc
+	return `What your shell reads when it begins gets a line:
+
+  bash   source <(skald completion bash), in ~/.bashrc
   zsh    source <(skald completion zsh), in ~/.zshrc, after compinit
   fish   skald completion fish | source, in ~/.config/fish/config.fish
 

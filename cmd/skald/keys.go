@@ -60,10 +60,10 @@ const by = "skald keys"
 
 type keyCreate struct {
 	keyStore
-	Name      string        `arg:"" help:"Whose it is: who decided, in journals and in the audit log."`
-	Role      string        `help:"What it may do." enum:"reader,operator,admin" required:"" placeholder:"ROLE"`
-	Namespace string        `help:"The namespace that it sees, or * for all." default:"*" placeholder:"NAME"`
-	Expires   time.Duration `help:"How long it is good for, such as 720h; without, until it is revoked." placeholder:"TIME"`
+	Name      string `arg:"" help:"Whose it is: who decided, in journals and in the audit log."`
+	Role      string `help:"What it may do." enum:"reader,operator,admin" required:"" placeholder:"ROLE"`
+	Namespace string `help:"The namespace that it sees, or * for all." default:"*" placeholder:"NAME"`
+	Expires   length `help:"How long it is good for, such as 720h; without, until it is revoked." placeholder:"TIME"`
 }
 
 // Run runs the command.
@@ -73,7 +73,7 @@ func (c *keyCreate) Run(w *world) error {
 		return usage(err)
 	}
 	if c.Expires != 0 {
-		k.Expires = time.Now().Add(c.Expires)
+		k.Expires = time.Now().Add(time.Duration(c.Expires))
 	}
 	if err := k.Check(time.Now()); err != nil {
 		return usage(err)
@@ -115,14 +115,14 @@ func (c *keyList) Run(w *world) error {
 
 type keyRotate struct {
 	keyStore
-	ID      string        `arg:"" help:"The key's id: the part behind skald_."`
-	Overlap time.Duration `help:"How long the old key goes on working." default:"0s" placeholder:"TIME"`
+	ID      string `arg:"" help:"The key's id: the part behind skald_."`
+	Overlap length `help:"How long the old key goes on working." default:"0s" placeholder:"TIME"`
 }
 
 // Run runs the command.
 func (c *keyRotate) Run(w *world) error {
 	return c.with(w, false, func(s *sqliteaccess.Store) error {
-		k, secret, err := s.Rotate(w.ctx, c.ID, by, c.Overlap)
+		k, secret, err := s.Rotate(w.ctx, c.ID, by, time.Duration(c.Overlap))
 		if err != nil {
 			return err
 		}

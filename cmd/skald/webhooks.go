@@ -81,8 +81,8 @@ func (r *Remote) printSecret(w *world, made *httpapi.MadeWebhook) error {
 
 // webhookRotateCommand is "skald webhooks rotate".
 type webhookRotateCommand struct {
-	Name    string        `arg:"" help:"The endpoint's name."`
-	Overlap time.Duration `help:"How long messages are signed with the old secret as well, so that the receiver can be changed meanwhile." default:"0s" placeholder:"TIME"`
+	Name    string `arg:"" help:"The endpoint's name."`
+	Overlap length `help:"How long messages are signed with the old secret as well, so that the receiver can be changed meanwhile." default:"0s" placeholder:"TIME"`
 	Remote
 }
 
@@ -92,7 +92,7 @@ func (c *webhookRotateCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	made, err := client.RotateWebhook(w.ctx, c.Name, c.Overlap)
+	made, err := client.RotateWebhook(w.ctx, c.Name, time.Duration(c.Overlap))
 	if err != nil {
 		return err
 	}
