@@ -48,7 +48,8 @@ type MadeKey struct {
 	Secret string `json:"secret"` // the key itself, as it is sent
 }
 
-func keyOf(k *access.Key) Key {
+// KeyOf is a key as it is sent.
+func KeyOf(k *access.Key) Key {
 	return Key{k.ID, k.Name, k.Role, k.Namespace, k.Created, k.CreatedBy, k.Expires, k.Revoked, k.Replaces, k.Valid(time.Now())}
 }
 
@@ -72,7 +73,7 @@ func (h *Handler) listKeys(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := KeyPage{Keys: make([]Key, len(all))}
 	for i := range all {
-		page.Keys[i] = keyOf(&all[i])
+		page.Keys[i] = KeyOf(&all[i])
 	}
 	writeJSON(w, http.StatusOK, "application/json", page)
 	return nil
@@ -102,7 +103,7 @@ func (h *Handler) createKey(w http.ResponseWriter, r *http.Request) error {
 	}
 	noteOf(r.Context()).target = k.ID
 	noteOf(r.Context()).say("for %q: %s of %s", k.Name, k.Role, k.Namespace)
-	writeJSON(w, http.StatusCreated, "application/json", MadeKey{keyOf(&k), secret})
+	writeJSON(w, http.StatusCreated, "application/json", MadeKey{KeyOf(&k), secret})
 	return nil
 }
 
@@ -142,7 +143,7 @@ func (h *Handler) rotateKey(w http.ResponseWriter, r *http.Request) error {
 		return noKey(err)
 	}
 	noteOf(r.Context()).say("by %s", k.ID)
-	writeJSON(w, http.StatusCreated, "application/json", MadeKey{keyOf(&k), secret})
+	writeJSON(w, http.StatusCreated, "application/json", MadeKey{KeyOf(&k), secret})
 	return nil
 }
 
@@ -167,7 +168,7 @@ func (h *Handler) revokeKey(w http.ResponseWriter, r *http.Request) error {
 	if k, err = keys.Find(r.Context(), k.ID); err != nil {
 		return noKey(err)
 	}
-	writeJSON(w, http.StatusOK, "application/json", keyOf(&k))
+	writeJSON(w, http.StatusOK, "application/json", KeyOf(&k))
 	return nil
 }
 

@@ -25,46 +25,50 @@ const (
 //	os.Exit(sidecar.Main(os.Args[1:], os.Getenv, os.Stdout, os.Stderr, saga))
 func Main(args []string, getenv func(string) string, stdout, stderr io.Writer, sagas ...skald.Registered) int {
 	var o Options
-	return Parse(&o, "sidecar", "Take part in sagas on behalf of a service that speaks HTTP.", args, stdout, stderr, func(*kong.Context) error {
+	err := Parse(&o, "sidecar", "Take part in sagas on behalf of a service that speaks HTTP.", args, stdout, stderr, func(*kong.Context) error {
 		o.Password = getenv(PasswordVariable)
 		return o.Run(context.Background(), stdout, stderr, sagas...)
 	})
+	if err == nil {
+		return ExitStopped
+	}
+	_, _ = fmt.Fprintf(stderr, "sidecar: %v\n", err)
+	if errors.Is(err, ErrUsage) {
+		return ExitUsage
+	}
+	return ExitFailed
 }
 
-// exit carries the code out of kong, which ends the process for --help.
-type exit int
+// helped is thrown out of kong, which ends the process once it has printed what --help asks for.
+type helped struct{}
 
-// Parse reads flags into grammar and runs the program, unless there is something else to do, as with --help. It returns the exit code and says what went wrong. options add to how flags are read.
-func Parse(grammar any, name, description string, args []string, stdout, stderr io.Writer, run func(*kong.Context) error, options ...kong.Option) (code int) {
+// misread says what is wrong with flags.
+type misread struct{ text string }
+
+func (m *misread) Error() string { return m.text }
+
+// Unwrap lets callers recognise the error.
+func (m *misread) Unwrap() error { return ErrUsage }
+
+// Parse reads flags into grammar and runs the program, unless there is something else to do, as with --help. The error is that of run; or it says what is wrong with the flags, and wraps ErrUsage. It is for the caller to print. options add
+// to how flags are read.
+func Parse(grammar any, name, description string, args []string, stdout, stderr io.Writer, run func(*kong.Context) error, options ...kong.Option) error {
 	defer func() {
-		if v := recover(); v != nil {
-			c, ok := v.(exit)
-			if !ok {
-				panic(v)
-			}
-			code = int(c)
+		if v := recover(); v != nil && v != (helped{}) {
+			panic(v)
 		}
 	}()
 	options = append([]kong.Option{kong.Name(name), kong.Description(description), kong.Writers(stdout, stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 120}), kong.Exit(func(code int) { panic(exit(code)) })}, options...)
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 120}), kong.Exit(func(int) { panic(helped{}) })}, options...)
 	parser, err := kong.New(grammar, options...)
 	if err != nil {
 		panic("sidecar: the grammar of the flags is wrong: " + err.Error()) // found by any test that parses
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "%s: %v; %s --help says more\n", name, err, command(name, err))
-		return ExitUsage
+		return &misread{fmt.Sprintf("%v; %s --help says more", err, command(name, err))}
 	}
-	switch err := run(parsed); {
-	case errors.Is(err, ErrUsage):
-		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
-		return ExitUsage
-	case err != nil:
-		_, _ = fmt.Fprintf(stderr, "%s: %v\n", name, err)
-		return ExitFailed
-	}
-	return ExitStopped
+	return run(parsed)
 }
 
 // command is the command that flags were wrong for, as it is typed.

@@ -21,7 +21,9 @@ type completionCommand struct {
 
 // Help implements kong.HelpProvider.
 func (completionCommand) Help() string {
-	return `  bash   source <(skald completion bash), in ~/.bashrc
+	return `What your shell reads when it begins gets a line:
+
+  bash   source <(skald completion bash), in ~/.bashrc
   zsh    source <(skald completion zsh), in ~/.zshrc, after compinit
   fish   skald completion fish | source, in ~/.config/fish/config.fish
 
@@ -177,9 +179,13 @@ func (w *world) argument(node *kong.Node, place int, words []string) (all []stri
 	if argument.Enum != "" {
 		return enumOf(argument)
 	}
-	remote := Remote{Address: w.getenv("SKALD_ADDRESS"), TokenFile: w.getenv("SKALD_TOKEN_FILE")}
-	if remote.Address == "" {
-		remote.Address = defaultAddress
+	var remote Remote // as the environment says
+	parser, err := kong.New(&remote, options()...)
+	if err != nil {
+		return nil
+	}
+	if _, err := parser.Parse(nil); err != nil {
+		return nil
 	}
 	client, err := remote.client(w)
 	if err != nil {

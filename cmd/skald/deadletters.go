@@ -21,12 +21,12 @@ type deadlettersCommand struct {
 
 // lettersListCommand is "skald deadletters list".
 type lettersListCommand struct {
-	State  string `help:"In this state: waiting, replayed, discarded, remedied, or all." enum:"waiting,replayed,discarded,remedied,all" default:"waiting"`
-	Saga   string `help:"Of this saga." placeholder:"ID"`
-	Reason string `help:"With this reason code." placeholder:"CODE"`
-	Topic  string `help:"Of this topic." placeholder:"TOPIC"`
-	Limit  int    `short:"n" help:"How many at most." default:"50"`
-	Cursor string `help:"Go on from where a list ended." placeholder:"CURSOR"`
+	State   string `help:"In this state: waiting, replayed, discarded, remedied, or all." enum:"waiting,replayed,discarded,remedied,all" default:"waiting"`
+	Saga    string `help:"Of this saga." placeholder:"ID"`
+	Reason  string `help:"With this reason code." placeholder:"CODE"`
+	Topic   string `help:"Of this topic." placeholder:"TOPIC"`
+	Limited `set:"limit=50"`
+	Cursor  string `help:"Go on from where a list ended." placeholder:"CURSOR"`
 	Remote
 }
 
@@ -36,26 +36,30 @@ func (c *lettersListCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	f := broker.LetterFilter{State: broker.LetterState(c.State), Saga: c.Saga, Reason: c.Reason, Topic: c.Topic, Limit: max(1, min(c.Limit, pageSize)), Cursor: c.Cursor}
+	f := broker.LetterFilter{State: broker.LetterState(c.State), Saga: c.Saga, Reason: c.Reason, Topic: c.Topic}
 	if c.State == "all" {
 		f.State = ""
 	}
-	page, err := client.Letters(w.ctx, f)
+	var all []httpapi.Letter
+	next, err := c.pages(c.Cursor, func(cursor string, size int) (int, string, error) {
+		f.Cursor, f.Limit = cursor, size
+		page, err := client.Letters(w.ctx, f)
+		if err == nil && c.JSON {
+			err = printLines(w, page.Letters)
+		}
+		all = append(all, page.Letters...)
+		return len(page.Letters), page.Next, err
+	})
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		err = printLines(w, page.Letters)
-	} else if len(page.Letters) > 0 {
-		draw.Letters(w.out, page.Letters, time.Now())
-	}
-	if len(page.Letters) == 0 {
+	if len(all) == 0 {
 		w.note("No dead letter matches.")
+	} else if !c.JSON {
+		draw.Letters(w.out, all, time.Now())
 	}
-	if page.Next != "" {
-		w.note("There are more: add --cursor=%s", page.Next)
-	}
-	return err
+	w.more(next)
+	return nil
 }
 
 // letterShowCommand is "skald deadletters show".

@@ -149,16 +149,26 @@ func isFile(name string) bool {
 
 // readDefinitions reads definitions from files and folders. The error has the faults of all files.
 func readDefinitions(paths []string) ([]*declarative.Definition, error) {
-	files, err := definitionFiles(paths)
-	if err != nil {
-		return nil, usage(err)
-	}
-	reader, err := declarative.NewReader()
+	all, faults, err := tryDefinitions(paths)
 	if err != nil {
 		return nil, err
 	}
-	var all []*declarative.Definition
-	var faults []error
+	if err := errors.Join(faults...); err != nil {
+		return nil, usage(err)
+	}
+	return all, nil
+}
+
+// tryDefinitions reads definitions from files and folders, and says of each file that has none what is in the way: *skald.Faults if it could be read.
+func tryDefinitions(paths []string) (all []*declarative.Definition, faults []error, err error) {
+	files, err := definitionFiles(paths)
+	if err != nil {
+		return nil, nil, usage(err)
+	}
+	reader, err := declarative.NewReader()
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -172,10 +182,7 @@ func readDefinitions(paths []string) ([]*declarative.Definition, error) {
 		}
 		all = append(all, d)
 	}
-	if err := errors.Join(faults...); err != nil {
-		return nil, usage(err)
-	}
-	return all, nil
+	return all, faults, nil
 }
 
 // registered are definitions as an engine takes them.

@@ -9,9 +9,10 @@ import (
 
 // diffCommand is "skald diff".
 type diffCommand struct {
-	Old   string `arg:"" help:"The version that runs: NAME, NAME@VERSION, or a file."`
-	New   string `arg:"" help:"The version that comes: NAME, NAME@VERSION, or a file."`
-	Limit int    `short:"n" help:"How many running sagas are looked at; 0: none." default:"1000"`
+	Old     string `arg:"" help:"The version that runs: NAME, NAME@VERSION, or a file."`
+	New     string `arg:"" help:"The version that comes: NAME, NAME@VERSION, or a file."`
+	Running bool   `help:"Say which running sagas are concerned." default:"true" negatable:""`
+	Limited `set:"limit=1000"`
 	Remote
 }
 
@@ -19,7 +20,7 @@ type diffCommand struct {
 func (diffCommand) Help() string {
 	return `A running saga keeps the version that it began with, so the old one stays registered beside the new one until none is left. What is said of running sagas is which of them could go on under the new version from where they are, asking for the same things in the same order, and why the others could not. Nothing moves a saga by itself.
 
-It ends with 0 if nothing differs and with 10 if something does. Unless --limit=0, running sagas are looked for at --address.`
+It ends with 0 if nothing differs and with 10 if something does. Unless --no-running, running sagas are looked for at --address, as many as --limit says.`
 }
 
 // Run runs the command.
@@ -34,7 +35,7 @@ func (c *diffCommand) Run(w *world) error {
 	}
 	compared := vet.Compare(before, after)
 	d := draw.NewDifference(&compared)
-	if c.Limit > 0 && d.Old != d.New {
+	if c.Running && d.Old != d.New {
 		if d.Running, d.More, err = c.running(w, &compared); err != nil {
 			return err
 		}
@@ -57,25 +58,19 @@ func (c *diffCommand) running(w *world, compared *vet.Comparison) (sagas []draw.
 		return nil, false, err
 	}
 	sagas = []draw.RunningSaga{}
-	l := httpapi.Listing{Filter: httpapi.Filter{Definition: compared.Old.Name, Version: compared.Old.Version, Unended: true}, Oldest: true}
-	for {
-		l.Limit = min(pageSize, c.Limit-len(sagas))
-		page, err := client.Sagas(w.ctx, l)
-		if err != nil {
-			return nil, false, err
-		}
+	next, err := c.pages("", func(cursor string, size int) (int, string, error) {
+		page, err := client.Sagas(w.ctx, httpapi.Listing{Filter: httpapi.Filter{Definition: compared.Old.Name, Version: compared.Old.Version, Unended: true}, Oldest: true, Cursor: cursor, Limit: size})
 		for i := range page.Sagas {
 			s, err := client.Status(w.ctx, page.Sagas[i].ID)
 			if err != nil {
-				return nil, false, err
+				return 0, "", err
 			}
 			sagas = append(sagas, verdict(&s, compared))
 		}
 		w.progress("%d running sagas so far", len(sagas), c.JSON || page.Next == "")
-		if l.Cursor = page.Next; l.Cursor == "" || len(sagas) >= c.Limit {
-			return sagas, l.Cursor != "", nil
-		}
-	}
+		return len(page.Sagas), page.Next, err
+	})
+	return sagas, next != "", err
 }
 
 func verdict(s *skald.Status, compared *vet.Comparison) draw.RunningSaga {

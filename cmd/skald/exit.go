@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
@@ -90,6 +92,8 @@ func codeOf(err error) int {
 		return exitUsage
 	case errors.Is(err, context.Canceled):
 		return exitStopped
+	case misaddressed(err) != "":
+		return exitUsage
 	case errors.As(err, &overload), unreachable(err):
 		return exitUnreachable
 	case errors.Is(err, skald.ErrNotFound), errors.Is(err, skald.ErrDefinition), errors.Is(err, broker.ErrNotFound), errors.Is(err, access.ErrNoKey):
@@ -120,6 +124,21 @@ func codeOfStatus(status int) int {
 func unreachable(err error) bool {
 	var asked *url.Error
 	return errors.As(err, &asked) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, httpapi.ErrForeign)
+}
+
+// misaddressed says what is wrong, with its mend, if something answers and is not talked to as it is addressed; otherwise nothing. To try again does not help.
+func misaddressed(err error) string {
+	var untrusted *tls.CertificateVerificationError
+	var stranger x509.UnknownAuthorityError
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "it answers without encryption\nWrite the address with http:// if that is Skald."
+	case !errors.As(err, &untrusted):
+		return ""
+	case errors.As(err, &stranger):
+		return "its certificate is not trusted: " + untrusted.Err.Error() + "\nName the CA that signed it with --ca or SKALD_CA, if it is one of your own."
+	}
+	return "its certificate is not trusted: " + untrusted.Err.Error() + "\nWrite the address as the certificate has it, or renew the certificate at the server."
 }
 
 // failure is an error as --json prints it.
@@ -160,6 +179,9 @@ func message(err error) string {
 			at := asked.URL
 			if u, err := url.Parse(asked.URL); err == nil {
 				at = u.Scheme + "://" + u.Host
+			}
+			if wrong := misaddressed(err); wrong != "" {
+				return at + ": " + wrong
 			}
 			return "nobody answers at " + at + ": " + asked.Err.Error() + "\nStart a server with \"skald serve\", or say where one is with --address or SKALD_ADDRESS."
 		}

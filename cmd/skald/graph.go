@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -20,6 +21,9 @@ type graphCommand struct {
 
 // Run runs the command.
 func (c *graphCommand) Run(w *world) error {
+	if c.JSON && (c.Mermaid || c.Sequence || c.AsyncAPI) {
+		return usage(errors.New("--json is a form of its own: leave it out, or --mermaid, --sequence and --asyncapi"))
+	}
 	if c.AsyncAPI {
 		return c.asyncAPI(w)
 	}

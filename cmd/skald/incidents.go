@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/cmd/skald/internal/draw"
 	"github.com/skaldhq/skald/cmd/skald/internal/terminal"
 	"github.com/skaldhq/skald/httpapi"
@@ -10,8 +11,9 @@ import (
 
 // incidentsCommand is "skald incidents".
 type incidentsCommand struct {
-	Definition string `short:"d" help:"Of sagas of this definition." placeholder:"NAME"`
-	Limit      int    `short:"n" help:"How many sagas at most." default:"20"`
+	Definition string `short:"d" help:"Of sagas of this definition." placeholder:"NAME" group:"which"`
+	Incidents
+	Limited `set:"limit=20"`
 	Remote
 }
 
@@ -26,31 +28,21 @@ func (c *incidentsCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	page, err := client.Sagas(w.ctx, httpapi.Listing{Filter: httpapi.Filter{Incident: true, Definition: c.Definition}, Oldest: true, Limit: max(1, min(c.Limit, pageSize))})
+	found := 0
+	next, err := c.pages("", func(cursor string, size int) (int, string, error) {
+		page, err := client.Sagas(w.ctx, httpapi.Listing{Filter: httpapi.Filter{Incident: true, Definition: c.Definition, IncidentReason: c.IncidentReason}, Oldest: true, Cursor: cursor, Limit: size})
+		for i := range page.Sagas {
+			if err := c.tell(w, client, page.Sagas[i].ID, &found); err != nil {
+				return 0, "", err
+			}
+		}
+		return len(page.Sagas), page.Next, err
+	})
 	if err != nil {
 		return err
 	}
-	found := 0
-	for i := range page.Sagas {
-		s, err := client.Saga(w.ctx, page.Sagas[i].ID)
-		if err != nil {
-			return err
-		}
-		if len(s.Incidents) == 0 {
-			continue // mended since it was listed
-		}
-		if found++; c.JSON {
-			if err := printJSON(w, s); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := c.draw(w, client, &s, found > 1); err != nil {
-			return err
-		}
-	}
-	if page.Next != "" {
-		w.note("There are more: mend these, or add --limit.")
+	if next != "" {
+		w.note("There are more: mend these, or add --limit=0 for all.")
 	}
 	if found > 0 {
 		return ends(exitIncident)
@@ -59,6 +51,18 @@ func (c *incidentsCommand) Run(w *world) error {
 		w.out.Line("%s", terminal.Good.On("No saga needs you."))
 	}
 	return nil
+}
+
+// tell shows a saga, and counts it, unless it was mended since it was listed.
+func (c *incidentsCommand) tell(w *world, client *httpapi.Client, id skald.SagaID, found *int) error {
+	s, err := client.Saga(w.ctx, id)
+	if err != nil || len(s.Incidents) == 0 {
+		return err
+	}
+	if *found++; c.JSON {
+		return printJSON(w, s)
+	}
+	return c.draw(w, client, &s, *found > 1)
 }
 
 func (c *incidentsCommand) draw(w *world, client *httpapi.Client, s *httpapi.Saga, apart bool) error {

@@ -13,23 +13,29 @@ import (
 
 // Which are the flags that select sagas.
 type Which struct {
-	Definition    string        `short:"d" help:"Of this definition." placeholder:"NAME" group:"which"`
-	Version       string        `help:"Of this version of the definition." placeholder:"VERSION" group:"which"`
-	Key           string        `help:"With this business key." placeholder:"KEY" group:"which"`
-	State         []skald.State `short:"s" help:"In one of these states: running, compensating, completed, compensated." enum:"running,compensating,completed,compensated" placeholder:"STATE" group:"which"`
-	Unended       bool          `short:"u" help:"Without an outcome." group:"which"`
-	Incident      bool          `short:"i" help:"With an open incident." group:"which"`
-	Step          string        `help:"At this step, or turned back by it." placeholder:"STEP" group:"which"`
-	Why           string        `help:"Turned back with this reason code." placeholder:"CODE" group:"which"`
-	Mode          string        `help:"Driven so: orchestrated or choreographed." enum:",orchestrated,choreographed" default:"" placeholder:"MODE" group:"which"`
-	StartedAfter  moment        `help:"Started at this time or later: 2h, 3d, or 2026-01-31T12:00:00Z." placeholder:"TIME" group:"which"`
-	StartedBefore moment        `help:"Started before this time." placeholder:"TIME" group:"which"`
+	Definition string        `short:"d" help:"Of this definition." placeholder:"NAME" group:"which"`
+	Version    string        `help:"Of this version of the definition." placeholder:"VERSION" group:"which"`
+	Key        string        `help:"With this business key." placeholder:"KEY" group:"which"`
+	State      []skald.State `short:"s" help:"In one of these states: running, compensating, completed, compensated." enum:"running,compensating,completed,compensated" placeholder:"STATE" group:"which"`
+	Unended    bool          `short:"u" help:"Without an outcome." group:"which"`
+	Incident   bool          `short:"i" help:"With an open incident." group:"which"`
+	Step       string        `help:"At this step, or turned back by it." placeholder:"STEP" group:"which"`
+	Why        string        `help:"Turned back with this reason code." placeholder:"CODE" group:"which"`
+	Incidents
+	Mode          string `help:"Driven so: orchestrated or choreographed." enum:",orchestrated,choreographed" default:"" placeholder:"MODE" group:"which"`
+	StartedAfter  moment `help:"Started at this time or later: 2h, 3d, or 2026-01-31T12:00:00Z." placeholder:"TIME" group:"which"`
+	StartedBefore moment `help:"Started before this time." placeholder:"TIME" group:"which"`
+}
+
+// Incidents is the flag that selects sagas by what they need help with.
+type Incidents struct {
+	IncidentReason string `help:"With an open incident of this reason code; if a saga has several, that of the oldest." placeholder:"CODE" group:"which"`
 }
 
 // filter is what the flags say.
 func (c *Which) filter() httpapi.Filter {
 	return httpapi.Filter{
-		Definition: c.Definition, Version: c.Version, Key: c.Key, Mode: skald.Mode(c.Mode), States: c.State, Unended: c.Unended, Incident: c.Incident, Step: c.Step, Reason: c.Why,
+		Definition: c.Definition, Version: c.Version, Key: c.Key, Mode: skald.Mode(c.Mode), States: c.State, Unended: c.Unended, Incident: c.Incident, Step: c.Step, Reason: c.Why, IncidentReason: c.IncidentReason,
 		StartedAfter: time.Time(c.StartedAfter), StartedBefore: time.Time(c.StartedBefore),
 	}
 }
@@ -59,50 +65,37 @@ func (m *moment) UnmarshalText(text []byte) error {
 // listCommand is "skald list".
 type listCommand struct {
 	Which
-	Oldest bool   `help:"Oldest first; otherwise newest first."`
-	Limit  int    `short:"n" help:"How many at most; 0: all." default:"50"`
-	Cursor string `help:"Go on from where a list ended." placeholder:"CURSOR"`
+	Oldest  bool `help:"Oldest first; otherwise newest first."`
+	Limited `set:"limit=50"`
+	Cursor  string `help:"Go on from where a list ended." placeholder:"CURSOR"`
 	Remote
 }
 
 // Run runs the command.
 func (c *listCommand) Run(w *world) error {
-	if c.Limit < 0 {
-		return usage(fmt.Errorf("--limit=%d: give how many sagas at most, or 0 for all", c.Limit))
-	}
 	client, err := c.client(w)
 	if err != nil {
 		return err
 	}
 	var all []httpapi.Summary
-	l := httpapi.Listing{Filter: c.filter(), Oldest: c.Oldest, Cursor: c.Cursor}
-	for first := true; first || l.Cursor != "" && (c.Limit == 0 || len(all) < c.Limit); first = false {
-		if l.Limit = pageSize; c.Limit > 0 {
-			l.Limit = min(pageSize, c.Limit-len(all))
+	next, err := c.pages(c.Cursor, func(cursor string, size int) (int, string, error) {
+		page, err := client.Sagas(w.ctx, httpapi.Listing{Filter: c.filter(), Oldest: c.Oldest, Cursor: cursor, Limit: size})
+		if err == nil && c.JSON {
+			err = printLines(w, page.Sagas)
 		}
-		page, err := client.Sagas(w.ctx, l)
-		if err != nil {
-			return err
-		}
-		all, l.Cursor = append(all, page.Sagas...), page.Next
-		if c.JSON {
-			if err := printLines(w, page.Sagas); err != nil {
-				return err
-			}
-		}
-		w.progress("%d sagas so far", len(all), c.JSON || l.Cursor == "" || len(all) < pageSize)
+		all = append(all, page.Sagas...)
+		w.progress("%d sagas so far", len(all), c.JSON || page.Next == "" || len(all) < pageSize)
+		return len(page.Sagas), page.Next, err
+	})
+	if err != nil {
+		return err
 	}
 	if !c.JSON {
 		c.draw(w, all)
 	}
-	if l.Cursor != "" {
-		w.note("There are more: add --cursor=%s, or --limit=0 for all.", l.Cursor)
-	}
+	w.more(next)
 	return nil
 }
-
-// pageSize is how many sagas are asked for at a time.
-const pageSize = 1000
 
 func (c *listCommand) draw(w *world, all []httpapi.Summary) {
 	if len(all) == 0 {

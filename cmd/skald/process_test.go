@@ -260,3 +260,27 @@ func TestASidecarStopsWhenItIsTold(t *testing.T) {
 		t.Errorf("it ended with %d", code)
 	}
 }
+
+// Whoever stops a watch, of one saga or of all, is told so by the exit code.
+func TestAWatchThatIsStoppedEndsAsStopped(t *testing.T) {
+	w, err := openTheatre(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := w.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := w.engine.Start(t.Context(), skald.StartRequest{ID: "visit-1", Definition: "visit", Input: []byte(`{"show":"busy"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range [][]string{{"watch"}, {"watch", "visit-1"}} {
+		p := start(t, "skald", []string{"SKALD_ADDRESS=" + w.server.URL}, of...)
+		p.stop()
+		if code := p.cmd.ProcessState.ExitCode(); code != exitStopped {
+			t.Errorf("%v ended with %d, want %d", of, code, exitStopped)
+		}
+	}
+	w.mended.Store(true)
+}

@@ -3,17 +3,22 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
+	"github.com/skaldhq/skald/access"
 	"github.com/skaldhq/skald/httpapi"
 )
 
 // Remote are the flags of every command that talks to a server.
 type Remote struct {
-	Address   string `help:"Where Skald is served." default:"${address}" env:"SKALD_ADDRESS" group:"server"`
-	TokenFile string `help:"File with the key or token that says who you are; or give it in SKALD_TOKEN." env:"SKALD_TOKEN_FILE" placeholder:"FILE" type:"existingfile" group:"server"`
+	Address       string `help:"Where Skald is served." default:"${address}" env:"SKALD_ADDRESS" group:"server"`
+	CA            string `name:"ca" help:"CA of the server's certificate, if it is none of the system's (PEM)." env:"SKALD_CA" placeholder:"FILE" type:"existingfile" group:"server"`
+	TokenFile     string `help:"File with the key or token that says who you are; or give it in SKALD_TOKEN." env:"SKALD_TOKEN_FILE" placeholder:"FILE" type:"existingfile" group:"server"`
+	TokenOverHTTP bool   `name:"token-over-http" help:"Send the token to another machine without encryption. Who is on the way can read it." env:"SKALD_TOKEN_OVER_HTTP" group:"server"`
 	Output
 }
 
@@ -42,11 +47,26 @@ func (r *Remote) client(w *world) (*httpapi.Client, error) {
 		return nil, usage(errors.New("the token has white space inside: give the file, or " + tokenVariable + ", nothing but the token"))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if r.CA != "" {
+		var err error
+		if transport.TLSClientConfig, err = (access.Certificates{CA: r.CA}).Client(); err != nil {
+			return nil, usage(fmt.Errorf("--ca: %w", err))
+		}
+	}
 	c, err := httpapi.NewClient(httpapi.ClientConfig{Address: r.Address, HTTP: &http.Client{Transport: &bearer{transport, token}, CheckRedirect: noRedirect}})
 	if err != nil {
 		return nil, usage(fmt.Errorf("--address %q cannot be used; write it as %s", r.Address, defaultAddress))
 	}
+	if token != "" && !r.TokenOverHTTP && r.exposed() {
+		return nil, usage(fmt.Errorf("whoever is on the way to %s could read the key or token: write the address with https:// (--ca names a CA of your own), or, if nobody is on the way, add --token-over-http", r.Address))
+	}
 	return c, nil
+}
+
+// exposed says whether what is sent leaves this machine without encryption. Like a server that listens, it takes no name but localhost for this machine.
+func (r *Remote) exposed() bool {
+	u, err := url.Parse(r.Address)
+	return err != nil || u.Scheme != "https" && (access.Listening{Address: net.JoinHostPort(u.Hostname(), "80")}).Check() != nil
 }
 
 // noRedirect leaves redirects alone: a token is for the address that it was given for.

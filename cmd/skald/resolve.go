@@ -22,7 +22,9 @@ type resolveCommand struct {
 
 // Help implements kong.HelpProvider.
 func (resolveCommand) Help() string {
-	return `  retry     asks again at once
+	return `What a verb does:
+
+  retry     asks again at once
   replace   asks again at once, with another input (--payload)
   skip      gives up a retriable step whose result nobody reads, or a compensation: what exists stays
   done      the work was done by hand; --payload is the step's result, if another step reads it

@@ -81,13 +81,19 @@ func run(args, environment []string, stdin io.Reader, stdout, stderr io.Writer) 
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	w := &world{ctx: ctx, environment: environment, stdin: stdin, stdout: stdout, stderr: stderr, out: terminal.New(stdout, environment)}
-	code := exitDone
-	usage := sidecar.Parse(&commands{}, "skald", about, args, stdout, stderr, func(parsed *kong.Context) error {
+	err := sidecar.Parse(&commands{}, "skald", about, args, stdout, stderr, func(parsed *kong.Context) error {
 		w.parser = parsed.Kong
-		code = w.end(parsed.Run(w), slices.Contains(args, "--json"))
-		return nil
+		return parsed.Run(w)
 	}, options()...)
-	return max(code, usage)
+	return w.end(err, asksJSON(args))
+}
+
+// asksJSON says whether arguments have --json, also if they cannot be read.
+func asksJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
 }
 
 // options are how flags are read and help is set.

@@ -26,19 +26,19 @@ import (
 // serveCommand is "skald serve".
 type serveCommand struct {
 	guardFlags
-	Listen         string        `help:"Address of the API. Without --access and TLS a loopback one." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
-	Data           string        `help:"Folder of journals and broker. It must outlive the process." default:"skald-data" env:"SKALD_DATA" type:"path"`
-	Definitions    []string      `help:"Files with definitions, or folders of them, that are registered, if they are not yet, before anything starts. Old versions stand before new ones." env:"SKALD_DEFINITIONS" placeholder:"PATH" type:"path"`
-	Participants   string        `help:"File that says where participants are called and what they promise." env:"SKALD_PARTICIPANTS" placeholder:"FILE" type:"path"`
-	Mode           skald.Mode    `help:"Who drives sagas whose start does not say it." enum:"orchestrated,choreographed" default:"orchestrated" env:"SKALD_MODE"`
-	Retention      time.Duration `help:"How long ended sagas are kept." default:"720h" env:"SKALD_RETENTION"`
-	Restored       bool          `help:"Go on from journals that were restored from an older backup; for one start."`
-	BrokerListen   string        `help:"Loopback address of a broker inside this process, at which sidecars take part: for choreographed sagas. Without a broker there are orchestrated ones only." env:"SKALD_BROKER_LISTEN" placeholder:"HOST:PORT"`
-	Broker         string        `help:"NATS servers elsewhere, separated by commas, instead of the broker inside this process." env:"SKALD_BROKER" placeholder:"nats://HOST:PORT"`
-	BrokerUser     string        `help:"User at the broker; the password comes from SKALD_BROKER_PASSWORD." env:"SKALD_BROKER_USER" placeholder:"USER"`
-	Credentials    string        `help:"File with credentials for the broker (.creds)." env:"SKALD_BROKER_CREDENTIALS" placeholder:"FILE" type:"path"`
-	WebhookPrivate bool          `help:"Let webhooks go to loopback and private addresses, too. Without, they go to public ones only." env:"SKALD_WEBHOOK_PRIVATE"`
-	BrokerCA       string        `name:"broker-ca" help:"CA of the broker's certificate, if it is none of the system's." env:"SKALD_BROKER_CA" placeholder:"FILE" type:"path"`
+	Listen         string     `help:"Address of the API. Without --access and TLS a loopback one." default:"127.0.0.1:7433" env:"SKALD_LISTEN"`
+	Data           string     `help:"Folder of journals and broker. It must outlive the process." default:"skald-data" env:"SKALD_DATA" type:"path"`
+	Definitions    []string   `help:"Files with definitions, or folders of them, that are registered, if they are not yet, before anything starts. Old versions stand before new ones." env:"SKALD_DEFINITIONS" placeholder:"PATH" type:"path"`
+	Participants   string     `help:"File that says where participants are called and what they promise." env:"SKALD_PARTICIPANTS" placeholder:"FILE" type:"path"`
+	Mode           skald.Mode `help:"Who drives sagas whose start does not say it." enum:"orchestrated,choreographed" default:"orchestrated" env:"SKALD_MODE"`
+	Retention      length     `help:"How long ended sagas are kept; 0: for ever." default:"720h" env:"SKALD_RETENTION"`
+	Restored       bool       `help:"Go on from journals that were restored from an older backup; for one start."`
+	BrokerListen   string     `help:"Loopback address of a broker inside this process, at which sidecars take part: for choreographed sagas. Without a broker there are orchestrated ones only." env:"SKALD_BROKER_LISTEN" placeholder:"HOST:PORT"`
+	Broker         string     `help:"NATS servers elsewhere, separated by commas, instead of the broker inside this process." env:"SKALD_BROKER" placeholder:"nats://HOST:PORT"`
+	BrokerUser     string     `help:"User at the broker; the password comes from SKALD_BROKER_PASSWORD." env:"SKALD_BROKER_USER" placeholder:"USER"`
+	Credentials    string     `help:"File with credentials for the broker (.creds)." env:"SKALD_BROKER_CREDENTIALS" placeholder:"FILE" type:"path"`
+	WebhookPrivate bool       `help:"Let webhooks go to loopback and private addresses, too. Without, they go to public ones only." env:"SKALD_WEBHOOK_PRIVATE"`
+	BrokerCA       string     `name:"broker-ca" help:"CA of the broker's certificate, if it is none of the system's." env:"SKALD_BROKER_CA" placeholder:"FILE" type:"path"`
 
 	ClientCert     string `name:"client-cert" help:"Certificate that participants, sidecars and the broker are shown (PEM)." env:"SKALD_CLIENT_CERT" placeholder:"FILE" type:"path"`
 	ClientKey      string `name:"client-key" help:"That certificate's private key." env:"SKALD_CLIENT_KEY" placeholder:"FILE" type:"path"`

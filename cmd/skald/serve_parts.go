@@ -39,7 +39,7 @@ func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer 
 		return embedded.Config{}, err
 	}
 	config := embedded.Config{
-		Data: c.Data, Sagas: registry.Sagas(), Participants: registry.Participants(), Redact: redact, Mode: c.Mode, Retention: c.Retention, Observer: observer, Logger: log,
+		Data: c.Data, Sagas: registry.Sagas(), Participants: registry.Participants(), Redact: redact, Mode: c.Mode, Retention: c.retention(), Observer: observer, Logger: log,
 		Broker:   natsbroker.Config{URL: c.Broker, User: c.BrokerUser, Password: password, Credentials: c.Credentials},
 		NoBroker: !c.reached(), Restored: c.Restored,
 		BrokerListen: c.BrokerListen, BrokerUser: c.BrokerUser, BrokerPassword: password,
@@ -51,6 +51,14 @@ func (c *serveCommand) parts(w *world, registry *declarative.Registry, observer 
 		return config, usage(fmt.Errorf("--broker-ca, --client-cert: %w", err))
 	}
 	return config, nil
+}
+
+// retention is how long ended sagas are kept, as the engine takes it, for which zero is as long as usual.
+func (c *serveCommand) retention() time.Duration {
+	if c.Retention == 0 {
+		return -1
+	}
+	return time.Duration(c.Retention)
 }
 
 // reached says whether participants are reached over a broker. Otherwise choreographed sagas would wait for ever, and are refused.

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -287,5 +288,22 @@ func TestF08AServiceThatIsNotThereYetLeavesNoIncident(t *testing.T) {
 	}
 	if want := map[string]int{"p-1/depot.keep/action": 1, "p-1/depot.stamp/action": 1}; !cmp.Equal(want, d.calls) {
 		t.Errorf("calls (-want +got):\n%s", cmp.Diff(want, d.calls))
+	}
+}
+
+// Zero is for ever, as it is wherever something may be without bounds; the engine, which takes zero for 30 days, is told so.
+func TestWithoutABoundEndedSagasAreKeptForEver(t *testing.T) {
+	for flag, want := range map[string]time.Duration{"--retention=0": -1, "--retention=1h": time.Hour, "--listen=127.0.0.1:0": 720 * time.Hour} {
+		var c commands
+		parser, err := kong.New(&c, options()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse([]string{"serve", flag}); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Serve.retention(); got != want {
+			t.Errorf("%s keeps ended sagas for %s, want %s", flag, got, want)
+		}
 	}
 }

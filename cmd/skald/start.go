@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/httpapi"
@@ -30,7 +29,7 @@ type startCommand struct {
 
 // Waiting are the flags of commands that wait for an outcome.
 type Waiting struct {
-	Timeout time.Duration `help:"How long to wait; 0: for ever." default:"0" placeholder:"TIME"`
+	Timeout length `help:"How long to wait; 0: for ever." default:"0" placeholder:"TIME"`
 }
 
 // Run runs the command.
@@ -44,6 +43,9 @@ func (c *startCommand) Run(w *world) error {
 	}
 	if err := journal.CheckID(c.ID); c.ID != "" && err != nil {
 		return usage(fmt.Errorf("--id=%s: %w", c.ID, err))
+	}
+	if c.Timeout > 0 && !c.Wait {
+		return usage(errors.New("--timeout says how long to wait for the outcome: add --wait"))
 	}
 	client, err := c.client(w)
 	if err != nil {

@@ -1,8 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,5 +101,52 @@ func TestABrokerIsTrustedByItsCA(t *testing.T) {
 	defer d.mu.Unlock()
 	if len(d.effects) != 2 {
 		t.Errorf("the service did %v", d.effects)
+	}
+}
+
+// asked asks a server for its list of sagas, and returns the exit code with what is said.
+func asked(flags ...string) (code int, said string) {
+	var out, errs bytes.Buffer
+	code = run(append([]string{"list"}, flags...), nil, strings.NewReader(""), &out, &errs)
+	return code, errs.String()
+}
+
+// A server that cannot be talked to as it is addressed is not told as one that is away, and a CA of one's own can be named.
+func TestAServerIsTrustedByItsCA(t *testing.T) {
+	list := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"sagas":[]}`) })
+	ca := accesstest.NewCA(t)
+	own := ca.Issue(t, "skald")
+	own.CA = "" // it asks nobody for theirs
+	serves, err := own.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure, plain := accesstest.Serve(t, list, serves), httptest.NewServer(list)
+	t.Cleanup(plain.Close)
+	const unknown = "its certificate is not trusted: x509: certificate signed by unknown authority"
+	for _, x := range []struct {
+		flags []string
+		code  int
+		why   string
+		mend  string
+	}{
+		{[]string{"--address=" + secure}, exitUsage, secure + ": " + unknown, "--ca or SKALD_CA"},
+		{[]string{"--address=" + secure, "--ca=" + accesstest.NewCA(t).File}, exitUsage, unknown, "--ca or SKALD_CA"},
+		{[]string{"--address=" + secure, "--ca=nothing.pem"}, exitUsage, "--ca", "no such file"},
+		{[]string{"--address=" + secure, "--ca=tls_test.go"}, exitUsage, "--ca", "no certificate in PEM"},
+		{[]string{"--address=" + secure, "--ca=" + ca.File}, exitDone, "No saga matches.", ""},
+		{[]string{"--address=" + strings.Replace(plain.URL, "http:", "https:", 1)}, exitUsage, "it answers without encryption", "Write the address with http://"},
+	} {
+		if code, said := asked(x.flags...); code != x.code || !strings.Contains(said, x.why) || !strings.Contains(said, x.mend) || strings.Contains(said, "nobody answers") {
+			t.Errorf("%v ends with %d and says\n%s\nwant %d, %q and %q", x.flags, code, said, x.code, x.why, x.mend)
+		}
+	}
+	t.Setenv("SKALD_CA", ca.File)
+	if code, said := asked("--address=" + secure); code != exitDone {
+		t.Errorf("with SKALD_CA it ends with %d and says %s", code, said)
+	}
+	expired := &url.Error{Op: "Get", URL: secure, Err: &tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}}
+	if said := message(expired); !strings.Contains(said, "has expired") || !strings.Contains(said, "renew the certificate at the server") || codeOf(expired) != exitUsage {
+		t.Errorf("of a certificate that has expired it says %s, and ends with %d", said, codeOf(expired))
 	}
 }

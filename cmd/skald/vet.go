@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/cmd/skald/internal/draw"
 	"github.com/skaldhq/skald/cmd/skald/internal/terminal"
 	"github.com/skaldhq/skald/declarative"
@@ -38,12 +38,15 @@ It ends with 0 if nothing is wrong, with 10 if something is, and with 2 if a fil
 type finding struct {
 	Code       string       `json:"code"`
 	Severity   vet.Severity `json:"severity"`
-	Definition string       `json:"definition"` // NAME@VERSION
+	Definition string       `json:"definition"` // NAME@VERSION; NAME if it cannot be built
 	Step       string       `json:"step,omitempty"`
 	At         string       `json:"at,omitempty"` // FILE:LINE:COLUMN
 	Message    string       `json:"message"`
 	Mend       string       `json:"mend"`
 }
+
+// codeUnbuilt is the code of what keeps a definition from being built. The others are package vet's.
+const codeUnbuilt = "unbuilt"
 
 // Run runs the command.
 func (c *vetCommand) Run(w *world) error {
@@ -127,16 +130,12 @@ func (c *vetCommand) subjects(w *world) (all []vet.Definition, known vet.Context
 
 // written are the definitions in files. That one cannot be built is a finding.
 func (c *vetCommand) written(w *world) ([]vet.Definition, error) {
-	if _, err := definitionFiles(c.Of); err != nil {
-		return nil, usage(err)
+	read, faults, err := tryDefinitions(c.Of)
+	if err != nil {
+		return nil, err
 	}
-	read, err := readDefinitions(c.Of)
-	var unread *fs.PathError
-	switch {
-	case errors.As(err, &unread):
-		return nil, err // which is a mistake of whoever asks, and no finding
-	case err != nil:
-		return nil, &coded{exitFindings, err}
+	if len(faults) > 0 {
+		return nil, c.unbuilt(w, faults)
 	}
 	var all []vet.Definition
 	for _, d := range read {
@@ -150,6 +149,35 @@ func (c *vetCommand) written(w *world) ([]vet.Definition, error) {
 		all = append(all, looked)
 	}
 	return all, nil
+}
+
+// unbuilt tells of files of which no definition can be built: people as an error, and programs as findings. That a file cannot be read is a mistake of whoever asks, and no finding.
+func (c *vetCommand) unbuilt(w *world, faults []error) error {
+	var unread []error
+	for _, fault := range faults {
+		var wrong *skald.Faults
+		if !errors.As(fault, &wrong) {
+			unread = append(unread, fault)
+			continue
+		}
+		if !c.JSON {
+			continue
+		}
+		for _, f := range wrong.List {
+			if err := printJSON(w, finding{codeUnbuilt, vet.Error, wrong.Definition, f.Step, f.At.String(), f.Problem, f.Mend}); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case len(unread) > 0 && c.JSON:
+		return usage(errors.Join(unread...))
+	case len(unread) > 0:
+		return usage(errors.Join(faults...))
+	case c.JSON:
+		return ends(exitFindings)
+	}
+	return &coded{exitFindings, errors.Join(faults...)}
 }
 
 // served are the definitions of a server, the latest of each name, and what it knows that participants promise.

@@ -46,10 +46,10 @@ var errEnough = errors.New("enough")
 
 // await waits for a saga's outcome, or for an incident, and tells on stderr what happens meanwhile if somebody may be looking. The error is the exit code that the saga's state stands for. Without
 // a saga it says what was in the way.
-func (w *world) await(c *httpapi.Client, id skald.SagaID, timeout time.Duration) (httpapi.Saga, error) {
+func (w *world) await(c *httpapi.Client, id skald.SagaID, timeout length) (httpapi.Saga, error) {
 	ctx, cancel := w.ctx, func() {}
 	if timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, timeout)
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(timeout))
 	}
 	defer cancel()
 	progress := terminal.New(w.stderr, w.environment)

@@ -15,7 +15,7 @@ type watchCommand struct {
 	ID    skald.SagaID `arg:"" name:"id" optional:"" help:"The saga's id. Without it, the sagas that the flags select."`
 	After uint64       `help:"Only what follows this event of the saga." placeholder:"SEQ"`
 	Which
-	Every time.Duration `help:"How often the list is read anew." default:"1s"`
+	Every length `help:"How often the list is read anew." default:"1s"`
 	Remote
 }
 
@@ -60,17 +60,15 @@ func (c *watchCommand) all(w *world, client *httpapi.Client) error {
 	if c.After > 0 {
 		return usage(fmt.Errorf("--after is for one saga: give its id"))
 	}
-	if c.Every < 100*time.Millisecond {
-		return usage(fmt.Errorf("--every=%s is too often: 100ms or more", c.Every))
+	every := time.Duration(c.Every)
+	if every < 100*time.Millisecond {
+		return usage(fmt.Errorf("--every=%s is too often: 100ms or more", every))
 	}
-	tick := time.NewTicker(c.Every)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	seen := map[skald.SagaID]uint64{}
 	for {
 		page, err := client.Sagas(w.ctx, httpapi.Listing{Filter: c.filter(), Limit: watched})
-		if w.ctx.Err() != nil {
-			return nil // it was stopped, which is how it ends
-		}
 		if err != nil {
 			return err
 		}
@@ -82,7 +80,7 @@ func (c *watchCommand) all(w *world, client *httpapi.Client) error {
 		select {
 		case <-tick.C:
 		case <-w.ctx.Done():
-			return nil
+			return w.ctx.Err() // it was stopped, which is how it ends
 		}
 	}
 }

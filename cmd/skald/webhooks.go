@@ -81,8 +81,8 @@ func (r *Remote) printSecret(w *world, made *httpapi.MadeWebhook) error {
 
 // webhookRotateCommand is "skald webhooks rotate".
 type webhookRotateCommand struct {
-	Name    string        `arg:"" help:"The endpoint's name."`
-	Overlap time.Duration `help:"How long messages are signed with the old secret as well, so that the receiver can be changed meanwhile." default:"0s" placeholder:"TIME"`
+	Name    string `arg:"" help:"The endpoint's name."`
+	Overlap length `help:"How long messages are signed with the old secret as well, so that the receiver can be changed meanwhile." default:"0s" placeholder:"TIME"`
 	Remote
 }
 
@@ -92,7 +92,7 @@ func (c *webhookRotateCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	made, err := client.RotateWebhook(w.ctx, c.Name, c.Overlap)
+	made, err := client.RotateWebhook(w.ctx, c.Name, time.Duration(c.Overlap))
 	if err != nil {
 		return err
 	}
@@ -119,8 +119,8 @@ type deliveriesListCommand struct {
 	Webhook string       `help:"To this endpoint." placeholder:"NAME"`
 	Saga    skald.SagaID `help:"About this saga." placeholder:"ID"`
 	State   string       `help:"In this state: waiting, delivered or given-up." enum:",waiting,delivered,given-up" default:"" placeholder:"STATE"`
-	Limit   int          `short:"n" help:"How many at most." default:"50"`
-	Cursor  string       `help:"Go on from where a list ended." placeholder:"CURSOR"`
+	Limited `set:"limit=50"`
+	Cursor  string `help:"Go on from where a list ended." placeholder:"CURSOR"`
 	Remote
 }
 
@@ -130,22 +130,25 @@ func (c *deliveriesListCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	page, err := client.Deliveries(w.ctx, webhook.DeliveryFilter{Endpoint: c.Webhook, Saga: c.Saga, State: webhook.State(c.State), Limit: max(1, min(c.Limit, pageSize)), Cursor: c.Cursor})
+	var all []httpapi.Delivery
+	next, err := c.pages(c.Cursor, func(cursor string, size int) (int, string, error) {
+		page, err := client.Deliveries(w.ctx, webhook.DeliveryFilter{Endpoint: c.Webhook, Saga: c.Saga, State: webhook.State(c.State), Limit: size, Cursor: cursor})
+		if err == nil && c.JSON {
+			err = printLines(w, page.Deliveries)
+		}
+		all = append(all, page.Deliveries...)
+		return len(page.Deliveries), page.Next, err
+	})
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		err = printLines(w, page.Deliveries)
-	} else if len(page.Deliveries) > 0 {
-		draw.Deliveries(w.out, page.Deliveries, time.Now())
-	}
-	if len(page.Deliveries) == 0 {
+	if len(all) == 0 {
 		w.note("No delivery matches.")
+	} else if !c.JSON {
+		draw.Deliveries(w.out, all, time.Now())
 	}
-	if page.Next != "" {
-		w.note("There are more: add --cursor=%s", page.Next)
-	}
-	return err
+	w.more(next)
+	return nil
 }
 
 // webhookDeliveryCommand is "skald webhooks retry".
