@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"os/user"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -84,10 +86,47 @@ func run(args, environment []string, stdin io.Reader, stdout, stderr io.Writer) 
 	code := exitDone
 	usage := sidecar.Parse(&commands{}, "skald", about, args, stdout, stderr, func(parsed *kong.Context) error {
 		w.parser = parsed.Kong
-		code = w.end(parsed.Run(w), slices.Contains(args, "--json"))
+		err := givenEmpty(parsed)
+		if err == nil {
+			err = parsed.Run(w)
+		}
+		code = w.end(err, slices.Contains(args, "--json"))
 		return nil
 	}, options()...)
 	return max(code, usage)
+}
+
+// givenEmpty refuses flags and arguments that are given and empty, as by a script with a variable that is not set: most mean all, or anything, when they are left out.
+func givenEmpty(parsed *kong.Context) error {
+	if node := parsed.Selected(); node != nil && node.Passthrough {
+		return nil // words of another command, which is being typed
+	}
+	var faults []error
+	for _, part := range parsed.Path {
+		if part.Flag != nil && isEmpty(part.Flag.Target) {
+			faults = append(faults, fmt.Errorf("--%s is given and empty: give it a value, or leave it out (a variable that is not set?)", part.Flag.Name))
+		}
+		if part.Positional != nil && isEmpty(part.Positional.Target) {
+			faults = append(faults, fmt.Errorf("%s is given and empty: give it a value (a variable that is not set?)", part.Positional.Summary()))
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return usage(errors.Join(faults...))
+}
+
+// isEmpty says whether a flag's value is an empty text, or has one in its list.
+func isEmpty(v reflect.Value) bool {
+	if v.Kind() != reflect.Slice {
+		return v.Kind() == reflect.String && v.Len() == 0
+	}
+	for i := range v.Len() {
+		if isEmpty(v.Index(i)) {
+			return true
+		}
+	}
+	return v.Len() == 0
 }
 
 // options are how flags are read and help is set.
