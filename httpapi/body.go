@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -69,6 +71,28 @@ func readDocument[T any](w http.ResponseWriter, r *http.Request, limit int64) (d
 	if err != nil {
 		return document, err
 	}
+	return documentOf[T](body)
+}
+
+// emptyMend is what is said of a filter that is given and empty, as by a script with a variable that is not set. To take it for none would be to select everything.
+const emptyMend = "it is given and empty: give it a value, or leave it out for all"
+
+// emptyMembers finds the members of a JSON object that are given and empty. place is where the object is, before a member's name.
+func emptyMembers(object json.RawMessage, place string) (faults []Fault) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(object, &members) != nil {
+		return nil // whoever reads it as what it should be says what is wrong
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if slices.Contains([]string{`""`, "null", "[]"}, string(members[name])) {
+			faults = append(faults, Fault{place + name, emptyMend})
+		}
+	}
+	return faults
+}
+
+// documentOf reads a body as readDocument does.
+func documentOf[T any](body []byte) (document T, err error) {
 	if body[0] != '{' {
 		return document, badContent(Fault{"body", "give an object"})
 	}

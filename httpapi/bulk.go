@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -102,7 +103,7 @@ type bulkRead struct {
 
 // previewBulk implements preview.
 func previewBulk(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
-	b, err := readDocument[Bulk](w, r, maxBody)
+	b, err := readBulkBody(w, r)
 	return r.WithContext(context.WithValue(r.Context(), bulkKey{}, bulkRead{b, err})), err == nil && b.DryRun
 }
 
@@ -111,7 +112,28 @@ func readBulk(w http.ResponseWriter, r *http.Request) (Bulk, error) {
 	if read, ok := r.Context().Value(bulkKey{}).(bulkRead); ok {
 		return read.Bulk, read.err
 	}
-	return readDocument[Bulk](w, r, maxBody)
+	return readBulkBody(w, r)
+}
+
+func readBulkBody(w http.ResponseWriter, r *http.Request) (Bulk, error) {
+	body, err := readBody(w, r, maxBody)
+	if err != nil {
+		return Bulk{}, err
+	}
+	b, err := documentOf[Bulk](body)
+	if err != nil {
+		return b, err
+	}
+	var given struct{ Filter, Step json.RawMessage }
+	err = json.Unmarshal(body, &given)
+	faults := emptyMembers(given.Filter, "body /filter/")
+	if string(given.Step) == `""` || string(given.Step) == "null" {
+		faults = append(faults, Fault{"body /step", emptyMend})
+	}
+	if len(faults) > 0 {
+		err = badContent(faults...)
+	}
+	return b, err
 }
 
 // check returns what is wrong with the request, but for who and why.

@@ -12,7 +12,7 @@ import (
 	"github.com/skaldhq/skald/store"
 )
 
-// Filter selects sagas. A field that is left out selects everything.
+// Filter selects sagas. A field that is left out selects everything; in a request, one that is given and empty is refused.
 type Filter struct {
 	ID             skald.SagaID  `json:"id,omitempty"`
 	Definition     string        `json:"definition,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -227,10 +228,17 @@ func (x *route) permits(who access.Identity) error {
 // errGone says that nobody is there to be answered any more, or that the answer is on its way.
 var errGone = errors.New("answered")
 
-// checkQuery finds parameters that the route does not know: they are typing mistakes, and to overlook a filter would be to act on too much.
+// checkQuery finds parameters that the route does not know, that are empty, or that cannot be read: they are mistakes of those who typed or of scripts, and to overlook a filter would be to act on too much.
 func (x *route) checkQuery(r *http.Request) error {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return badContent(Fault{"query", fmt.Sprintf("it cannot be read: %s; write & between parameters, and special characters as %%25", err)})
+	}
 	var q query
-	for name := range r.URL.Query() {
+	for name, given := range values {
+		if slices.Contains(given, "") {
+			q.add(fmt.Sprintf("%.40s", name), emptyMend)
+		}
 		if !slices.Contains(x.query, name) {
 			known := "none is known here"
 			if len(x.query) > 0 {

@@ -131,7 +131,7 @@ func headers() map[string]object {
 
 // parameter describes a parameter of a query or a path.
 func parameter(operation, name string) object {
-	text, number, yes := object{"type": "string"}, object{"type": "integer", "minimum": 0}, object{"type": "boolean"}
+	text, number, yes := object{"type": "string", "minLength": 1}, object{"type": "integer", "minimum": 0}, object{"type": "boolean"}
 	moment := object{"type": "string", "format": "date-time"}
 	all := map[string]struct {
 		about  string

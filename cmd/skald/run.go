@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"os/user"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -83,6 +85,9 @@ func run(args, environment []string, stdin io.Reader, stdout, stderr io.Writer) 
 	w := &world{ctx: ctx, environment: environment, stdin: stdin, stdout: stdout, stderr: stderr, out: terminal.New(stdout, environment)}
 	err := sidecar.Parse(&commands{}, "skald", about, args, stdout, stderr, func(parsed *kong.Context) error {
 		w.parser = parsed.Kong
+		if err := givenEmpty(parsed); err != nil {
+			return err
+		}
 		return parsed.Run(w)
 	}, options()...)
 	return w.end(err, asksJSON(args))
@@ -94,6 +99,39 @@ func asksJSON(args []string) bool {
 		args = args[:end]
 	}
 	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
+}
+
+// givenEmpty refuses flags and arguments that are given and empty, as by a script with a variable that is not set: most mean all, or anything, when they are left out.
+func givenEmpty(parsed *kong.Context) error {
+	if node := parsed.Selected(); node != nil && node.Passthrough {
+		return nil // words of another command, which is being typed
+	}
+	var faults []error
+	for _, part := range parsed.Path {
+		if part.Flag != nil && isEmpty(part.Flag.Target) {
+			faults = append(faults, fmt.Errorf("--%s is given and empty: give it a value, or leave it out (a variable that is not set?)", part.Flag.Name))
+		}
+		if part.Positional != nil && isEmpty(part.Positional.Target) {
+			faults = append(faults, fmt.Errorf("%s is given and empty: give it a value (a variable that is not set?)", part.Positional.Summary()))
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return usage(errors.Join(faults...))
+}
+
+// isEmpty says whether a flag's value is an empty text, or has one in its list.
+func isEmpty(v reflect.Value) bool {
+	if v.Kind() != reflect.Slice {
+		return v.Kind() == reflect.String && v.Len() == 0
+	}
+	for i := range v.Len() {
+		if isEmpty(v.Index(i)) {
+			return true
+		}
+	}
+	return v.Len() == 0
 }
 
 // options are how flags are read and help is set.

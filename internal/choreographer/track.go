@@ -19,6 +19,7 @@ type track struct {
 	asked, undoAsked plan.Set
 	since            []time.Time       // when each step, or its compensation, was asked
 	attempts         []uint32          // of the last retry in the journal
+	said             []said            // what each step's participant told of its last attempt
 	incidents        map[string]string // open ones that keep it from making progress: reason by step, the saga's own under ""
 	contradicted     plan.Set          // steps with an open contradiction
 	nudged           map[int]nudged    // when whoever owes a step was last asked to look
@@ -35,10 +36,16 @@ type track struct {
 	suspect          bool // a change of it failed; guarded by the tracker's mutex
 }
 
+// said is what a participant told of an attempt, and when; the zero value if it told of none.
+type said struct {
+	words string
+	at    time.Time
+}
+
 func newTrack(m *machine.Machine, id journal.SagaID) *track {
 	n := len(m.Plan.Steps)
 	return &track{
-		heard: join(m, nil), since: make([]time.Time, n), attempts: make([]uint32, n), incidents: make(map[string]string),
+		heard: join(m, nil), since: make([]time.Time, n), attempts: make([]uint32, n), said: make([]said, n), incidents: make(map[string]string),
 		summary: store.Summary{ID: id, Chain: journal.FirstChain(id)},
 	}
 }
@@ -311,9 +318,9 @@ func (x *track) step(i int, e *journal.Event) {
 		x.since[i] = e.Time
 	case journal.CompensationAsked:
 		x.undoAsked |= b
-		x.since[i], x.attempts[i] = e.Time, 0
+		x.since[i], x.attempts[i], x.said[i] = e.Time, 0, said{}
 	case journal.StepRetrying, journal.CompensationRetrying:
-		x.attempts[i] = e.Attempt
+		x.attempts[i], x.said[i] = e.Attempt, said{machine.Words(e), e.Time}
 	case journal.CompensationDone:
 		x.tokens.Undone |= b
 	case journal.StepDone:

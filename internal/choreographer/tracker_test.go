@@ -173,6 +173,41 @@ func TestSilenceIsAnIncident(t *testing.T) {
 	})
 }
 
+// A participant that tells of its attempts was heard: the incident says what it told last, also by a tracker that comes later.
+func TestAnIncidentSaysWhatTheParticipantToldOfItsAttempts(t *testing.T) {
+	says := func(a participant.Answer) func(context.Context) participant.Answer {
+		return func(context.Context) participant.Answer { return a }
+	}
+	for _, tt := range []struct {
+		answer participant.Answer
+		want   string
+	}{
+		{participant.Answer{Detail: "connection refused by room:80"}, "connection refused by room:80 (heard at 2000-01-01T00:00:"},
+		{participant.Answer{Reason: "Busy"}, "Busy (heard at 2000-01-01T00:00:"},
+		{participant.Answer{}, "does not say what is wrong"},
+	} {
+		play(t, chain, func(s *scene) {
+			disk := memstore.NewDisk()
+			x := s.track(disk)
+			for range 100 {
+				s.says("issues.do", says(tt.answer))
+			}
+			s.start("s-1")
+			s.pass(20 * time.Second)
+			s.down("tracker")
+			x = s.track(disk)
+			s.pass(31 * time.Second)
+			saga, err := x.Get(s.t.Context(), "s-1")
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			if open := saga.View.Incidents; len(open) != 1 || open[0].Reason != machine.ReasonSlow || !strings.Contains(open[0].Detail, tt.want) || strings.Contains(open[0].Detail, "nothing was heard") {
+				s.t.Errorf("the incidents are %+v, want %q", open, tt.want)
+			}
+		})
+	}
+}
+
 // Of two steps side by side the one that is stuck is the one that lists name, also by a tracker that comes later.
 func TestASagaWithAnIncidentIsAtTheStepThatHasIt(t *testing.T) {
 	for _, stuck := range []string{"reserve", "charge"} {

@@ -163,6 +163,19 @@ func (x *Tracker) silent(tr *track, i int) time.Time {
 	return x.since(tr, i).Add(after)
 }
 
+// slow says why a step that is owed makes no progress, as far as its participant told.
+func (x *Tracker) slow(tr *track, i int) string {
+	last := tr.said[i]
+	at := last.at.UTC().Format(time.RFC3339)
+	switch {
+	case last.at.IsZero():
+		return "nothing was heard of it since " + x.since(tr, i).UTC().Format(time.RFC3339)
+	case last.words == "":
+		return "its participant asks again and again, last heard of at " + at + ", and does not say what is wrong"
+	}
+	return last.words + " (heard at " + at + ")"
+}
+
 // nudge is when whoever owes a step is asked to look: halfway to the incident, and then again and again, at longer and longer intervals of up to 10 min.
 func (x *Tracker) nudge(tr *track, i int) time.Time {
 	after := tr.m.Plan.IncidentAfter
@@ -284,8 +297,7 @@ func (x *Tracker) look(ctx context.Context, id journal.SagaID) error {
 				continue
 			}
 			if past(x.silent(tr, i), now) {
-				tr.record(journal.Event{Kind: journal.IncidentOpened, Step: name, Reason: machine.ReasonSlow,
-					Detail: "nothing was heard of it since " + x.since(tr, i).UTC().Format(time.RFC3339)}, now)
+				tr.record(journal.Event{Kind: journal.IncidentOpened, Step: name, Reason: machine.ReasonSlow, Detail: x.slow(tr, i)}, now)
 			}
 		}
 		if owed == 0 && past(x.nudge(tr, initiators), now) {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -15,6 +16,7 @@ type Answer struct {
 	Compensation bool
 	participant.Answer
 	Unmapped bool // no call was made, because the input could not be made; Detail says why
+	Unsaid   bool // NotAsked, and Detail says nothing of the cause: what came of the call before says more
 	Now      time.Time
 	Jitter   float64 // drawn by the driver from -1 to 1; spreads the pause before the next attempt
 }
@@ -32,6 +34,9 @@ func (m *Machine) Answered(s *State, a Answer, cmds []Command) []Command {
 	switch {
 	case a.NotAsked:
 		a.Class, a.Reason = participant.Unknown, ReasonNotAsked
+		if a.Unsaid {
+			a.Detail = cmp.Or(st.Said, a.Detail)
+		}
 	case a.Unmapped:
 		a.Class, a.Reason = participant.Refused, ReasonMapping
 	default:

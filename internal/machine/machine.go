@@ -283,7 +283,7 @@ func (m *Machine) compensationAsked(s *State, e *journal.Event, i int, cmds []Co
 // first begins the asking for a step or its compensation.
 func (m *Machine) first(s *State, i int, e *journal.Event) {
 	st := &s.Steps[i]
-	st.Attempt, st.Since, st.Tried, st.Again = 1, micros(e.Time), false, false
+	st.Attempt, st.Since, st.Tried, st.Again, st.Said = 1, micros(e.Time), false, false, ""
 	m.alarm(st, st.Since)
 }
 

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"strings"
 	"time"
 
 	"github.com/skaldhq/skald/internal/plan"
@@ -64,6 +65,7 @@ type StepState struct {
 	Late         journal.Late // answers that came after its action was decided
 	Contradicted bool         // a contradiction is open
 	Incident     string       // reason of its open incident that keeps it from making progress
+	Said         string       // what came of the attempts so far, in the words of the last that had any
 	Input        []byte       // replaced by an operator
 }
 
@@ -90,8 +92,19 @@ func (s *State) retry(i int, e *journal.Event) {
 	st := &s.Steps[i]
 	st.Attempt, st.Next = e.Attempt+1, micros(e.At)
 	st.Tried = st.Tried || e.Reason != ReasonNotAsked
+	if words := Words(e); words != "" || e.Reason != ReasonNotAsked {
+		st.Said = words
+	}
 	s.Flying &^= plan.One(i)
 	st.Held = st.Next == 0
+}
+
+// Words are what an attempt came to, for the incident of a step that makes no progress: its reason code, unless nothing was sent, and its words.
+func Words(retrying *journal.Event) string {
+	if retrying.Reason == "" || retrying.Reason == ReasonNotAsked {
+		return retrying.Detail
+	}
+	return strings.TrimSuffix(retrying.Reason+": "+retrying.Detail, ": ")
 }
 
 func (s *State) incident(i int, reason string) {

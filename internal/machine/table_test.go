@@ -275,6 +275,43 @@ func TestTimeOpensAndClosesAnIncident(t *testing.T) {
 	b.wants("step done tell", "incident closed tell", "saga completed", "announce")
 }
 
+// An incident says what is wrong, as far as anybody knows; what the machine of a coordinator that comes later says is the same.
+func TestAnIncidentOfAStepThatMakesNoProgressSaysWhatCameOfItsCalls(t *testing.T) {
+	refused := participant.Answer{NotAsked: true, Detail: "connection refused by 127.0.0.1:9"}
+	for _, tt := range []struct {
+		name    string
+		answers []machine.Answer
+		want    string
+	}{
+		{"no answer yet", nil, "its first call was not answered yet, or waits for others to the same participant"},
+		{"the last one's words", []machine.Answer{{Answer: participant.Answer{Detail: "no answer within 10s"}}, {Answer: refused}}, refused.Detail},
+		{"with its code", []machine.Answer{{Answer: participant.Answer{Reason: "Busy", Detail: "try later"}}}, "Busy: try later"},
+		{"only a code", []machine.Answer{{Answer: participant.Answer{Reason: "Busy"}}}, "Busy"},
+		{"no words", []machine.Answer{{Answer: refused}, {}}, "it was asked again, and its participant does not say what is wrong"},
+		{"left alone meanwhile", []machine.Answer{{Answer: participant.Answer{Reason: "Busy", Detail: "try later"}}, {Answer: participant.Answer{NotAsked: true, Detail: "left alone"}, Unsaid: true}}, "Busy: try later"},
+		{"only left alone", []machine.Answer{{Answer: participant.Answer{NotAsked: true, Detail: "left alone"}, Unsaid: true}}, "left alone"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, participant.L2)
+			b.done("look", "hold", "take", "sign")
+			for _, a := range tt.answers {
+				b.hear("tell", a)
+			}
+			opened := func() string {
+				for _, c := range b.m.Due(&b.s, at(30*time.Second), nil) {
+					if c.Event.Kind == journal.IncidentOpened {
+						return c.Event.Reason + ": " + c.Event.Detail
+					}
+				}
+				return ""
+			}
+			if got, want := opened(), machine.ReasonSlow+": "+tt.want; got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
 func TestSagaDeadlineAfterThePivotIsAnIncident(t *testing.T) {
 	b := newBench(t, participant.L2)
 	b.done("look", "hold", "take")

@@ -70,7 +70,7 @@ func (m *Machine) Due(s *State, now time.Time, cmds []Command) []Command {
 		}
 		if past(m.alarmAt(st)) {
 			c := record(journal.IncidentOpened, m.Plan.Steps[i].Name)
-			c.Event.Reason = ReasonSlow
+			c.Event.Reason, c.Event.Detail = ReasonSlow, st.slow()
 			cmds = append(cmds, c)
 		}
 		if past(st.Next) && !s.Flying.Has(i) {
@@ -78,6 +78,17 @@ func (m *Machine) Due(s *State, now time.Time, cmds []Command) []Command {
 		}
 	}
 	return cmds
+}
+
+// slow says why a step makes no progress, as far as that is known.
+func (st *StepState) slow() string {
+	switch {
+	case st.Said != "":
+		return st.Said
+	case st.Attempt > 1:
+		return "it was asked again, and its participant does not say what is wrong"
+	}
+	return "its first call was not answered yet, or waits for others to the same participant"
 }
 
 // CallDeadline is when a call that begins now must have been answered: its time-out, or what is left of the step's and the

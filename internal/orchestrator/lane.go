@@ -32,6 +32,7 @@ type call struct {
 type reply struct {
 	participant.Answer
 	unmapped bool // its input could not be made, so no call was
+	unsaid   bool // none was made, because the participant is left alone, and the words are no cause
 }
 
 // lanes are the two lanes of a participant: a flood of actions never holds compensations up.
@@ -116,16 +117,12 @@ func (l *lane) invoke(c *call) reply {
 	}
 	wait, probe := l.breaker.admit()
 	if wait > 0 {
-		return reply{Answer: participant.Answer{
-			NotAsked:   true,
-			Detail:     "not asked: the participant has failed repeatedly and is left alone for a moment",
-			RetryAfter: wait,
-		}}
+		return l.breaker.refuse(wait)
 	}
 	ctx, cancel := context.WithDeadline(l.o.ctx, c.Deadline)
 	defer cancel()
 	a := l.to.Invoke(ctx, c.Call)
-	l.breaker.report(a.Class != participant.Unknown || a.Working, probe)
+	l.breaker.report(&a, probe)
 	return reply{Answer: a}
 }
 
@@ -158,6 +155,7 @@ type breaker struct {
 	failures int
 	until    time.Time // left alone until then
 	probing  bool
+	cause    string // why there was no connection, if that was the last failure
 }
 
 func newBreaker(b Breaker, clock Clock) *breaker {
@@ -188,7 +186,8 @@ func (b *breaker) admit() (wait time.Duration, probe bool) {
 }
 
 // report takes in how a call went. While the participant is left alone only the probe counts: other answers are from before.
-func (b *breaker) report(ok, probe bool) {
+func (b *breaker) report(a *participant.Answer, probe bool) {
+	ok := a.Class != participant.Unknown || a.Working
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if probe {
@@ -201,9 +200,23 @@ func (b *breaker) report(ok, probe bool) {
 		return
 	}
 	b.failures++
+	if b.cause = ""; a.NotAsked { // a participant's own words are about another saga
+		b.cause = a.Detail
+	}
 	if b.Failures > 0 && b.failures >= b.Failures {
 		b.until = b.clock.Now().Add(b.Pause)
 	}
+}
+
+// refuse is what comes of a call that is not made. It says why none can be, as far as that is known and no other saga's affair.
+func (b *breaker) refuse(wait time.Duration) reply {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := reply{Answer: participant.Answer{NotAsked: true, Detail: b.cause, RetryAfter: wait}}
+	if b.cause == "" {
+		r.unsaid, r.Detail = true, "not asked: the participant has failed repeatedly and is left alone for a moment"
+	}
+	return r
 }
 
 // open says whether the participant is left alone now.

@@ -821,6 +821,42 @@ func TestBreakerLeavesAFailingParticipantAlone(t *testing.T) {
 	})
 }
 
+// While a participant is left alone its steps, and their incidents, say what is wrong with it.
+func TestWhileAParticipantIsLeftAloneItsStepsSayWhy(t *testing.T) {
+	lost, refused := participant.Answer{Detail: "connection lost"}, participant.Answer{NotAsked: true, Detail: "connection refused by shop:80"}
+	for _, tt := range []struct {
+		fails     participant.Answer
+		one, next string // what a step says that was asked, and one that never was
+	}{
+		{lost, "connection lost", "not asked: the participant has failed repeatedly and is left alone for a moment"},
+		{refused, refused.Detail, refused.Detail},
+	} {
+		inBubble(t, func(t *testing.T) {
+			s := begin(t, func(c *orchestrator.Config) {
+				p := c.Participants["shop"]
+				p.Breaker = orchestrator.Breaker{Failures: 2, Pause: time.Hour}
+				c.Participants["shop"] = p
+				c.Plans = []*plan.Plan{order(t, func(d *plan.Draft) { d.Steps[0].Retry.Attempts = 100 })}
+			})
+			defer s.end()
+			s.shop.script("create", many(2, says(tt.fails))...)
+			s.start("one")
+			time.Sleep(5 * time.Second)
+			s.start("two")
+			time.Sleep(40 * time.Second)
+			for id, want := range map[journal.SagaID]string{"one": tt.one, "two": tt.next} {
+				g := s.get(id)
+				if step := g.View.Step("create"); step.Reason != "skald.not_asked" || step.Detail != want {
+					t.Errorf("the step of %s says %s: %q, want %q", id, step.Reason, step.Detail, want)
+				}
+				if len(g.View.Incidents) != 1 || g.View.Incidents[0].Detail != want {
+					t.Errorf("the incidents of %s are %+v, want %q", id, g.View.Incidents, want)
+				}
+			}
+		})
+	}
+}
+
 func TestCompensationsHaveALaneOfTheirOwn(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := begin(t, func(c *orchestrator.Config) {

@@ -361,7 +361,7 @@ func (r *run) answered(step int, comp bool, a reply) *call {
 	if r.o.failed() != nil || a.Class == participant.Unknown && r.o.ctx.Err() != nil {
 		return nil // a hard stop ended the call: it is made again after the restart
 	}
-	answer := machine.Answer{Step: step, Compensation: comp, Answer: a.Answer, Unmapped: a.unmapped, Now: r.now(), Jitter: r.o.Jitter()}
+	answer := machine.Answer{Step: step, Compensation: comp, Answer: a.Answer, Unmapped: a.unmapped, Unsaid: a.unsaid, Now: r.now(), Jitter: r.o.Jitter()}
 	if r.s.Phase.Ended() {
 		r.outlived(answer)
 		return nil

@@ -294,7 +294,7 @@ export interface Fault {
   place: string;
 }
 
-/** Filter selects sagas. A field that is left out selects everything. */
+/** Filter selects sagas. A field that is left out selects everything; in a request, one that is given and empty is refused. */
 export interface Filter {
   definition?: string;
   id?: string;
