@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -70,8 +69,8 @@ type Handler struct {
 	definitions definitions
 	crossOrigin *http.CrossOriginProtection
 	waiting     chan struct{} // as many as watch or wait
-	draining    chan struct{}
-	drain       sync.Once
+	life        context.Context // ends with Drain
+	drain       context.CancelFunc
 	counts      counts
 }
 
@@ -97,7 +96,8 @@ func New(c Config) (*Handler, error) {
 	if c.Identify == nil && c.Door != nil {
 		c.Identify = c.Door.Identify
 	}
-	h := &Handler{Config: c, mux: http.NewServeMux(), crossOrigin: http.NewCrossOriginProtection(), waiting: make(chan struct{}, c.MaxWaiting), draining: make(chan struct{})}
+	h := &Handler{Config: c, mux: http.NewServeMux(), crossOrigin: http.NewCrossOriginProtection(), waiting: make(chan struct{}, c.MaxWaiting)}
+	h.life, h.drain = context.WithCancel(context.Background())
 	for _, s := range c.Sagas {
 		if _, err := h.add(s); err != nil {
 			return nil, err
@@ -109,7 +109,7 @@ func New(c Config) (*Handler, error) {
 
 // Drain ends watches and waits, which go on elsewhere or later, and lets /readyz say that nothing new should come here. Register it with
 // http.Server.RegisterOnShutdown: Shutdown waits for them otherwise.
-func (h *Handler) Drain() { h.drain.Do(func() { close(h.draining) }) }
+func (h *Handler) Drain() { h.drain() }
 
 // route registers every route, and for every path what answers other methods.
 func (h *Handler) route() {
