@@ -257,6 +257,44 @@ func TestWhatOthersTellIsNotKept(t *testing.T) {
 	wantNoSecret(t, e, "busy")
 }
 
+// Late answers are held against what is kept: one that only repeats what was left out contradicts nothing, and of one that contradicts the same is left out.
+func TestLateAnswersAreKeptWithoutWhatIsNotKept(t *testing.T) {
+	x := openIndiscreet(t)
+	e := openGuarded(t, membroker.New(membroker.Config{}), skald.Participant{Invoker: x.Participant, Level: participant.L2, Failures: -1})
+	startGuarded(t, e, "s-1", skald.Orchestrated)
+	if s := ended(t, e, "s-1"); s.State != skald.Completed {
+		t.Fatalf("it is %s", s.State)
+	}
+	before, err := e.Events(t.Context(), "s-1", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []participant.Answer{
+		{Class: participant.Done, Result: []byte(`{"number":7,"pin":"` + secret + `"}`)},
+		{Class: participant.Done, Result: []byte(`{"pin":"` + secret + `, again","number":7}`)},
+	} {
+		if err := e.AnsweredLate(t.Context(), "s-1", "desk.take", a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after, err := e.Events(t.Context(), "s-1", 0); err != nil || len(after) != len(before) {
+		t.Errorf("what only repeats is recorded: %v, %v", after[len(before):], err)
+	}
+	for step, a := range map[string]participant.Answer{
+		"desk.take":  {Class: participant.Done, Result: []byte(`{"number":8,"pin":"` + secret + `"}`)},
+		"desk.print": {Class: participant.Refused, Reason: "Desk.NoPaper", Detail: secret},
+	} {
+		if err := e.AnsweredLate(t.Context(), "s-1", step, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := e.Status(t.Context(), "s-1")
+	if err != nil || len(s.Incidents) != 2 || s.Incidents[0].Reason != journal.ReasonContradiction || s.Incidents[1].Reason != journal.ReasonContradiction {
+		t.Errorf("it shows %+v, %v", s.Incidents, err)
+	}
+	wantNoSecret(t, e, "s-1")
+}
+
 // A participant that has forgotten what it did before its saga ended says so, in either mode, instead of leaving the effect where it is.
 func TestWhatWasForgottenTooEarlyIsAnIncident(t *testing.T) {
 	for _, mode := range bothModes {

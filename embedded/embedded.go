@@ -40,7 +40,7 @@ type Config struct {
 	Restored bool
 	// Broker is a broker elsewhere: its URL and what goes with it. Without a URL there is one inside the process.
 	Broker natsbroker.Config
-	// BrokerListen, a loopback address such as "127.0.0.1:4222", lets other processes take part over the broker inside this one. Default: no port.
+	// BrokerListen, a loopback address such as "127.0.0.1:4222", lets other processes on this machine take part over the broker inside this one; others are refused. Default: no port.
 	BrokerListen string
 	// BrokerUser and BrokerPassword are asked for on that port. Default: nothing is asked for.
 	BrokerUser, BrokerPassword string

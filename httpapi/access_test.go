@@ -2,8 +2,10 @@ package httpapi_test
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -429,6 +431,43 @@ func TestASessionEndsWithItsKey(t *testing.T) {
 	}
 	if answer, p := g.problem(t, http.MethodGet, "/v1/sagas", "", cookie); answer.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the session of a revoked key goes on: %+v", p)
+	}
+}
+
+// A watch that is open shows nothing more once its key, or the key of its session, is revoked.
+func TestAWatchEndsWithItsKey(t *testing.T) {
+	for _, with := range []string{"a key", "a session"} {
+		t.Run(with, func(t *testing.T) {
+			g := openGuarded(t)
+			head := g.as(access.Reader, own)
+			if with == "a session" {
+				answer, _ := g.request(t, http.MethodPost, "/v1/session", `{"credential":"`+g.keys["reader of other"]+`"}`)
+				head = "Cookie: skald=" + answer.Cookies()[0].Value
+			}
+			g.populate(t)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			asked, err := http.NewRequestWithContext(ctx, http.MethodGet, g.server.URL+"/v1/sagas/other-stuck/watch", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, value, _ := strings.Cut(head, ": ")
+			asked.Header.Set(name, value)
+			answer, err := http.DefaultClient.Do(asked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			if answer.StatusCode != http.StatusOK {
+				t.Fatal(answer.Status)
+			}
+			if answer, body := g.request(t, http.MethodPost, "/v1/keys/"+g.ids["reader of other"]+"/revoke", "", g.as(access.Admin, own)); answer.StatusCode != http.StatusOK {
+				t.Fatalf("%s %s", answer.Status, body)
+			}
+			if text, err := io.ReadAll(answer.Body); err != nil || strings.Contains(string(text), "event: end") {
+				t.Errorf("the watch of a revoked key goes on (%v):\n%s", err, text)
+			}
+		})
 	}
 }
 

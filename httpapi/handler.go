@@ -68,7 +68,7 @@ type Handler struct {
 	mux         *http.ServeMux
 	definitions definitions
 	crossOrigin *http.CrossOriginProtection
-	waiting     chan struct{} // as many as watch or wait
+	waiting     chan struct{}   // as many as watch or wait
 	life        context.Context // ends with Drain
 	drain       context.CancelFunc
 	counts      counts

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -188,7 +189,7 @@ func problemOf(err error) *Problem {
 	switch {
 	case errors.As(err, &overload):
 		return busy(problemOverload, "Too much is under way", overload.RetryAfter, "%s. Nothing was kept: try again after Retry-After, with the same Idempotency-Key.", overload.Why)
-	case errors.Is(err, store.ErrFull), errors.Is(err, broker.ErrFull):
+	case errors.Is(err, store.ErrFull), errors.Is(err, broker.ErrFull), noRoom(err):
 		return busy(problemOverload, "There is no room", 10*time.Second, "The disk or the broker is full. Nothing was kept: make room, and try again.")
 	case errors.Is(err, skald.ErrStopped), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFenced), errors.Is(err, broker.ErrClosed):
 		return stopping()
@@ -206,6 +207,13 @@ func misfitting(m *skald.Misfit, at string) *Problem {
 		p.Errors = append(p.Errors, Fault{strings.TrimSpace("body " + at + x.At), "it " + x.Problem})
 	}
 	return p
+}
+
+// noRoom says whether a disk is full, in the words of the system or of SQLite, which whatever keeps definitions, participants, webhooks and keys passes on.
+func noRoom(err error) bool {
+	const sqliteFull = 13 // SQLITE_FULL, https://www.sqlite.org/rescode.html
+	var coded interface{ Code() int }
+	return errors.Is(err, syscall.ENOSPC) || errors.As(err, &coded) && coded.Code() == sqliteFull
 }
 
 func stopping() *Problem {

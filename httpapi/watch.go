@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/access"
 )
 
 // sendTime is how long one event may take to reach a watcher's connection.
@@ -61,7 +64,7 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.life, cancel)()
-	st := stream{w: w, control: http.NewResponseController(w)}
+	st := stream{w: w, control: http.NewResponseController(w), admitted: h.admission(r)}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // proxies that collect answers would hold it back
 	_ = st.control.SetReadDeadline(time.Time{})
@@ -70,7 +73,7 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := h.follow(ctx, id, after, &st); err == nil {
 		_ = st.send("event: end\ndata: {}\n\n") // the client asks again if this is lost, and is told then
-	} else if ctx.Err() == nil {
+	} else if ctx.Err() == nil && !errors.Is(err, errLeft) {
 		h.Logger.Warn("a watch ended early; its client comes again", "saga", id, "error", err)
 	}
 	return errGone
@@ -78,18 +81,18 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) error {
 
 // follow sends a saga's events, and signs of life in between, until its outcome.
 func (h *Handler) follow(ctx context.Context, id skald.SagaID, after uint64, st *stream) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	var beating sync.WaitGroup
 	defer beating.Wait()
-	defer cancel()
+	defer cancel(nil)
 	beating.Go(func() {
 		beat := time.NewTicker(h.Heartbeat)
 		defer beat.Stop()
 		for {
 			select {
 			case <-beat.C:
-				if st.send(": alive\n\n") != nil {
-					cancel()
+				if err := st.send(": alive\n\n"); err != nil {
+					cancel(err)
 					return
 				}
 			case <-ctx.Done():
@@ -97,7 +100,7 @@ func (h *Handler) follow(ctx context.Context, id skald.SagaID, after uint64, st 
 			}
 		}
 	})
-	return h.scope(ctx).watch(ctx, id, after, func(e skald.Event) error {
+	err := h.scope(ctx).watch(ctx, id, after, func(e skald.Event) error {
 		x := eventOf(&e)
 		data, err := encode(x) // one line: payloads inside are compacted
 		if err != nil {
@@ -105,19 +108,55 @@ func (h *Handler) follow(ctx context.Context, id skald.SagaID, after uint64, st 
 		}
 		return st.send(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n", x.Seq, x.Kind, data))
 	})
+	if err != nil {
+		return cmp.Or(context.Cause(ctx), err)
+	}
+	return nil
+}
+
+// errLeft says that a watcher's credential is none any more. Its client comes again, and is told so.
+var errLeft = errors.New("who watches is not let in any more")
+
+// admissionTime is how long a watcher counts as let in without being asked again.
+const admissionTime = time.Second
+
+// admission says, whenever a piece is about to be sent, whether who made a request would still be let in: keys are revoked and expire while their watches are open.
+func (h *Handler) admission(r *http.Request) func() error {
+	if h.Identify == nil {
+		return func() error { return nil }
+	}
+	who, asked := whoAsks(r.Context()), time.Now()
+	return func() error {
+		if time.Since(asked) < admissionTime {
+			return nil
+		}
+		now, err := h.Identify(r)
+		if errors.Is(err, access.ErrUnsure) {
+			return nil // it was let in, and nobody has said otherwise
+		}
+		if err != nil || now.Namespace != who.Namespace || now.Role < who.Role {
+			return errLeft
+		}
+		asked = time.Now()
+		return nil
+	}
 }
 
 // stream is an answer that is written piece by piece, from the events and from the heartbeat.
 type stream struct {
-	mu      sync.Mutex
-	w       http.ResponseWriter
-	control *http.ResponseController
+	mu       sync.Mutex
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	admitted func() error // asked before each piece
 }
 
 // send writes one piece, and sees that it leaves.
 func (s *stream) send(text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.admitted(); err != nil {
+		return err
+	}
 	_ = s.control.SetWriteDeadline(time.Now().Add(sendTime)) // a server's WriteTimeout is for answers that end
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		return err

@@ -71,6 +71,20 @@ func (x *inbox) intend(ctx context.Context, c *participant.Call, before *questio
 	return nil
 }
 
+// withdraw takes back what intend wrote of a step's first call, which never left for the service: there is nothing to compensate, so that a saga that turns back need not wait until the service is there.
+// If that cannot be written, what stands there is too careful and no more.
+func (x *inbox) withdraw(ctx context.Context, c *participant.Call) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	defer cancel()
+	err := x.Write(ctx, func(tx participant.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM skald_sidecar_asked WHERE saga = ? AND step = ?`, string(c.Saga), c.Step)
+		return err
+	})
+	if err != nil {
+		x.log.WarnContext(ctx, "that a call never left was not written down; its compensation will be passed on", "saga", c.Saga, "step", c.Step, "error", err)
+	}
+}
+
 func orNull(data []byte) []byte {
 	if len(data) == 0 {
 		return []byte("null")

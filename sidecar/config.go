@@ -66,6 +66,9 @@ func (c *Config) defaults() error {
 		c.Listen = "127.0.0.1:0"
 	}
 	if err := c.listening().Check(); err != nil {
+		if _, port, unreadable := net.SplitHostPort(c.Listen); unreadable == nil {
+			err = fmt.Errorf("other machines reach the address %q, and nothing here asks who they are: give a certificate, its key and the CA of the callers' certificates (--cert, --key, --client-ca), or listen on 127.0.0.1:%s", c.Listen, port)
+		}
 		faults = append(faults, err)
 	}
 	if c.Timeout < 0 {

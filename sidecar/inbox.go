@@ -135,6 +135,9 @@ func (x *inbox) act(ctx context.Context, c participant.Call, kind participant.Ki
 	}
 	a := x.ask(ctx, c)
 	switch {
+	case a.NotAsked && before == nil:
+		x.withdraw(ctx, &c)
+		return a
 	case a.Class == participant.Unknown:
 		return a
 	case a.Class == participant.Refused && (kind == participant.Retriable || a.Reason == participant.ReasonConflict):

@@ -123,6 +123,25 @@ func TestAnActionThatMayHaveActedIsCompensated(t *testing.T) {
 	a.want(call("v-1", "desk.welcome"), participant.Refused, participant.ReasonCompensated)
 }
 
+// A service that is not there was never asked, so a saga that turns back does not wait for it. A call of which that is not certain any more stays one that may have acted.
+func TestACallThatNeverLeftIsNotCompensated(t *testing.T) {
+	d := newDesk(t)
+	cfg := config(t, d.URL)
+	s := open(t, cfg)
+	a := asker{t, client(t, "http://"+s.Address())}
+	d.answers(hangsUp)
+	a.want(call("v-2", "desk.welcome"), participant.Unknown, "may have taken effect")
+	d.Close()
+	a.want(call("v-1", "desk.welcome"), participant.Unknown, "")
+	a.want(call("v-1", "desk.welcome"), participant.Unknown, "")
+	a.want(call("v-1", "desk.farewell"), participant.Done, "")
+	a.want(call("v-1", "desk.welcome"), participant.Refused, participant.ReasonCompensated)
+	a.want(call("v-2", "desk.welcome"), participant.Unknown, "")
+	a.want(call("v-2", "desk.farewell"), participant.Unknown, "")
+	stop(t, s)
+	d.wantRequests(t, "", 1)
+}
+
 func TestARefusedActionIsNotCompensated(t *testing.T) {
 	d := newDesk(t)
 	a := opened(t, d)
@@ -240,6 +259,10 @@ func TestHealthSaysWhatIsAway(t *testing.T) {
 	d := newDesk(t)
 	s := open(t, config(t, d.URL))
 	defer stop(t, s)
+	a := asker{t, client(t, "http://"+s.Address())}
+	d.answers(hangsUp)
+	a.want(call("v-0", "desk.welcome"), participant.Unknown, "may have taken effect")
+	d.answers(nil)
 	var parts map[string]string
 	for _, step := range []struct {
 		status  int
@@ -252,8 +275,8 @@ func TestHealthSaysWhatIsAway(t *testing.T) {
 		d.Close()
 	}
 	get(t, s, "/livez", http.StatusOK)
-	asker{t, client(t, "http://"+s.Address())}.want(call("v-1", "desk.welcome"), participant.Unknown, "connection refused")
-	for _, want := range []string{`skald_sidecar_calls_total{class="unknown",operation="desk.welcome"} 1`, "skald_sidecar_ready 0", "skald_sidecar_calls_unanswered 1", "skald_sidecar_tokens_untold 0"} {
+	a.want(call("v-1", "desk.welcome"), participant.Unknown, "connection refused")
+	for _, want := range []string{`skald_sidecar_calls_total{class="unknown",operation="desk.welcome"} 2`, "skald_sidecar_ready 0", "skald_sidecar_calls_unanswered 1", "skald_sidecar_tokens_untold 0"} {
 		if text := get(t, s, "/metrics", http.StatusOK); !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}

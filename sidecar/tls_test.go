@@ -3,6 +3,7 @@ package sidecar_test
 import (
 	"crypto/tls"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -50,8 +51,9 @@ func TestASidecarAndItsServiceKnowTheirCallersByTheirCertificates(t *testing.T) 
 	if cfg.ServiceTLS, err = own.Client(); err != nil {
 		t.Fatal(err)
 	}
+	var log strings.Builder
+	cfg.Log = slog.New(slog.NewJSONHandler(&log, nil))
 	s := open(t, cfg)
-	defer stop(t, s)
 	for name, c := range map[string]access.Certificates{"another program": ca.Issue(t, "shop"), "nobody": {CA: ca.File}} {
 		if a := callOver(t, s.Address(), c); a.Class != participant.Unknown {
 			t.Errorf("%s gets %s", name, a.Class)
@@ -62,6 +64,19 @@ func TestASidecarAndItsServiceKnowTheirCallersByTheirCertificates(t *testing.T) 
 		t.Errorf("the coordinator gets %s %s (%s)", a.Class, a.Result, a.Detail)
 	}
 	d.wantRequests(t, "desk.welcome", 1)
+	stop(t, s)
+	refused := 0
+	for line := range strings.Lines(log.String()) {
+		var entry struct{ Msg, Level string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Errorf("the log has the line %q: %v", line, err)
+		} else if strings.Contains(entry.Msg, "TLS handshake error") && entry.Level == "WARN" {
+			refused++
+		}
+	}
+	if refused != 2 {
+		t.Errorf("the log tells of %d callers that were refused, want 2:\n%s", refused, log.String())
+	}
 }
 
 // A sidecar that does not know its callers stays on the loopback interface, encrypted or not.

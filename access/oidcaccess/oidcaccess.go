@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -33,7 +35,7 @@ type Grant struct {
 
 // Config says whose tokens are taken.
 type Config struct {
-	// Issuer is the issuer's address, as it stands in its tokens and below which it says where its keys are. Required.
+	// Issuer is the issuer's address, as it stands in its tokens and below which it says where its keys are: with https, as OpenID Connect Discovery demands, or on this machine's loopback interface. Required.
 	Issuer string
 	// Audience is what tokens for this program are made out to: the client id, at most issuers. Required.
 	Audience string
@@ -67,6 +69,9 @@ func New(c Config) (*Verifier, error) {
 	if c.Issuer == "" || c.Audience == "" {
 		faults = append(faults, errors.New("give the issuer's address, and the audience that its tokens for this program have"))
 	}
+	if c.Issuer != "" && !guarded(c.Issuer) {
+		faults = append(faults, fmt.Errorf("the issuer's address is %s: give one with https, since whoever is on the way of its keys could sign tokens", c.Issuer))
+	}
 	if c.Client == nil {
 		faults = append(faults, errors.New("give a Client that asks the issuer"))
 	}
@@ -90,6 +95,16 @@ func New(c Config) (*Verifier, error) {
 		spared.Timeout = 10 * time.Second
 	}
 	return &Verifier{Config: c, client: &spared}, nil
+}
+
+// guarded says whether nobody can come between this program and an issuer.
+func guarded(issuer string) bool {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	number, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && number.Unmap().IsLoopback())
 }
 
 // Authenticate implements access.Authenticator, for tokens.

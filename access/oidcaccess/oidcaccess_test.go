@@ -265,6 +265,15 @@ func TestAConfigurationThatOpensNothingSaysEveryFault(t *testing.T) {
 			t.Errorf("%v does not say %q", err, fault)
 		}
 	}
+	for issuer, want := range map[string]bool{
+		"https://login.example.org": true, "http://localhost:9400": true, "http://[::1]:9400/realm": true,
+		"http://login.example.org": false, "http://10.9.9.9": false, "http://localhost.example.org": false, "login.example.org": false, "ftp://localhost": false,
+	} {
+		_, err := oidcaccess.New(oidcaccess.Config{Issuer: issuer, Audience: "skald", Client: http.DefaultClient, Grants: []oidcaccess.Grant{{Claim: "groups", Value: "sre", Role: access.Reader, Namespace: "default"}}})
+		if (err == nil) != want || err != nil && !strings.Contains(err.Error(), "give one with https") {
+			t.Errorf("%s: %v, want it taken: %v", issuer, err, want)
+		}
+	}
 	if _, err = oidcaccess.New(oidcaccess.Config{}); err == nil || !strings.Contains(err.Error(), "at least one Grant") {
 		t.Error(err)
 	}

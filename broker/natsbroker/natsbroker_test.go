@@ -3,6 +3,7 @@ package natsbroker_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,26 @@ func openEmbedded(t testing.TB, dir string) *embedded {
 	t.Helper()
 	server := start(t, dir)
 	return &embedded{open(t, natsbroker.Config{Server: server}), server, dir}
+}
+
+// What is not encrypted stays on this machine.
+func TestOtherMachinesDoNotReachTheServerInside(t *testing.T) {
+	for _, listen := range []string{"0.0.0.0:0", ":0", "[::]:0", "10.0.0.1:4222", "[fe80::1]:4222"} {
+		server, err := natsbroker.Start(natsbroker.ServerConfig{Dir: t.TempDir(), Listen: listen, Log: quiet()})
+		if err == nil {
+			err = server.Close()
+			t.Errorf("it listens on %s (closed: %v), want a refusal", listen, err)
+		} else if !strings.Contains(err.Error(), "does not encrypt") {
+			t.Errorf("%s is refused with %q, want what is wrong with it", listen, err)
+		}
+	}
+	server, err := natsbroker.Start(natsbroker.ServerConfig{Dir: t.TempDir(), Listen: "[::ffff:127.0.0.1]:0", Log: quiet()})
+	if err != nil {
+		t.Fatalf("loopback, written otherwise: %v", err)
+	}
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestConformanceInsideTheProcess(t *testing.T) {

@@ -25,7 +25,7 @@ type ServerConfig struct {
 	Dir string
 	// MaxStore bounds what all streams may hold together, in bytes. The MaxBytes of all topics must fit. Default: 16 GiB.
 	MaxStore int64
-	// Listen, such as "127.0.0.1:4222", opens a port for other processes, without encryption: use loopback addresses only. Default: no port.
+	// Listen, such as "127.0.0.1:4222", opens a port for other processes on this machine. Nothing is encrypted on it, so that addresses that other machines reach are refused. Default: no port.
 	Listen string
 	// User and Password are asked for on the port. Default: nothing is asked for.
 	User, Password string
@@ -96,6 +96,9 @@ func (s *Server) options() (*server.Options, error) {
 		address, err := net.ResolveTCPAddr("tcp", s.cfg.Listen)
 		if err != nil {
 			return nil, fmt.Errorf("natsbroker: Listen: %w", err)
+		}
+		if !address.IP.IsLoopback() { // no IP at all is any
+			return nil, fmt.Errorf("natsbroker: Listen: other machines reach %q, and the server inside the process does not encrypt: write 127.0.0.1 and the port, or use NATS servers elsewhere (Config.URL)", s.cfg.Listen)
 		}
 		o.DontListen, o.Host, o.Port = false, address.IP.String(), address.Port
 		if address.Port == 0 {

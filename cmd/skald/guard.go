@@ -25,7 +25,7 @@ type guardFlags struct {
 	Cert           string   `help:"The server's certificate (PEM)." env:"SKALD_CERT" placeholder:"FILE" type:"path"`
 	Key            string   `help:"The certificate's private key." env:"SKALD_KEY" placeholder:"FILE" type:"path"`
 	BehindTLSProxy bool     `name:"behind-tls-proxy" help:"A proxy with TLS stands in front, and nobody reaches this program otherwise." env:"SKALD_BEHIND_TLS_PROXY"`
-	OIDCIssuer     string   `name:"oidc-issuer" help:"OpenID Connect issuer whose tokens are taken, too." env:"SKALD_OIDC_ISSUER" placeholder:"URL"`
+	OIDCIssuer     string   `name:"oidc-issuer" help:"OpenID Connect issuer whose tokens are taken, too; with https, or on this machine." env:"SKALD_OIDC_ISSUER" placeholder:"URL"`
 	OIDCAudience   string   `name:"oidc-audience" help:"What its tokens for this program are made out to." env:"SKALD_OIDC_AUDIENCE" placeholder:"NAME"`
 	OIDCGrant      []string `name:"oidc-grant" help:"What a token may do: groups=sre:admin:* for those with sre in the claim groups. The first that fits counts." env:"SKALD_OIDC_GRANT" placeholder:"CLAIM=VALUE:ROLE:NAMESPACE"`
 }

@@ -218,7 +218,7 @@ func (s *server) handler() (*httpapi.Handler, http.Handler, error) {
 
 // serve answers requests until the process is told to stop, or the engine fails.
 func (s *server) serve(l net.Listener, h http.Handler, api *httpapi.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 	server.RegisterOnShutdown(api.Drain)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,7 +18,7 @@ type webhooksCommand struct {
 	Rotate     webhookRotateCommand   `cmd:"" help:"Give an endpoint a new secret, and print it."`
 	Remove     webhookRemoveCommand   `cmd:"" help:"Take an endpoint out. What it has not been told yet is given up."`
 	Deliveries deliveriesListCommand  `cmd:"" help:"List deliveries, newest first."`
-	Retry      webhookDeliveryCommand `cmd:"" help:"Make a delivery again at once, whatever became of it."`
+	Retry      webhookDeliveryCommand `cmd:"" help:"Make a delivery again at once, whatever became of it; or all of an endpoint that is back."`
 }
 
 // webhooksListCommand is "skald webhooks list".
@@ -149,15 +150,22 @@ func (c *deliveriesListCommand) Run(w *world) error {
 
 // webhookDeliveryCommand is "skald webhooks retry".
 type webhookDeliveryCommand struct {
-	ID string `arg:"" name:"delivery" help:"The delivery's id."`
+	ID      string `arg:"" name:"delivery" optional:"" help:"The delivery's id."`
+	Webhook string `help:"Instead of one delivery: all to this endpoint that wait or were given up." placeholder:"NAME"`
 	Remote
 }
 
 // Run runs the command.
 func (c *webhookDeliveryCommand) Run(w *world) error {
+	if (c.ID == "") == (c.Webhook == "") {
+		return usage(errors.New("name one delivery (skald webhooks deliveries lists them), or with --webhook an endpoint for all that it was not told"))
+	}
 	client, err := c.client(w)
 	if err != nil {
 		return err
+	}
+	if c.Webhook != "" {
+		return c.retryAll(w, client)
 	}
 	d, err := client.RetryDelivery(w.ctx, c.ID)
 	if err != nil {
@@ -167,5 +175,20 @@ func (c *webhookDeliveryCommand) Run(w *world) error {
 		return printJSON(w, d)
 	}
 	draw.Deliveries(w.out, []httpapi.Delivery{d}, time.Now())
+	return nil
+}
+
+func (c *webhookDeliveryCommand) retryAll(w *world, client *httpapi.Client) error {
+	n, err := client.RetryDeliveries(w.ctx, c.Webhook)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return printJSON(w, httpapi.RetriedDeliveries{Deliveries: n})
+	case n == 0:
+		w.note("%s has been told of everything", c.Webhook)
+		return nil
+	}
+	w.note("deliveries to %s that are made again at once: %d", c.Webhook, n)
 	return nil
 }

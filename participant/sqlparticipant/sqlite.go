@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	"modernc.org/sqlite"
@@ -16,11 +17,18 @@ const readers = 8
 // OpenSQLite opens, or creates, a database file so that what is committed survives power loss: WAL, synchronous=FULL, transactions
 // that take the write lock when they begin, a wait of 5 s for a lock that another connection holds, and foreign keys enforced. The caller closes it.
 //
-// A commit that the disk cannot sync is the last one: see Failed.
+// A file that it creates is readable for its owner only, whatever its folder is. A commit that the disk cannot sync is the last one: see Failed.
 func OpenSQLite(path string) (*sql.DB, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("sqlparticipant: %w", err)
+	}
+	f, err := os.OpenFile(abs, os.O_CREATE|os.O_RDWR, 0o600) // before SQLite would make it, readable for everybody; what SQLite puts beside it has the same mode
+	if err != nil {
+		return nil, fmt.Errorf("sqlparticipant: opening %s: %w; its folder must exist and be writable", path, err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("sqlparticipant: opening %s: %w", path, err)
 	}
 	query := url.Values{
 		"_txlock": {"immediate"},

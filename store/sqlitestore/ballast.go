@@ -121,7 +121,7 @@ func (b *ballast) make() (err error) {
 	if room, known := roomAt(filepath.Dir(b.path)); known && room < b.bytes+lowBytes {
 		return fmt.Errorf("sqlitestore: %d bytes of room are too few", room)
 	}
-	f, err := os.Create(b.path)
+	f, err := os.OpenFile(b.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -66,13 +65,6 @@ func Open(ctx context.Context, c Config) (*Sender, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	f, err := os.OpenFile(c.Path, os.O_CREATE|os.O_RDWR, 0o600) // before SQLite would make it, readable for everybody
-	if err != nil {
-		return nil, fmt.Errorf("sqlitewebhook: %w; its folder must exist and be writable", err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("sqlitewebhook: %w", err)
 	}
 	db, err := sqlparticipant.OpenSQLite(c.Path)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/skaldhq/skald/participant/httpparticipant"
 )
 
 const (
@@ -79,7 +81,7 @@ func (s *service) judge(sub subscription, d delivery, m miss, now time.Time) mis
 func lost(err error) miss {
 	var timeout interface{ Timeout() bool }
 	switch {
-	case errors.Is(err, errForbidden):
+	case errors.Is(err, httpparticipant.ErrForbidden):
 		return miss{reason: reasonForbidden, description: "not called: " + errors.Unwrap(err).Error() + "; subscribe with a public address"}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return miss{reason: reasonUnreachable, description: "it did not answer in time"}

@@ -116,10 +116,17 @@ func TestWhatCannotBeSubscribedToIsSaid(t *testing.T) {
 	if status := closed.call("POST", "/api/subscriptions", map[string]any{"url": "http://127.0.0.1:9/"}, nil); status != http.StatusUnprocessableEntity {
 		t.Errorf("without https: %d, want 422", status)
 	}
-	for _, address := range []string{"https://127.0.0.1:9/", "https://10.0.0.1/", "https://169.254.169.254/"} {
-		if s := closed.subscribe("pending", map[string]any{"url": address}); !strings.Contains(s.Note, "not called") {
-			t.Errorf("%s: note %q, want that it is not called", address, s.Note)
+	for _, address := range []string{"https://127.0.0.1:9/", "https://[::ffff:127.0.0.1]/", "https://10.0.0.1/", "https://[fd00::1]/", "https://100.64.0.1/", "https://169.254.169.254/", "https://[64:ff9b::a9fe:a9fe]/"} {
+		if status := closed.call("POST", "/api/subscriptions", map[string]any{"url": address}, nil); status != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d, want 422", address, status)
 		}
+	}
+	if status := w.call("POST", "/api/subscriptions", map[string]any{"url": "https://10.0.0.1/"}, nil); status != http.StatusUnprocessableEntity {
+		t.Errorf("a private address where this machine's own are allowed: %d, want 422", status)
+	}
+	// What a name stands for is looked at whenever it is called.
+	if s := closed.subscribe("pending", map[string]any{"url": "https://localhost:9/"}); !strings.Contains(s.Note, "not called") {
+		t.Errorf("note %q, want that it is not called", s.Note)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/examples/drone/bus"
+	"github.com/skaldhq/skald/participant/httpparticipant"
 )
 
 // service takes events in and has one queue per subscription.
@@ -19,15 +20,17 @@ type service struct {
 	cfg   Config
 	log   *slog.Logger
 	store store
-	out   *http.Client
-	news  chan struct{} // there may be a subscription without a queue
+	way   *httpparticipant.Egress // to strangers' servers
+	out   *http.Client            // which goes this way
+	news  chan struct{}           // there may be a subscription without a queue
 
 	mu     sync.Mutex
 	queues map[string]*queue // by subscription
 }
 
 func newService(c Config, log *slog.Logger, db *sql.DB) *service {
-	return &service{cfg: c, log: log, store: store{db}, out: newClient(c), news: make(chan struct{}, 1), queues: make(map[string]*queue)}
+	way := httpparticipant.NewEgress(httpparticipant.EgressConfig{NoLoopback: !c.AllowLoopback, NoPrivate: true, Idle: 2})
+	return &service{cfg: c, log: log, store: store{db}, way: way, out: way.Client(c.Timeout), news: make(chan struct{}, 1), queues: make(map[string]*queue)}
 }
 
 // work runs until the context ends and returns when no goroutine is left.
@@ -42,7 +45,7 @@ func (s *service) work(ctx context.Context, _ string) {
 		}
 	}
 	group.Wait()
-	s.out.CloseIdleConnections()
+	s.way.Close()
 }
 
 // again does something until it succeeds or the context ends.

@@ -76,6 +76,9 @@ func (s *service) subscribe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	address, wanted, faults := asked.check(s.cfg.AllowLoopback)
+	if why := s.way.Allows(address); why != nil {
+		faults = append(faults, problem.Fault{Field: "url", Detail: why.Error() + "; subscribe with a public address"})
+	}
 	if len(faults) > 0 {
 		problem.New(http.StatusUnprocessableEntity, "this cannot be subscribed to", faults...).Write(w)
 		return
