@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -70,9 +69,9 @@ type Handler struct {
 	mux         *http.ServeMux
 	definitions definitions
 	crossOrigin *http.CrossOriginProtection
-	waiting     chan struct{} // as many as watch or wait
-	draining    chan struct{}
-	drain       sync.Once
+	waiting     chan struct{}   // as many as watch or wait
+	life        context.Context // ends with Drain
+	drain       context.CancelFunc
 	counts      counts
 }
 
@@ -98,7 +97,8 @@ func New(c Config) (*Handler, error) {
 	if c.Identify == nil && c.Door != nil {
 		c.Identify = c.Door.Identify
 	}
-	h := &Handler{Config: c, mux: http.NewServeMux(), crossOrigin: http.NewCrossOriginProtection(), waiting: make(chan struct{}, c.MaxWaiting), draining: make(chan struct{})}
+	h := &Handler{Config: c, mux: http.NewServeMux(), crossOrigin: http.NewCrossOriginProtection(), waiting: make(chan struct{}, c.MaxWaiting)}
+	h.life, h.drain = context.WithCancel(context.Background())
 	for _, s := range c.Sagas {
 		if _, err := h.add(s); err != nil {
 			return nil, err
@@ -110,7 +110,7 @@ func New(c Config) (*Handler, error) {
 
 // Drain ends watches and waits, which go on elsewhere or later, and lets /readyz say that nothing new should come here. Register it with
 // http.Server.RegisterOnShutdown: Shutdown waits for them otherwise.
-func (h *Handler) Drain() { h.drain.Do(func() { close(h.draining) }) }
+func (h *Handler) Drain() { h.drain() }
 
 // route registers every route, and for every path what answers other methods.
 func (h *Handler) route() {

@@ -254,7 +254,7 @@ func (h *Handler) ready(w http.ResponseWriter, r *http.Request) error {
 	select {
 	case <-h.Engine.Failed():
 		x.Faults = append(x.Faults, "the engine had to stop: restart the program, and look at its log")
-	case <-h.draining:
+	case <-h.life.Done():
 		x.Faults = append(x.Faults, "the program is stopping: ask another one, or wait for its next start")
 	default:
 		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -125,29 +124,11 @@ func (h *Handler) outcome(ctx context.Context, id skald.SagaID, wait time.Durati
 		return skald.Status{}, false
 	}
 	defer leave()
-	ctx, cancel := h.untilDrained(ctx)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	ctx, stop := context.WithTimeout(ctx, wait)
-	defer stop()
+	defer context.AfterFunc(h.life, cancel)()
 	s, err := h.scope(ctx).wait(ctx, id)
 	return s, err == nil
-}
-
-// untilDrained is a context that also ends with Drain. The caller cancels it, which waits for what watches.
-func (h *Handler) untilDrained(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		select {
-		case <-h.draining:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
-	return ctx, func() {
-		cancel()
-		watching.Wait()
-	}
 }
 
 // sagaPath is where a saga is.

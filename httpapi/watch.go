@@ -52,7 +52,7 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	select {
-	case <-h.draining:
+	case <-h.life.Done():
 		return stopping()
 	default:
 	}
@@ -61,8 +61,9 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer leave()
-	ctx, cancel := h.untilDrained(r.Context())
+	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	defer context.AfterFunc(h.life, cancel)()
 	st := stream{w: w, control: http.NewResponseController(w), admitted: h.admission(r)}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // proxies that collect answers would hold it back

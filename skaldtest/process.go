@@ -51,6 +51,9 @@ func (p *process) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 // Go implements orchestrator.Threads.
 func (p *process) Go(f func()) { p.w.spawn(p, "thread", f) }
 
+// Alone implements orchestrator.Threads.
+func (p *process) Alone(f func()) { p.Go(f) }
+
 // Await implements orchestrator.Threads.
 func (p *process) Await(a, b, c, d <-chan struct{}) {
 	p.w.park(func() bool { return holds(a) || holds(b) || holds(c) || holds(d) })

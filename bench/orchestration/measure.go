@@ -62,7 +62,7 @@ func Measure(ctx context.Context, c Config, set *figure.Set) (err error) {
 // wanted are the parts to measure.
 func (c *Config) wanted() []part {
 	return slices.DeleteFunc(parts(), func(p part) bool {
-		return c.Parts != nil && p.Subject != subjectFloor && !c.Parts.MatchString(p.name())
+		return c.Parts != nil && !p.bare() && !c.Parts.MatchString(p.name())
 	})
 }
 
@@ -80,6 +80,7 @@ func parts() (all []part) {
 		if lanes == 1 {
 			add(part{Subject: subjectSynced, Path: pathHappy})
 		}
+		add(part{Subject: subjectFloor, Through: throughAPI, Path: pathHappy})
 		skald(throughLibrary, pathHappy, false)
 		skald(throughLibrary, pathRefused, false)
 		skald(throughAPI, pathHappy, false)
@@ -97,7 +98,7 @@ func parts() (all []part) {
 
 // units of the figures of a part of kind load.
 func units() map[string]string {
-	return map[string]string{"rate": "sagas/s", "p50": "ms", "p99": "ms", "cpu": "ms", "bytes": "B", "waits": "/saga", "commits": "/saga", "rss": "MiB"}
+	return map[string]string{"rate": "sagas/s", "p50": "ms", "p99": "ms", "cpu": "ms", "load_cpu": "ms", "bytes": "B", "waits": "/saga", "commits": "/saga", "rss": "MiB"}
 }
 
 // round measures everything once.
@@ -110,9 +111,11 @@ func (b *bed) round(ctx context.Context) error {
 		}
 		name := p.name()
 		for what, unit := range units() {
-			b.set.Add(name+"."+what, f[what], unit)
+			if v, ok := f[what]; ok {
+				b.set.Add(name+"."+what, v, unit)
+			}
 		}
-		if p.Subject == subjectFloor {
+		if p.bare() {
 			bare[p.Lanes] = f
 			continue
 		}

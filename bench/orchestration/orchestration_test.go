@@ -58,6 +58,7 @@ func TestEachPartRunsSagasAndWaitsForAsManyCommitsAsItSays(t *testing.T) {
 		waits float64
 	}{
 		{part{Subject: subjectFloor, Path: pathHappy}, 0},
+		{part{Subject: subjectFloor, Through: throughAPI, Path: pathHappy}, 0},
 		{part{Subject: subjectHand, Path: pathHappy}, 7},
 		{part{Subject: subjectHand, Path: pathRefused}, 8},
 		{part{Subject: subjectSkald, Through: throughLibrary, Path: pathHappy, Strict: true}, 7},

@@ -26,7 +26,7 @@ const (
 	subjectSkald  = "skald.sqlite"
 )
 
-// The ways to a Skald that runs the sagas.
+// The ways to what runs the sagas.
 const (
 	throughLibrary = "library" // in the program that starts the sagas
 	throughAPI     = "api"     // over HTTP, from a process of its own
@@ -43,7 +43,7 @@ const (
 type part struct {
 	Do       string        `json:"do"`
 	Subject  string        `json:"subject"`
-	Through  string        `json:"through"` // of Skald
+	Through  string        `json:"through"` // of Skald, and of the calls: library if it is empty
 	Strict   bool          `json:"strict"`
 	Path     string        `json:"path"`
 	Lanes    int           `json:"lanes"`
@@ -64,6 +64,8 @@ func (p *part) name() string {
 	switch {
 	case p.Do != doLoad:
 		return p.Do
+	case p.Subject == subjectFloor && p.Through == throughAPI:
+		return fmt.Sprintf("%s.%s.c%d", p.Subject, p.Through, p.Lanes)
 	case p.Subject == subjectFloor || p.Subject == subjectSynced:
 		return fmt.Sprintf("%s.c%d", p.Subject, p.Lanes)
 	case p.Subject != subjectSkald:
@@ -71,6 +73,9 @@ func (p *part) name() string {
 	}
 	return fmt.Sprintf("%s.%s.%s.%s.c%d", p.Subject, p.policy(), p.Through, p.Path, p.Lanes)
 }
+
+// bare says whether the part is the calls and nothing else, which everything is compared with.
+func (p *part) bare() bool { return p.Subject == subjectFloor && p.Through == "" }
 
 func (p *part) policy() string {
 	if p.Strict {
@@ -103,6 +108,8 @@ func (p *part) measure(ctx context.Context) (figures, error) {
 
 func (p *part) open(ctx context.Context) (subject, error) {
 	switch {
+	case p.Subject == subjectFloor && p.Through == throughAPI:
+		return openBareAPI(ctx, p)
 	case p.Subject == subjectFloor:
 		client, err := wire(p.Address)
 		return &floor{client}, err
@@ -125,8 +132,9 @@ func (p *part) load(ctx context.Context) (f figures, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.stop(context.WithoutCancel(ctx))) }()
-	put := func(ctx context.Context, d time.Duration) ([]time.Duration, error) {
-		return load.Run(ctx, p.Lanes, d, func(ctx context.Context) error { return s.one(ctx, p.order()) })
+	put := func(ctx context.Context, d time.Duration) (c crowd, err error) {
+		c.Took, err = load.Run(ctx, p.Lanes, d, func(ctx context.Context) error { return s.one(ctx, p.order()) })
+		return c, err
 	}
 	if far, ok := s.(distant); ok {
 		put = far.put
@@ -136,17 +144,22 @@ func (p *part) load(ctx context.Context) (f figures, err error) {
 	}
 	n, carried := s.commits()
 	began, cpu, written := time.Now(), load.CPU(), load.Written()
-	took, err := put(ctx, p.Slice)
+	c, err := put(ctx, p.Slice)
 	if err != nil {
 		return nil, err
 	}
+	took := c.Took
 	used, wrote, elapsed := load.CPU()-cpu, load.Written()-written, time.Since(began)
 	n2, carried2 := s.commits()
 	sagas := float64(max(len(took), 1))
-	return figures{
+	f = figures{
 		"rate": sagas / elapsed.Seconds(), "p50": ms(figure.Quantile(took, .5)), "p99": ms(figure.Quantile(took, .99)), "cpu": ms(used) / sagas,
 		"bytes": float64(wrote) / sagas, "waits": float64(carried2-carried) / sagas, "commits": float64(n2-n) / sagas, "rss": float64(load.RSS()) / (1 << 20),
-	}, nil
+	}
+	if c.CPU > 0 {
+		f["load_cpu"] = ms(c.CPU) / sagas
+	}
+	return f, nil
 }
 
 // order is what is ordered on the part's path.

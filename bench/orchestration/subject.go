@@ -28,9 +28,9 @@ type subject interface {
 	stop(ctx context.Context) error
 }
 
-// distant is a subject that another process puts the load on. It returns how long each saga took there.
+// distant is a subject that another process puts the load on.
 type distant interface {
-	put(ctx context.Context, d time.Duration) ([]time.Duration, error)
+	put(ctx context.Context, d time.Duration) (crowd, error)
 }
 
 // wire is the client that all subjects call with.

@@ -25,7 +25,7 @@ type Config struct {
 	MaxInFlight int           // sagas with a call under way or waiting until starts are refused; 20,000
 	MaxOpen     int           // sagas without an outcome until starts are refused; 200,000
 	Linger      time.Duration // how long a record that nothing waits for may wait for company; 100 ms
-	Gather      time.Duration // how long one that something waits for may, while many sagas are at work; 2 ms
+	Gather      time.Duration // how long one that something waits for may, while many sagas are at work; 1 ms
 	Retention   time.Duration // ended sagas are pruned after this; 30 days; negative: never
 	Clock       Clock         // the system's
 	Threads     Threads       // the system's
@@ -84,7 +84,7 @@ func (c *Config) defaults() {
 		c.Linger = 100 * time.Millisecond
 	}
 	if c.Gather == 0 {
-		c.Gather = 2 * time.Millisecond
+		c.Gather = time.Millisecond
 	}
 	if c.Retention == 0 {
 		c.Retention = 30 * 24 * time.Hour

@@ -91,7 +91,7 @@ func Open(ctx context.Context, c Config) (*Orchestrator, error) {
 	if o.epoch, err = c.Store.Acquire(ctx); err != nil {
 		return nil, fmt.Errorf("acquire the store: %w", err)
 	}
-	o.Threads.Go(o.committer.run) // Stop waits for it last
+	o.Threads.Alone(o.committer.run) // Stop waits for it last
 	o.spawn(func() { o.recoverAll(store.Filter{}) })
 	if c.Retention > 0 {
 		o.spawn(o.pruneAll)

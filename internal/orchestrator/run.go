@@ -241,7 +241,7 @@ func (r *run) committedTo(seq uint64) {
 	r.durable = max(r.durable, seq)
 	r.waiting = slices.DeleteFunc(r.waiting, func(e effect) bool {
 		if e.wait <= r.durable {
-			r.o.begin(r.carryOut(e))
+			r.release(e)
 		}
 		return e.wait <= r.durable
 	})
@@ -250,6 +250,20 @@ func (r *run) committedTo(seq uint64) {
 			close(a.known)
 		}
 		return a.seq <= r.durable
+	})
+}
+
+// release carries out what waited for a commit. A call is made ready on the goroutine that makes it, because the one that commits has the next commit to make. The lock is held.
+func (r *run) release(e effect) {
+	if e.do == machine.Announce {
+		r.carryOut(e)
+		return
+	}
+	r.o.spawn(func() {
+		r.mu.Lock()
+		c := r.carryOut(e)
+		r.mu.Unlock()
+		r.o.serve(c)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 type staged struct {
 	head
 	fresh   bool
+	was     bool // simple, before the commit
 	run     int64
 	summary *store.Summary // of its last append
 	first   *store.Summary // of its first append, when fresh
@@ -76,7 +77,7 @@ func (w *writer) stage(appends []store.Append, look bool) (*batch, error) {
 			if err != nil {
 				return nil, err
 			}
-			s = &staged{head: h, fresh: !ok}
+			s = &staged{head: h, fresh: !ok, was: h.simple}
 		}
 		switch {
 		case a.New && (known || !s.fresh):
@@ -123,7 +124,7 @@ func (b *batch) add(w *writer, s *staged, a *store.Append) {
 	}
 	b.recN++
 	b.records = append(b.records, record{b.recN, s.last, a.Records})
-	s.last, s.seq, s.summary = b.recN, a.Summary.Seq, &a.Summary
+	s.last, s.seq, s.simple, s.summary = b.recN, a.Summary.Seq, simple(&a.Summary), &a.Summary
 }
 
 func (b *batch) runOf(w *writer, r run) int64 {
@@ -169,6 +170,7 @@ const (
 	insertSaga   = `INSERT INTO sagas (n, id, run, started, key, state, updated, ended, wake, seq, chain, last, step, reason, incident)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	updateSaga = "UPDATE sagas SET state = ?, updated = ?, ended = ?, wake = ?, seq = ?, chain = ?, last = ?, step = ?, reason = ?, incident = ? WHERE n = ?"
+	stepSaga   = "UPDATE sagas SET updated = ?, wake = ?, seq = ?, chain = ?, last = ?, step = ? WHERE n = ?" // of a simple row that stays one
 	updateSkew = "UPDATE counters SET value = ? WHERE name = 'skew'"
 )
 
@@ -200,12 +202,20 @@ func (w *writer) writeSaga(s *staged) error {
 	now := s.summary
 	state, updated, ended, wake := stateNumber(now.State), micros(now.Updated), micros(now.Ended), micros(now.Wake)
 	seq, chain := int64(now.Seq), int64(now.Chain)
+	if s.was && s.simple {
+		return w.exec(stepSaga, updated, wake, seq, chain, s.last, now.Step, s.n)
+	}
 	if !s.fresh {
 		return w.exec(updateSaga, state, updated, ended, wake, seq, chain, s.last, now.Step, now.Reason, now.Incident, s.n)
 	}
 	first := s.first
 	return w.exec(insertSaga, s.n, string(first.ID), s.run, micros(first.Started), first.Key, state, updated, ended, wake, seq, chain, s.last,
 		now.Step, now.Reason, now.Incident)
+}
+
+// simple says whether a row has in the columns that are in indexes what most rows have until the saga's outcome. From one such to the next no index changes; an update that names those columns writes all of them anew.
+func simple(s *store.Summary) bool {
+	return s.State == store.Running && s.Ended.IsZero() && s.Reason == "" && s.Incident == ""
 }
 
 func micros(t time.Time) int64 {

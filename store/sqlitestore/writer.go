@@ -14,9 +14,10 @@ import (
 
 // head is where a saga's journal ends and its rows are.
 type head struct {
-	n    int64 // sagas.n
-	last int64 // records.n of its last records
-	seq  uint64
+	n      int64 // sagas.n
+	last   int64 // records.n of its last records
+	seq    uint64
+	simple bool // as simple says; false if it is not known
 }
 
 // run is what a saga runs, as table runs has it.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/store"
@@ -118,6 +119,37 @@ func testStarts(t *testing.T, d Driver) {
 
 // testContinuing says what becomes of the appends after it.
 func testContinuing(t *testing.T, d Driver) {
+	t.Run("WhatASummarySaysComesAndGoes", func(t *testing.T) {
+		s := open(t, d)
+		epoch := acquire(t, s)
+		saga := NewSaga("s")
+		commit(t, s, epoch, saga.Start())
+		for _, x := range []struct {
+			state            store.State
+			reason, incident string
+		}{
+			{store.Running, "", ""}, {store.Running, "", "stuck"}, {store.Running, "", "stuck"}, {store.Running, "", ""}, {store.Running, "", ""},
+			{store.Compensating, "Declined", ""}, {store.Compensating, "Declined", "stuck"}, {store.Compensating, "Declined", ""},
+		} {
+			saga.With(func(m *store.Summary) {
+				m.State, m.Reason, m.Incident = x.state, x.reason, x.incident
+				m.Wake = m.Updated.Add(time.Minute)
+			})
+			commit(t, s, epoch, saga.Move("pay"))
+			holds(t, s, saga)
+			for state, want := range map[store.State]bool{store.Running: x.state == store.Running, store.Compensating: x.state == store.Compensating} {
+				if got := walk(t, s, store.Filter{States: []store.State{state}}, nil); (len(got) == 1) != want {
+					t.Errorf("%v: found among those that are %s: %q", x, state, got)
+				}
+			}
+			if got := walk(t, s, store.Filter{Incident: true}, nil); (len(got) == 1) != (x.incident != "") {
+				t.Errorf("%v: found among those with an incident: %q", x, got)
+			}
+			if got := walk(t, s, store.Filter{Unended: true}, nil); len(got) != 1 {
+				t.Errorf("%v: found among those without an outcome: %q", x, got)
+			}
+		}
+	})
 	t.Run("AppendMustContinueTheJournal", func(t *testing.T) {
 		s := open(t, d)
 		epoch := acquire(t, s)
