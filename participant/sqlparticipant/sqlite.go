@@ -23,7 +23,6 @@ func OpenSQLite(path string) (*sql.DB, error) {
 		return nil, fmt.Errorf("sqlparticipant: %w", err)
 	}
 	query := url.Values{
-		"_txlock": {"immediate"},
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"},
 	}
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: query.Encode()}
