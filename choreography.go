@@ -371,10 +371,8 @@ func (d *choreography) Get(ctx context.Context, id journal.SagaID) (orchestrator
 
 // Outcome implements driver.
 func (d *choreography) Outcome(ctx context.Context, id journal.SagaID) (orchestrator.Saga, error) {
-	if err := d.tracker.Wait(ctx, id); err != nil {
-		return orchestrator.Saga{}, known(err)
-	}
-	return d.Get(ctx, id)
+	s, err := d.tracker.Outcome(ctx, id)
+	return orchestrator.Saga{Summary: s.Summary, View: s.View}, known(err)
 }
 
 // Watch implements driver.

@@ -21,20 +21,28 @@ type resumption struct {
 	sagas map[journal.SagaID]bool
 }
 
-// read finds the sagas that the database heard of lately.
+// read finds the sagas that the database heard of lately, from the last token that it wrote backwards.
 func (r *resumption) read(ctx context.Context, x *inbox, name string) (err error) {
-	rows, err := x.db.QueryContext(ctx, `SELECT DISTINCT saga FROM skald_token WHERE owner = ? AND updated_us >= ?`, name, x.now().Add(-recent).UnixMicro())
+	rows, err := x.db.QueryContext(ctx, `SELECT owner, saga, updated_us FROM skald_token ORDER BY seq DESC`)
 	if err != nil {
 		return fmt.Errorf("reading what was heard last: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	r.sagas = make(map[journal.SagaID]bool)
+	since := x.now().Add(-recent).UnixMicro()
 	for rows.Next() {
+		var owner string
 		var saga journal.SagaID
-		if err := rows.Scan(&saga); err != nil {
+		var at int64
+		if err := rows.Scan(&owner, &saga, &at); err != nil {
 			return fmt.Errorf("reading what was heard last: %w", err)
 		}
-		r.sagas[saga] = true
+		if at < since {
+			return nil
+		}
+		if owner == name {
+			r.sagas[saga] = true
+		}
 	}
 	return rows.Err()
 }

@@ -119,15 +119,18 @@ func (b *bed) run(ctx context.Context, lanes int, one func(ctx context.Context) 
 }
 
 // counts is what a saga took on average.
-type counts struct{ publishes, commits, tracker, cpu float64 }
+type counts struct{ publishes, commits, tracker, cpu, allocated, allocations float64 }
 
 // sagas runs sagas for a time.
 func (b *bed) sagas(ctx context.Context, lanes int, o order) (lot, counts, error) {
 	published := func() int64 { return b.system.broker.decided.Load() + b.system.broker.published.Load() }
 	p, c, t, used := published(), b.databaseCommits(), b.tracker.n.Load(), load.CPU()
+	bytes, objects := load.Allocated()
 	all, err := b.run(ctx, lanes, func(ctx context.Context) error { return b.one(ctx, o) })
+	bytesAfter, objectsAfter := load.Allocated()
 	n := float64(max(len(all.took), 1))
 	return all, counts{
+		allocated: float64(bytesAfter-bytes) / 1024 / n, allocations: float64(objectsAfter-objects) / n,
 		publishes: float64(published()-p) / n, commits: float64(b.databaseCommits()-c) / n, tracker: float64(b.tracker.n.Load()-t) / n,
 		cpu: (load.CPU() - used).Seconds() * 1e3 / n,
 	}, err
@@ -154,6 +157,8 @@ func (b *bed) path(ctx context.Context, name, path string, lanes int) error {
 	}
 	b.compare(name, &all, &floor)
 	b.set.Add(name+".cpu", per.cpu, "ms")
+	b.set.Add(name+".allocated", per.allocated, "KB")
+	b.set.Add(name+".allocations", per.allocations, "/saga")
 	b.set.Add(name+".publishes", per.publishes, "/saga")
 	b.set.Add(name+".commits", per.commits, "/saga")
 	b.set.Add(name+".tracker.commits", per.tracker, "/saga")

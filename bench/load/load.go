@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime/metrics"
 	"strconv"
 	"sync"
 	"syscall"
@@ -57,6 +58,13 @@ func Written() int64 { return field("/proc/self/io", "write_bytes:") }
 
 // RSS is how many bytes of memory this process holds now.
 func RSS() int64 { return field("/proc/self/status", "VmRSS:") << 10 }
+
+// Allocated is how many bytes of the heap this process has allocated so far, and in how many pieces, those that were freed again among them.
+func Allocated() (bytes, objects uint64) {
+	all := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/allocs:objects"}}
+	metrics.Read(all)
+	return all[0].Value.Uint64(), all[1].Value.Uint64()
+}
 
 // field reads the number after a name in a file of the proc file system; 0 if it is not there.
 func field(path, name string) int64 {

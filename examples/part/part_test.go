@@ -137,7 +137,7 @@ func TestPartForgetsWhatIsOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), `UPDATE skald_barrier SET updated_us = 1`); err != nil {
+	if _, err := db.ExecContext(t.Context(), `UPDATE skald_barrier SET created_us = 1, updated_us = 1`); err != nil {
 		t.Fatal(err)
 	}
 	p = start(t, config(folder))

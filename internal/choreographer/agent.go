@@ -71,7 +71,7 @@ type Agent struct {
 	roles  sync.Map                    // by *machine.Machine: *role
 	turns  turns.Turns[journal.SagaID] // between processes the desk makes them wait
 	tells  turns.Turns[broker.Key]     // tokens that are being told
-	wake   chan struct{}               // something became due
+	bell   *bell
 
 	actions lane
 
@@ -86,7 +86,7 @@ const remembered = 1 << 13
 // NewAgent makes an agent. The error lists everything that is wrong with the configuration.
 func NewAgent(c AgentConfig) (*Agent, error) {
 	c.defaults()
-	a := &Agent{AgentConfig: c, wake: make(chan struct{}, 1)}
+	a := &Agent{AgentConfig: c, bell: newBell()}
 	a.actions = newLane(c.Parallel)
 	a.starts, a.won = newMemory[journal.SagaID, participant.Token](remembered), newMemory[broker.Key, glance](remembered)
 	a.others = newMemory[journal.SagaID, struct{}](remembered)

@@ -38,15 +38,18 @@ func (e *ear) listen(ctx context.Context) error {
 		grace, abort := context.WithCancel(context.WithoutCancel(ctx))
 		defer abort()
 		defer working.Wait()
+		crew := &crew{most: e.parallel}
 		ending, end := context.WithCancel(ctx)
-		context.AfterFunc(ending, func() { time.AfterFunc(overhearGrace, abort) })
+		context.AfterFunc(ending, func() {
+			crew.end()
+			time.AfterFunc(overhearGrace, abort)
+		})
 		defer end()
-		crew := crew{places: make(chan struct{}, e.parallel), resting: make(chan struct{}, crewResting), todo: make(chan broker.Message)}
 		stop := from.Overhear(e.topic, func(m broker.Message) {
 			if ctx.Err() != nil || m.Source == e.name || e.ignored(m.Key, func(name string) string { return m.Headers[name] }) {
 				return
 			}
-			crew.give(ending, &working, m, func(m broker.Message) { e.overheard(grace, m) }) // if there is no room it is handed out
+			crew.give(&working, m, func(m broker.Message) { e.overheard(grace, m) }) // if there is no room it is handed out
 		})
 		defer stop()
 	}
@@ -55,51 +58,61 @@ func (e *ear) listen(ctx context.Context) error {
 	}, e.take)
 }
 
-// crew are goroutines that work on what was overheard. Some of those that have nothing to do rest until there is more: the stack of a new one has to grow first, which costs more than a step's own work.
+// crew are goroutines that work on what was overheard. Those that have nothing to do rest until there is more, and whoever worked last is the first to go on: the stack of a new one has to grow first, and so does that of one that has
+// rested for long, which costs as much as a step's own work.
 type crew struct {
-	places  chan struct{} // of those that work, or rest
-	resting chan struct{}
-	todo    chan broker.Message
+	most int // that work or rest
+
+	mu      sync.Mutex
+	members int
+	resting []chan broker.Message // of each that rests, where it waits
+	over    bool                  // nobody rests any more
 }
 
-// crewResting is how many rest at most.
-const crewResting = 8
-
 // give hands a message to one that rests, or to a new one, if there is room for it.
-func (c *crew) give(ctx context.Context, working *sync.WaitGroup, m broker.Message, work func(broker.Message)) {
-	select {
-	case c.todo <- m:
-		return
-	default:
-	}
-	select {
-	case c.places <- struct{}{}:
-	default:
+func (c *crew) give(working *sync.WaitGroup, m broker.Message, work func(broker.Message)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if last := len(c.resting) - 1; last >= 0 {
+		c.resting[last] <- m
+		c.resting = c.resting[:last]
 		return
 	}
+	if c.members == c.most || c.over {
+		return
+	}
+	c.members++
 	working.Go(func() {
-		defer func() { <-c.places }()
+		todo := make(chan broker.Message, 1)
 		for more := true; more; {
 			work(m)
-			m, more = c.rest(ctx)
+			if more = c.rest(todo); more {
+				m, more = <-todo
+			}
 		}
 	})
 }
 
-// rest waits for the next message. It is false if enough others do, or the context ended.
-func (c *crew) rest(ctx context.Context) (m broker.Message, more bool) {
-	select {
-	case c.resting <- struct{}{}:
-	default:
-		return m, false
+// rest says where one that has nothing to do waits. It is false when it need not.
+func (c *crew) rest(todo chan broker.Message) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return false
 	}
-	defer func() { <-c.resting }()
-	select {
-	case m = <-c.todo:
-		return m, true
-	case <-ctx.Done():
-		return m, false
+	c.resting = append(c.resting, todo)
+	return true
+}
+
+// end lets everybody go who rests, and those who work when they are done.
+func (c *crew) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	for _, todo := range c.resting {
+		close(todo)
 	}
+	c.resting = nil
 }
 
 // overhearGrace is how long what was begun may go on after the end of the context.

@@ -82,7 +82,7 @@ func TestF03_ParticipantThatLostItsDatabaseAndAnswersOtherwiseIsAnIncident(t *te
 					s.says("issues.do", tt.first)
 				}
 				s.start("s-1")
-				if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+				if _, err := x.Outcome(s.t.Context(), "s-1"); err != nil {
 					s.t.Fatal(err)
 				}
 				before, tokens := s.tale(x, "s-1"), s.tokens("s-1")
@@ -115,7 +115,7 @@ func TestF03_PersonSaysThatAContradictionWasSeen(t *testing.T) {
 		disk := memstore.NewDisk()
 		x := s.track(disk)
 		s.start("s-1")
-		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+		if _, err := x.Outcome(s.t.Context(), "s-1"); err != nil {
 			s.t.Fatal(err)
 		}
 		if err := s.see(x, "s-1", "issue"); !errors.Is(err, machine.ErrVerb) {
@@ -153,7 +153,7 @@ func TestF03_ContradictionIsSeenAlsoWhenTheDefinitionIsGone(t *testing.T) {
 		disk := memstore.NewDisk()
 		x := s.track(disk)
 		s.start("s-1")
-		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+		if _, err := x.Outcome(s.t.Context(), "s-1"); err != nil {
 			s.t.Fatal(err)
 		}
 		if err := x.AnsweredLate(s.t.Context(), "s-1", "issue", participant.Answer{Class: participant.Refused, Reason: "NoPaper"}); err != nil {
@@ -196,7 +196,7 @@ func TestF03_ContradictionWhileTheSagaRuns(t *testing.T) {
 			s.t.Error(diff)
 		}
 		s.up("issue")
-		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+		if _, err := x.Outcome(s.t.Context(), "s-1"); err != nil {
 			s.t.Fatal(err)
 		}
 		if diff := cmp.Diff([]string{"s-1 completed create skald.contradiction"}, s.contradictions(x)); diff != "" {
@@ -210,7 +210,7 @@ func TestF03_TokenToldAfterTheTokensWereDeletedIsHeldAgainstTheJournal(t *testin
 	play(t, chain, func(s *scene) {
 		x := s.track(memstore.NewDisk())
 		s.start("s-1")
-		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+		if _, err := x.Outcome(s.t.Context(), "s-1"); err != nil {
 			s.t.Fatal(err)
 		}
 		all := choreographer.ReadAll(s.t, s.broker, s.p.Name, "s-1")
@@ -233,7 +233,7 @@ func TestF03_ReportThatCannotBeSentIsSentLater(t *testing.T) {
 	play(t, chain, func(s *scene) {
 		x := s.track(memstore.NewDisk())
 		s.start("s-1")
-		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+		if _, err := x.Outcome(s.t.Context(), "s-1"); err != nil {
 			s.t.Fatal(err)
 		}
 		s.says("issues.do", refuses("NoPaper"))

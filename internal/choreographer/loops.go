@@ -63,29 +63,64 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	}
 }
 
-func (a *Agent) rouse() {
+// bell says when the first of the calls is due that were planned since the alarm last read them.
+type bell struct {
+	mu    sync.Mutex
+	first time.Time // zero: none was
+	rung  chan struct{}
+}
+
+func newBell() *bell { return &bell{rung: make(chan struct{}, 1)} }
+
+// plan says that a call is due at a time.
+func (b *bell) plan(at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.first.IsZero() && !at.Before(b.first) {
+		return
+	}
+	b.first = at
 	select {
-	case a.wake <- struct{}{}:
+	case b.rung <- struct{}{}:
 	default:
 	}
 }
 
-// alarm makes calls again when they are due, until the context ends.
+func (b *bell) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.first = time.Time{}
+}
+
+// before is a time, or that of the first call if that is due before.
+func (b *bell) before(at time.Time) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.first.IsZero() && b.first.Before(at) {
+		return b.first
+	}
+	return at
+}
+
+// alarm makes calls again when they are due, until the context ends. What it has read it works through, so that a thousand calls that are due one after the other are not read a thousand times.
 func (a *Agent) alarm(ctx context.Context) {
 	var working sync.WaitGroup
 	defer working.Wait()
 	places := make(chan struct{}, a.Parallel)
 	passed := 0 // calls that are due for others, and would otherwise hide what is due here
 	for ctx.Err() == nil {
+		a.bell.reset() // what is planned from now on may not be in what is read
 		due, err := a.Desk.Due(ctx, dueBatch+passed)
 		if err != nil && ctx.Err() == nil {
 			a.Logger.WarnContext(ctx, "calls to be made again cannot be read; trying again", "error", err)
 		}
-		pause := a.Poll
+		again := a.Now().Add(a.Poll)
+		if len(due) >= dueBatch+passed { // there are more of them
+			again = a.Now().Add(a.Poll / 20)
+		}
 		passed = 0
 		for _, w := range due {
-			if until := w.At.Sub(a.Now()); until > 0 {
-				pause = min(pause, until)
+			if !a.await(ctx, w.At, again) {
 				break
 			}
 			if _, others := a.others.get(w.Saga); others {
@@ -107,8 +142,25 @@ func (a *Agent) alarm(ctx context.Context) {
 				}
 			})
 		}
-		sleep(ctx, max(pause, time.Millisecond), a.wake)
+		a.await(ctx, again, again)
 	}
+}
+
+// await waits until a call is due. It is false when what is due has to be read again: at a time, or before that because a call was planned meanwhile that is due now.
+func (a *Agent) await(ctx context.Context, due, again time.Time) bool {
+	for ctx.Err() == nil {
+		now, end := a.Now(), a.bell.before(again)
+		switch {
+		case !due.After(now) && due.Before(again):
+			return true
+		case !end.After(now):
+			return false
+		case due.Before(end):
+			end = due
+		}
+		sleep(ctx, end.Sub(now), a.bell.rung)
+	}
+	return false
 }
 
 const dueBatch = 1000

@@ -105,29 +105,46 @@ func (x *Tracker) Watch(ctx context.Context, id journal.SagaID, after uint64, yi
 		if s.State.Ended() {
 			return nil
 		}
-		if err := x.news(ctx, w); err != nil {
+		if _, err := news(ctx, x, w); err != nil {
 			return err
 		}
 	}
 }
 
 // news waits until a watcher is told of something new.
-func (x *Tracker) news(ctx context.Context, w <-chan struct{}) error {
+func news[T any](ctx context.Context, x *Tracker, w <-chan T) (told T, err error) {
 	select {
-	case <-w:
-		return nil
+	case told = <-w:
+		return told, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return told, ctx.Err()
 	case <-x.stopped:
-		return ErrStopped
+		return told, ErrStopped
 	}
 }
 
 // Started says that a saga was started here a moment ago: whoever waits for it need not look whether it exists.
 func (x *Tracker) Started(id journal.SagaID) { x.started.put(id, struct{}{}) }
 
-// Wait returns when the saga has its outcome, or with ctx's error. The saga goes on either way.
-func (x *Tracker) Wait(ctx context.Context, id journal.SagaID) error {
+// Outcome returns a saga when it has its outcome, or ctx's error. The saga goes on either way.
+func (x *Tracker) Outcome(ctx context.Context, id journal.SagaID) (Saga, error) {
+	e, err := x.wait(ctx, id)
+	switch {
+	case err != nil:
+		return Saga{}, err
+	case e.journal == nil:
+		return x.Get(ctx, id)
+	}
+	var v journal.View
+	s, err := decodeJournal(e.summary, e.journal, func(e journal.Event) error {
+		v.Apply(&e)
+		return nil
+	})
+	return Saga{s, v}, err
+}
+
+// wait returns when the saga has its outcome. What it returns is empty if it was not this tracker that wrote the end meanwhile.
+func (x *Tracker) wait(ctx context.Context, id journal.SagaID) (outcome, error) {
 	w := x.ends.add(id)
 	defer x.ends.remove(id, w)
 	_, ours := x.started.get(id)
@@ -135,22 +152,28 @@ func (x *Tracker) Wait(ctx context.Context, id journal.SagaID) error {
 		if !ours {
 			s, err := x.Summary(ctx, id)
 			if err != nil || s.State.Ended() {
-				return err
+				return outcome{}, err
 			}
 		}
 		ours = false
 		looking, cancel := context.WithTimeout(ctx, lookAgain)
-		err := x.news(looking, w)
+		told, err := news(looking, x, w)
 		cancel()
 		switch {
 		case err == nil:
-			return nil // only ends are told of
+			return told, nil // only ends are told of
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return outcome{}, ctx.Err()
 		case !errors.Is(err, context.DeadlineExceeded):
-			return err
+			return outcome{}, err
 		}
 	}
+}
+
+// outcome is a saga whose end is durable, for those who wait for it.
+type outcome struct {
+	summary store.Summary
+	journal []byte // up to its end
 }
 
 // lookAgain is how long a wait goes on without looking: another tracker may have written the end.
@@ -174,27 +197,27 @@ func (x *Tracker) Summary(ctx context.Context, id journal.SagaID) (store.Summary
 	}
 }
 
-// watchers tells those who watch a saga that something new is durable. A notice that finds one pending is dropped: the watcher reads everything that is new.
-type watchers struct {
+// watchers tells those who watch a saga that something new is durable, and what. A notice that finds one pending is dropped: the watcher reads everything that is new.
+type watchers[T any] struct {
 	mu  sync.Mutex
-	all map[journal.SagaID]map[chan struct{}]struct{}
+	all map[journal.SagaID]map[chan T]struct{}
 }
 
-func (x *watchers) add(id journal.SagaID) chan struct{} {
+func (x *watchers[T]) add(id journal.SagaID) chan T {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.all == nil {
-		x.all = make(map[journal.SagaID]map[chan struct{}]struct{})
+		x.all = make(map[journal.SagaID]map[chan T]struct{})
 	}
 	if x.all[id] == nil {
-		x.all[id] = make(map[chan struct{}]struct{})
+		x.all[id] = make(map[chan T]struct{})
 	}
-	w := make(chan struct{}, 1)
+	w := make(chan T, 1)
 	x.all[id][w] = struct{}{}
 	return w
 }
 
-func (x *watchers) remove(id journal.SagaID, w chan struct{}) {
+func (x *watchers[T]) remove(id journal.SagaID, w chan T) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	delete(x.all[id], w)
@@ -204,14 +227,14 @@ func (x *watchers) remove(id journal.SagaID, w chan struct{}) {
 }
 
 // any says whether somebody watches a saga.
-func (x *watchers) any(id journal.SagaID) bool {
+func (x *watchers[T]) any(id journal.SagaID) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return len(x.all[id]) > 0
 }
 
 // crowded says whether sagas end so often, by how many are waited for, that those who wait lose less by waiting for each other than by a commit for each.
-func (x *watchers) crowded() bool {
+func (x *watchers[T]) crowded() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return len(x.all) >= crowd
@@ -220,12 +243,12 @@ func (x *watchers) crowded() bool {
 // crowd is the number of sagas that are waited for from which on their ends are committed together.
 const crowd = 16
 
-func (x *watchers) notify(id journal.SagaID) {
+func (x *watchers[T]) notify(id journal.SagaID, news T) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for w := range x.all[id] {
 		select {
-		case w <- struct{}{}:
+		case w <- news:
 		default:
 		}
 	}

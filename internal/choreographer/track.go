@@ -27,13 +27,13 @@ type track struct {
 	expired          plan.Set          // steps whose deadline passed
 	late             bool              // the saga's deadline passed
 	cancelled        bool
-	place            string // the step that was asked last, or the cause of turning back
-	records          []byte // to be committed
-	first            uint64 // sequence number of the first of them
-	fresh            bool   // the store does not have the saga
-	pending          []journal.Event
-	last             *job // handed to the writer; nil if none was since the track was loaded
-	suspect          bool // a change of it failed; guarded by the tracker's mutex
+	place            string          // the step that was asked last, or the cause of turning back
+	journal          []byte          // all of it
+	written          int             // how much of that was handed to the writer
+	fresh            bool            // the store does not have the saga
+	pending          []journal.Event // to be committed
+	last             *job            // handed to the writer; nil if none was since the track was loaded
+	suspect          bool            // a change of it failed; guarded by the tracker's mutex
 }
 
 // said is what a participant told of an attempt, and when; the zero value if it told of none.
@@ -223,10 +223,7 @@ func (x *track) record(e journal.Event, at time.Time) {
 	if e.Time.Before(x.summary.Updated) { // a journal's times do not go backwards
 		e.Time = x.summary.Updated
 	}
-	if x.first == 0 {
-		x.first = e.Seq
-	}
-	x.records, x.summary.Chain = journal.Append(x.records, x.summary.Chain, &e)
+	x.journal, x.summary.Chain = journal.Append(x.journal, x.summary.Chain, &e)
 	x.apply(&e)
 	x.pending = append(x.pending, e)
 }
@@ -402,12 +399,12 @@ type nudged struct {
 	times int
 }
 
-// append is what is to be committed.
+// append is what is to be committed. Its records are a part of the journal, where they stay as they are.
 func (x *track) append() store.Append {
-	return store.Append{New: x.fresh, From: x.first, Records: x.records, Summary: x.summary}
+	return store.Append{New: x.fresh, From: x.pending[0].Seq, Records: x.journal[x.written:len(x.journal):len(x.journal)], Summary: x.summary}
 }
 
 // committed takes in that it was.
 func (x *track) committed() {
-	x.records, x.first, x.fresh, x.pending = nil, 0, false, nil
+	x.written, x.fresh, x.pending = len(x.journal), false, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,8 +91,8 @@ type Tracker struct {
 	epoch    uint64
 	writer   *writer
 	turns    turns.Turns[journal.SagaID]
-	watchers watchers // told of everything new
-	ends     watchers // told of ends only
+	watchers watchers[struct{}] // told of everything new
+	ends     watchers[outcome]  // told of ends only
 	started  *memory[journal.SagaID, struct{}]
 	over     *memory[journal.SagaID, end] // how sagas ended that are known to have
 	alarms   alarms
@@ -362,10 +363,10 @@ func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(
 // durable tells of what was written, whoever waits for it still.
 func (x *Tracker) durable(j *job) {
 	id := j.append.Summary.ID
-	x.watchers.notify(id)
+	x.watchers.notify(id, struct{}{})
 	if j.append.Summary.State.Ended() && j.track != nil {
 		x.started.drop(id) // before those who wait are told: who begins to wait now looks for itself
-		x.ends.notify(id)
+		x.ends.notify(id, outcome{j.append.Summary, j.whole})
 		x.forget(id, j.track)
 	}
 }
@@ -386,8 +387,8 @@ func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f fu
 		return tr, nil, err
 	}
 	x.alarms.set(id, x.wake(tr))
-	if len(tr.records) > 0 {
-		tr.last = &job{track: tr, append: tr.append(), events: tr.pending, urgent: !o.leisurely || x.watchers.any(id)}
+	if len(tr.pending) > 0 {
+		tr.last = &job{track: tr, append: tr.append(), whole: tr.journal, events: tr.pending, urgent: !o.leisurely || x.watchers.any(id)}
 		tr.committed()
 		return tr, tr.last, x.writer.add(ctx, tr.last)
 	}
@@ -485,7 +486,11 @@ func (x *Tracker) begin(ctx context.Context, id journal.SagaID, at *participant.
 // load makes a saga's track of its journal.
 func (x *Tracker) load(ctx context.Context, id journal.SagaID) (*track, error) {
 	var tr *track
-	summary, err := readJournal(ctx, x.Store, id, func(e journal.Event) error {
+	summary, data, err := x.Store.Journal(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	_, err = decodeJournal(summary, data, func(e journal.Event) error {
 		if tr == nil {
 			m := x.scores.versions(e.Definition)[e.Version]
 			if m == nil {
@@ -501,7 +506,7 @@ func (x *Tracker) load(ctx context.Context, id journal.SagaID) (*track, error) {
 	if err != nil {
 		return nil, err
 	}
-	tr.summary = summary
+	tr.summary, tr.journal, tr.written = summary, slices.Clip(data), len(data) // what is added is not written behind what is the store's
 	return tr, nil
 }
 
@@ -511,12 +516,17 @@ func readJournal(ctx context.Context, st store.Store, id journal.SagaID, yield f
 	if err != nil {
 		return s, err
 	}
-	chain, seq, err := journal.Decode(data, journal.FirstChain(id), 0, yield)
+	return decodeJournal(s, data, yield)
+}
+
+// decodeJournal hands a journal's events to yield, checked against its summary.
+func decodeJournal(s store.Summary, data []byte, yield func(journal.Event) error) (store.Summary, error) {
+	chain, seq, err := journal.Decode(data, journal.FirstChain(s.ID), 0, yield)
 	if err == nil && (seq != s.Seq || chain != s.Chain) {
 		err = fmt.Errorf("%w: it ends at event %d, its summary at %d", journal.ErrCorrupt, seq, s.Seq)
 	}
 	if err != nil {
-		return s, fmt.Errorf("saga %s: %w", id, err)
+		return s, fmt.Errorf("saga %s: %w", s.ID, err)
 	}
 	return s, nil
 }

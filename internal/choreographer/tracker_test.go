@@ -64,7 +64,8 @@ func TestTheTrackerWritesTheJournal(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
 		x := s.track(memstore.NewDisk())
 		s.start("s-1")
-		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+		told, err := x.Outcome(s.t.Context(), "s-1")
+		if err != nil {
 			s.t.Fatal(err)
 		}
 		got := s.tale(x, "s-1")
@@ -82,6 +83,9 @@ func TestTheTrackerWritesTheJournal(t *testing.T) {
 		if err != nil || saga.State != store.Completed || saga.Mode != journal.Choreographed || string(saga.View.Step("charge").Result) != `"charge"` || saga.View.Deadline.IsZero() {
 			s.t.Errorf("saga is %+v, %v", saga, err)
 		}
+		if diff := cmp.Diff(saga, told); diff != "" {
+			s.t.Errorf("whoever waited was told otherwise (-written +told):\n%s", diff)
+		}
 	})
 }
 
@@ -97,7 +101,7 @@ func TestTheJournalOfACompensatedSaga(t *testing.T) {
 		s.says("issues.do", refuses("NoPaper"))
 		s.says("creates.undo", unknown)
 		s.start("s-1")
-		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+		if _, err := x.Outcome(s.t.Context(), "s-1"); err != nil {
 			s.t.Fatal(err)
 		}
 		s.wantTale(x, "s-1", "saga started", "step asked create", "step done create", "step asked look", "step done look", "step asked issue", "step refused issue NoPaper",
@@ -692,7 +696,7 @@ func TestATokenToldAfterItsSagaWasPurgedIsPurgedToo(t *testing.T) {
 		disk := memstore.NewDisk()
 		x := s.track(disk)
 		s.start("s-1")
-		if err := x.Wait(s.t.Context(), "s-1"); err != nil {
+		if _, err := x.Outcome(s.t.Context(), "s-1"); err != nil {
 			s.t.Fatal(err)
 		}
 		late := s.all("s-1")[1]
@@ -836,7 +840,7 @@ func TestWatchingEndsWithTheOutcome(t *testing.T) {
 		s.down("issue")
 		s.start("s-2")
 		time.AfterFunc(time.Second, cancel)
-		if err := x.Wait(ctx, "s-2"); !errors.Is(err, context.Canceled) {
+		if _, err := x.Outcome(ctx, "s-2"); !errors.Is(err, context.Canceled) {
 			s.t.Errorf("waiting gives %v", err)
 		}
 	})

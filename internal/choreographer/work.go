@@ -39,7 +39,7 @@ func (a *Agent) workOn(ctx context.Context, saga journal.SagaID, hear []particip
 		}
 		took()
 		if taken.Wait != nil {
-			a.rouse()
+			a.bell.plan(taken.Wait.At)
 			a.reportAll(ctx, taken.Wait, &known)
 		}
 		decided, won := a.tellAll(ctx, taken.Tell)

@@ -20,6 +20,7 @@ type writer struct {
 type job struct {
 	track  *track // nil for an addition to the journal of a saga that has none
 	append store.Append
+	whole  []byte          // the journal up to what it holds
 	events []journal.Event // that it holds, for observers
 	urgent bool            // somebody waits
 	over   chan struct{}   // closed when it is durable, or failed

@@ -119,19 +119,15 @@ func (t *taking) once(ctx context.Context) (taken participant.Taken, err error) 
 	emitted := false
 	err = t.p.transact(ctx, func(tx transaction) (changed bool, err error) {
 		l := ledger{p: t.p, tx: tx, now: t.p.now()}
-		wrote, err := l.hear(ctx, t.saga, t.heard)
-		if err != nil {
-			return false, err
-		}
-		known, err := l.read(ctx, t.saga)
+		known, fresh, err := l.read(ctx, t.saga, t.heard)
 		if err != nil {
 			return false, err
 		}
 		work, ok := t.next(known)
 		if !ok {
-			return wrote, nil
+			return len(fresh) > 0, l.tokens(ctx, t.saga, fresh, nil)
 		}
-		taken, emitted, err = t.work(ctx, &l, &known, work)
+		taken, emitted, err = t.work(ctx, &l, &known, fresh, work)
 		return true, err
 	})
 	if err != nil {
@@ -143,8 +139,8 @@ func (t *taking) once(ctx context.Context) (taken participant.Taken, err error) 
 	return taken, nil
 }
 
-// work carries a piece of work out and writes what comes of it.
-func (t *taking) work(ctx context.Context, l *ledger, known *participant.Ledger, w participant.Work) (taken participant.Taken, emitted bool, err error) {
+// work carries a piece of work out and writes what comes of it, and what was heard and is new.
+func (t *taking) work(ctx context.Context, l *ledger, known *participant.Ledger, fresh []entry, w participant.Work) (taken participant.Taken, emitted bool, err error) {
 	var answer participant.Answer
 	if w.Call.Operation != "" {
 		if answer, emitted, err = t.answer(ctx, l, w); err != nil {
@@ -152,7 +148,7 @@ func (t *taking) work(ctx context.Context, l *ledger, known *participant.Ledger,
 		}
 	}
 	taken = participant.Taken{Worked: true, Step: w.Call.Step, Entry: w.Then(answer)}
-	return taken, emitted, l.write(ctx, t.saga, known, &taken.Entry)
+	return taken, emitted, l.write(ctx, t.saga, known, fresh, &taken.Entry)
 }
 
 // answer makes the call in the transaction. It returns needsOutside if that cannot be.

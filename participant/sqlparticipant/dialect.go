@@ -38,10 +38,9 @@ type statements struct {
 	sent        string // the message with this number was sent; forget it
 	backlog     string
 	prune       string
-	turn        string // wait until no other transaction takes for the saga; empty where there is one writer
-	hear        string // write a token that was heard, unless it was heard before
-	tell        string // write a token to be told, unless there is one
-	tokens      string // all of a saga, and whether calls of it wait
+	turn        string             // wait until no other transaction takes for the saga; empty where there is one writer
+	insert      [insertMost]string // write as many tokens: one that was heard, unless it was heard before; one to be told, unless there is one
+	tokens      string             // all of a saga, and whether calls of it wait
 	untold      string
 	wait        string
 	waiting     string
@@ -49,8 +48,13 @@ type statements struct {
 	due         string
 	heard       string // a token that was told was decided as it is
 	pruneTokens string
+	born        string // when the first row from a number on was made; empty where what is old is found by an index
+	bornTokens  string
 	lead        string // be the only relay for as long as the transaction; empty where it is not needed
 }
+
+// insertMost is how many tokens one statement writes at most.
+const insertMost = 4
 
 func (d Dialect) statements() statements {
 	const calls = `saga, step, phase, attempt, since_us, due_us, reason, detail, input, refused, aside, round, first_reason, first_detail`
@@ -75,12 +79,7 @@ func (d Dialect) statements() statements {
 		backlog: `SELECT count(*), coalesce(min(time_us), 0) FROM skald_outbox WHERE source = ?`,
 		prune: `DELETE FROM skald_barrier WHERE (saga, step) IN
 			(SELECT saga, step FROM skald_barrier WHERE updated_us < ? ORDER BY updated_us LIMIT ?)`,
-		turn: turn,
-		hear: `INSERT INTO skald_token (owner, saga, step, direction, heard, kind, payload, meta, updated_us) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?)
-			ON CONFLICT (owner, saga, step, direction) DO UPDATE SET heard = 1, kind = excluded.kind, payload = excluded.payload,
-			meta = excluded.meta, updated_us = excluded.updated_us WHERE skald_token.heard = 0`,
-		tell: `INSERT INTO skald_token (owner, saga, step, direction, heard, kind, payload, meta, updated_us) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)
-			ON CONFLICT (owner, saga, step, direction) DO NOTHING`,
+		turn:   turn,
 		tokens: `SELECT saga, step, heard, kind, payload, meta, ` + waits + ` FROM skald_token WHERE owner = ? AND saga = ? ORDER BY seq`,
 		heard:  `UPDATE skald_token SET heard = 1 WHERE owner = ? AND saga = ? AND step = ? AND direction = ? AND kind = ? AND heard = 0`,
 		untold: `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND heard = 0 AND updated_us < ? ORDER BY updated_us, seq LIMIT ?`,
@@ -96,9 +95,24 @@ func (d Dialect) statements() statements {
 		pruneTokens: `DELETE FROM skald_token WHERE seq IN (SELECT seq FROM skald_token WHERE updated_us < ? AND heard = 1 ORDER BY updated_us LIMIT ?)`,
 		lead:        lead,
 	}
+	if d == SQLite {
+		s.prune = `DELETE FROM skald_barrier WHERE rowid IN (SELECT rowid FROM skald_barrier WHERE updated_us < ? AND rowid < ? ORDER BY rowid LIMIT ?)`
+		s.pruneTokens = `DELETE FROM skald_token WHERE seq IN (SELECT seq FROM skald_token WHERE updated_us < ? AND heard = 1 AND seq < ? ORDER BY seq LIMIT ?)`
+		s.born = `SELECT created_us FROM skald_barrier WHERE rowid >= ? ORDER BY rowid LIMIT 1`
+		s.bornTokens = `SELECT updated_us FROM skald_token WHERE seq >= ? ORDER BY seq LIMIT 1`
+	}
+	for n := range s.insert {
+		s.insert[n] = `INSERT INTO skald_token (owner, saga, step, direction, heard, kind, payload, meta, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)` +
+			strings.Repeat(`, (?, ?, ?, ?, ?, ?, ?, ?, ?)`, n) + `
+			ON CONFLICT (owner, saga, step, direction) DO UPDATE SET heard = 1, kind = excluded.kind, payload = excluded.payload,
+			meta = excluded.meta, updated_us = excluded.updated_us WHERE skald_token.heard = 0 AND excluded.heard = 1`
+		if d == PostgreSQL {
+			s.insert[n] = numbered(s.insert[n])
+		}
+	}
 	if d == PostgreSQL {
 		for _, text := range []*string{&s.claim, &s.find, &s.known, &s.settle, &s.undone, &s.emit, &s.unsent, &s.sent, &s.backlog, &s.prune, &s.lead,
-			&s.turn, &s.hear, &s.tell, &s.tokens, &s.untold, &s.wait, &s.waiting, &s.waited, &s.due, &s.heard, &s.pruneTokens} {
+			&s.turn, &s.tokens, &s.untold, &s.wait, &s.waiting, &s.waited, &s.due, &s.heard, &s.pruneTokens} {
 			*text = numbered(*text)
 		}
 	}

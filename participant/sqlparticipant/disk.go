@@ -154,12 +154,27 @@ func (c *connection) BeginTx(ctx context.Context, opts driver.TxOptions) (driver
 	if err := c.disk.alive(); err != nil {
 		return nil, err
 	}
-	tx, err := c.fullConn.BeginTx(ctx, opts)
-	if err != nil {
+	begin := `BEGIN IMMEDIATE`
+	if opts.ReadOnly {
+		begin = `BEGIN`
+	}
+	if err := c.run(ctx, begin); err != nil {
+		if !c.open {
+			_ = c.run(context.Background(), `ROLLBACK`) // the context may have ended when it had begun already
+		}
 		return nil, c.disk.look(err)
 	}
 	c.open, c.lost = true, false
-	return watchedTx{tx, c}, nil
+	return watchedTx{c}, nil
+}
+
+// run runs a statement that begins or ends a transaction. The driver's own way prepares it anew each time.
+func (c *connection) run(ctx context.Context, text string) error {
+	s, err := c.statement(text)
+	if err == nil {
+		_, err = s.ExecContext(ctx, nil)
+	}
+	return err
 }
 
 // ExecContext implements driver.ExecerContext.
@@ -259,24 +274,24 @@ func (c *connection) Close() error {
 }
 
 // watchedTx is a transaction whose commit is watched.
-type watchedTx struct {
-	driver.Tx
-	conn *connection
-}
+type watchedTx struct{ conn *connection }
 
-// Commit implements driver.Tx.
+// Commit implements driver.Tx. A transaction that could not be committed is rolled back, so that the connection is free.
 func (t watchedTx) Commit() error {
 	if err := t.conn.disk.alive(); err != nil { // another connection's sync failed meanwhile
 		return errors.Join(err, t.Rollback())
 	}
-	err := t.Tx.Commit()
+	err := t.conn.run(context.Background(), `COMMIT`)
+	if err != nil && !t.conn.lost {
+		_ = t.conn.run(context.Background(), `ROLLBACK`) // it says that there is nothing to roll back, or the connection is dropped
+	}
 	t.conn.open = false
 	return t.conn.disk.look(err)
 }
 
 // Rollback implements driver.Tx.
 func (t watchedTx) Rollback() error {
-	err := t.Tx.Rollback()
+	err := t.conn.run(context.Background(), `ROLLBACK`)
 	t.conn.open = false
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/skaldhq/skald/participant"
 )
@@ -31,21 +32,18 @@ func (p *Participant) transact(ctx context.Context, do work) error {
 		return p.single(ctx, do)
 	}
 	j := &shared{ctx: ctx, do: do, done: make(chan struct{})}
-	p.queue.add(j)
-	for {
-		select {
-		case <-j.done:
-			return j.err
-		case p.writer <- struct{}{}:
-			p.lead()
-			<-p.writer
-		case <-ctx.Done():
-			if j.taken.CompareAndSwap(false, true) {
-				return fmt.Errorf("waiting for the database's one writer: %w", context.Cause(ctx))
-			}
-			<-j.done // somebody is at it
-			return j.err
+	if p.queue.add(j) {
+		go p.lead()
+	}
+	select {
+	case <-j.done:
+		return j.err
+	case <-ctx.Done():
+		if j.taken.CompareAndSwap(false, true) {
+			return fmt.Errorf("waiting for the database's one writer: %w", context.Cause(ctx))
 		}
+		<-j.done // somebody is at it
+		return j.err
 	}
 }
 
@@ -67,12 +65,32 @@ func (j *shared) finish(err error) {
 type queue struct {
 	mu   sync.Mutex
 	jobs []*shared
+	led  bool          // a leader is there
+	more chan struct{} // has an element when there may be work
 }
 
-func (q *queue) add(j *shared) {
+// add says whether there is no leader, so that the caller has to send one.
+func (q *queue) add(j *shared) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.jobs = append(q.jobs, j)
+	if !q.led {
+		q.led = true
+		return true
+	}
+	select {
+	case q.more <- struct{}{}:
+	default:
+	}
+	return false
+}
+
+// leave says whether the leader may go: nothing waits. From then on there is none.
+func (q *queue) leave() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.led = len(q.jobs) > 0
+	return !q.led
 }
 
 // groupMost bounds what shares a transaction: all of it waits for the slowest.
@@ -92,15 +110,41 @@ func (q *queue) take() (batch []*shared) {
 	return batch
 }
 
-// lead does what waits. The caller is the one writer.
+// lead does what waits, as the one writer, and goes when nothing has come for a while. All work is done in this goroutine: SQLite needs a deep stack, which grows anew in each goroutine that needs it, and shrinks again in those that rest. It owns nothing while it rests, and what is under way somebody waits for.
 func (p *Participant) lead() {
+	idle := time.NewTimer(leadFor)
+	defer idle.Stop()
+	for worked := false; ; {
+		for p.turn() {
+			worked = true
+		}
+		select {
+		case <-p.queue.more:
+		case <-idle.C:
+			if !worked && p.queue.leave() {
+				return
+			}
+			worked = false
+			idle.Reset(leadFor)
+		}
+	}
+}
+
+// leadFor is how long at least a leader stays that has nothing to do.
+const leadFor = 100 * time.Millisecond
+
+// turn does what waits, as far as it shares a transaction, and says whether there was anything.
+func (p *Participant) turn() bool {
+	p.writer <- struct{}{}
+	defer func() { <-p.writer }()
 	batch := p.queue.take()
 	if len(batch) > 1 && p.together(batch) {
-		return
+		return true
 	}
 	for _, j := range batch { // alone, or because one of them took the transaction down with it
 		j.finish(p.single(j.ctx, j.do))
 	}
+	return len(batch) > 0
 }
 
 // together does work in one transaction. It is false if that was rolled back as a whole before its commit: then nothing was done.

@@ -16,7 +16,6 @@ type ledger struct {
 	p   *Participant
 	tx  transaction
 	now time.Time
-	new []participant.Token // written in this transaction: they need not be read
 }
 
 // meta is what is kept of a token beside its key, kind and payload. Its fields are durable.
@@ -37,81 +36,130 @@ type meta struct {
 	Deadline   time.Time    `json:"deadline,omitzero"`
 }
 
-// hear writes tokens that were heard and says whether any of them was new. Others that take for the saga wait from then on.
-func (l *ledger) hear(ctx context.Context, saga journal.SagaID, heard []participant.Token) (wrote bool, err error) {
-	if turn := l.p.sql.turn; turn != "" {
-		if _, err := l.tx.run(ctx, turn, l.p.name, string(saga)); err != nil {
-			return false, fmt.Errorf("waiting for the saga's turn: %w", err)
-		}
-	}
-	for i := range heard {
-		n, err := l.token(ctx, l.p.sql.hear, saga, &heard[i])
-		if err != nil {
-			return wrote, fmt.Errorf("token %s: %w", heard[i].ID, err)
-		}
-		if n > 0 {
-			wrote = true
-			l.new = append(l.new, heard[i])
-		}
-	}
-	return wrote, nil
+// entry is a token as the desk has it.
+type entry struct {
+	*participant.Token
+	heard bool // it is known to be decided; otherwise it is to be told
 }
 
-func (l *ledger) token(ctx context.Context, statement string, saga journal.SagaID, t *participant.Token) (int64, error) {
-	if !t.Kind.Valid() || t.Step == "" || t.Saga != saga {
-		return 0, fmt.Errorf("it is no token of saga %s: step %q, kind %q", saga, t.Step, t.Kind)
+// read reads all that is known of a saga, together with what was heard just now, and says which of that is new. Others that take for the saga wait from then on, so that it is new until write writes it.
+func (l *ledger) read(ctx context.Context, saga journal.SagaID, heard []participant.Token) (known participant.Ledger, fresh []entry, err error) {
+	if turn := l.p.sql.turn; turn != "" {
+		if _, err := l.tx.run(ctx, turn, l.p.name, string(saga)); err != nil {
+			return known, nil, fmt.Errorf("waiting for the saga's turn: %w", err)
+		}
 	}
+	all := make([]entry, 0, len(heard)+1)
+	waits := false
+	err = l.tx.each(ctx, func(columns []any) error {
+		waits = number(columns[tokenColumns]) == 1
+		t, heard, err := tokenOf(columns)
+		all = append(all, entry{&t, heard})
+		return err
+	}, l.p.sql.tokens, l.p.name, string(saga), l.p.name, string(saga))
+	if err != nil {
+		return known, nil, fmt.Errorf("reading tokens: %w", err)
+	}
+	for i := range heard {
+		if err := check(&heard[i], saga); err != nil {
+			return known, nil, err
+		}
+		var isNew bool
+		if all, isNew = join(all, &heard[i]); isNew {
+			fresh = append(fresh, entry{&heard[i], true})
+		}
+	}
+	known.Heard = make([]participant.Token, 0, len(all)+1) // with room for what follows from them
+	for _, e := range all {
+		if e.heard {
+			known.Heard = append(known.Heard, *e.Token)
+		} else {
+			known.Told = append(known.Told, *e.Token)
+		}
+	}
+	if waits {
+		known.Waiting, err = l.waiting(ctx, saga)
+	}
+	return known, fresh, err
+}
+
+// join adds a token that was heard to those there are, in the place of the one that was to be told if there is one, and says whether it is new.
+func join(all []entry, t *participant.Token) ([]entry, bool) {
+	i := slices.IndexFunc(all, func(e entry) bool { return e.Step == t.Step && e.Direction() == t.Direction() })
+	switch {
+	case i < 0:
+		return append(all, entry{t, true}), true
+	case all[i].heard:
+		return all, false
+	}
+	all[i] = entry{t, true}
+	return all, true
+}
+
+func (l *ledger) waiting(ctx context.Context, saga journal.SagaID) (all []participant.Waiting, err error) {
+	err = l.tx.each(ctx, func(columns []any) error {
+		all = append(all, waitingOf(columns))
+		return nil
+	}, l.p.sql.waiting, l.p.name, string(saga))
+	if err != nil {
+		return nil, fmt.Errorf("reading waiting calls: %w", err)
+	}
+	return all, nil
+}
+
+// check says what keeps a token from being one of a saga.
+func check(t *participant.Token, saga journal.SagaID) error {
+	if !t.Kind.Valid() || t.Step == "" || t.Saga != saga {
+		return fmt.Errorf("token %s: it is no token of saga %s: step %q, kind %q", t.ID, saga, t.Step, t.Kind)
+	}
+	return nil
+}
+
+// tokens writes tokens that were heard and are new, and those that are to be told, unless there are any in their places. One statement writes several of them.
+func (l *ledger) tokens(ctx context.Context, saga journal.SagaID, fresh []entry, tell []participant.Token) error {
+	all := fresh
+	for i := range tell {
+		if err := check(&tell[i], saga); err != nil {
+			return err
+		}
+		all = append(all, entry{&tell[i], false})
+	}
+	for some := range slices.Chunk(all, insertMost) {
+		args := make([]any, 0, 9*len(some))
+		for _, t := range some {
+			said, err := metaOf(t.Token)
+			if err != nil {
+				return fmt.Errorf("token %s: %w", t.ID, err)
+			}
+			args = append(args, l.p.name, string(saga), t.Step, string(t.Direction()), flag(t.heard), string(t.Kind), t.Payload, said, l.now.UnixMicro())
+		}
+		if _, err := l.tx.run(ctx, l.p.sql.insert[len(some)-1], args...); err != nil {
+			return fmt.Errorf("writing token %s: %w", some[0].ID, err)
+		}
+	}
+	return nil
+}
+
+// metaOf is what is kept of a token beside its key, kind and payload.
+func metaOf(t *participant.Token) (string, error) {
 	said, err := json.Marshal(meta{
 		ID: t.ID, Definition: t.Definition, Version: t.Version, Reason: t.Reason, Detail: trim(t.Detail), By: t.By, Verb: t.Verb, Source: t.Source, Attempts: t.Attempts,
 		Time: t.Time, Cause: t.Cause, Trace: t.Trace, Key: t.Key, Deadline: t.Deadline,
 	})
-	if err != nil {
-		return 0, err
-	}
-	return l.tx.run(ctx, statement, l.p.name, string(saga), t.Step, string(t.Direction()), string(t.Kind), t.Payload, string(said), l.now.UnixMicro())
+	return string(said), err
 }
 
-// read reads all that is known of a saga.
-func (l *ledger) read(ctx context.Context, saga journal.SagaID) (known participant.Ledger, err error) {
-	waits := false
-	err = l.tx.each(ctx, func(columns []any) error {
-		waits = number(columns[tokenColumns]) == 1
-		t, heard, err := tokenOf(columns, l.new)
-		if heard {
-			known.Heard = append(known.Heard, t)
-		} else {
-			known.Told = append(known.Told, t)
-		}
+// write writes what was heard and is new, and what came of a piece of work that was found in what is known.
+func (l *ledger) write(ctx context.Context, saga journal.SagaID, known *participant.Ledger, fresh []entry, e *participant.Entry) error {
+	if err := l.tokens(ctx, saga, fresh, e.Tell); err != nil {
 		return err
-	}, l.p.sql.tokens, l.p.name, string(saga), l.p.name, string(saga))
-	if err != nil {
-		return known, fmt.Errorf("reading tokens: %w", err)
 	}
-	if !waits {
-		return known, nil
-	}
-	err = l.tx.each(ctx, func(columns []any) error {
-		known.Waiting = append(known.Waiting, waitingOf(columns))
-		return nil
-	}, l.p.sql.waiting, l.p.name, string(saga))
-	if err != nil {
-		return known, fmt.Errorf("reading waiting calls: %w", err)
-	}
-	return known, nil
-}
-
-// write writes what came of a piece of work that was found in what is known.
-func (l *ledger) write(ctx context.Context, saga journal.SagaID, known *participant.Ledger, e *participant.Entry) error {
 	for i := range e.Tell {
-		t := &e.Tell[i]
-		if _, err := l.token(ctx, l.p.sql.tell, saga, t); err != nil {
-			return fmt.Errorf("token %s: %w", t.ID, err)
-		}
-		waits := func(w participant.Waiting) bool { return w.Step == t.Step }
+		waits := func(w participant.Waiting) bool { return w.Step == e.Tell[i].Step }
 		if !slices.ContainsFunc(known.Waiting, waits) {
 			continue
 		}
-		if err := l.forget(ctx, saga, t.Step); err != nil {
+		if err := l.forget(ctx, saga, e.Tell[i].Step); err != nil {
 			return err
 		}
 	}
@@ -148,14 +196,10 @@ func (l *ledger) forget(ctx context.Context, saga journal.SagaID, step string) e
 // tokenColumns is how many columns a token has.
 const tokenColumns = 6
 
-// tokenOf makes a token of its columns, and says whether it was heard. What stands in known is taken from there.
-func tokenOf(columns []any, known []participant.Token) (t participant.Token, heard bool, err error) {
+// tokenOf makes a token of its columns, and says whether it was heard.
+func tokenOf(columns []any) (t participant.Token, heard bool, err error) {
 	step, kind := text(columns[1]), participant.TokenKind(text(columns[3]))
 	heard = number(columns[2]) == 1
-	same := func(k participant.Token) bool { return k.Step == step && k.Kind == kind }
-	if i := slices.IndexFunc(known, same); i >= 0 {
-		return known[i], heard, nil
-	}
 	var m meta
 	if err := json.Unmarshal(blob(columns[5]), &m); err != nil {
 		return t, heard, fmt.Errorf("the token of saga %s, step %s: %w", text(columns[0]), step, err)
@@ -185,7 +229,7 @@ func (p *Participant) Untold(ctx context.Context, before time.Time, limit int) (
 	rows, err := p.db.QueryContext(ctx, p.sql.untold, p.name, before.UnixMicro(), limit)
 	if err == nil {
 		err = eachOf(rows, func(columns []any) error {
-			t, _, err := tokenOf(columns, nil)
+			t, _, err := tokenOf(columns)
 			all = append(all, t)
 			return err
 		})

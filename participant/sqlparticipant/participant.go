@@ -118,6 +118,7 @@ func New(cfg Config, handlers ...participant.Handler) (*Participant, error) {
 	}
 	if cfg.Dialect == SQLite {
 		p.writer = make(chan struct{}, 1)
+		p.queue.more = make(chan struct{}, 1)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), setupTime)
 	defer cancel()

@@ -2,7 +2,10 @@ package sqlparticipant
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -56,8 +59,16 @@ func (p *Participant) Prune(ctx context.Context, before time.Time, limit int) (i
 	}
 	defer release()
 	most := int64(0)
-	for _, statement := range []string{p.sql.prune, p.sql.pruneTokens} {
-		res, err := p.db.ExecContext(ctx, statement, before.UnixMicro(), limit)
+	for _, old := range []struct{ born, prune string }{{p.sql.born, p.sql.prune}, {p.sql.bornTokens, p.sql.pruneTokens}} {
+		args := []any{before.UnixMicro(), limit}
+		if old.born != "" {
+			from, err := p.youngest(ctx, old.born, before)
+			if err != nil {
+				return 0, fmt.Errorf("sqlparticipant: pruning: looking for what is old: %w", err)
+			}
+			args = []any{before.UnixMicro(), from, limit}
+		}
+		res, err := p.db.ExecContext(ctx, old.prune, args...)
 		if err != nil {
 			return 0, fmt.Errorf("sqlparticipant: pruning: %w", err)
 		}
@@ -68,4 +79,24 @@ func (p *Participant) Prune(ctx context.Context, before time.Time, limit int) (i
 		most = max(most, n)
 	}
 	return int(most), nil
+}
+
+// youngest finds the number of the first row that was made at a time or later, in a table whose rows are numbered in the order of their coming. Where a clock was set back it may be one of several such; then some of what is old
+// is forgotten later.
+func (p *Participant) youngest(ctx context.Context, born string, at time.Time) (int64, error) {
+	low, high := int64(0), int64(math.MaxInt64)
+	for low < high {
+		middle := low + (high-low)/2
+		var made int64
+		err := p.db.QueryRowContext(ctx, born, middle).Scan(&made)
+		switch {
+		case errors.Is(err, sql.ErrNoRows) || err == nil && made >= at.UnixMicro():
+			high = middle
+		case err != nil:
+			return 0, err
+		default:
+			low = middle + 1
+		}
+	}
+	return low, nil
 }

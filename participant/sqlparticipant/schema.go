@@ -13,9 +13,10 @@ const SchemaVersion = 3
 // Each can be run again without harm. The tables are skald_barrier, skald_outbox,
 // skald_token, skald_waiting and skald_participant_schema.
 func Schema(d Dialect) []string {
-	blob, serial := "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"
+	blob, serial, order := "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT", "INTEGER PRIMARY KEY"
 	if d == PostgreSQL {
 		blob, serial = "BYTEA", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+		order = serial
 	}
 	return []string{
 		`CREATE TABLE IF NOT EXISTS skald_participant_schema (version INTEGER PRIMARY KEY)`,
@@ -32,7 +33,7 @@ func Schema(d Dialect) []string {
 	updated_us BIGINT NOT NULL,
 	PRIMARY KEY (saga, step)
 )`,
-		`CREATE INDEX IF NOT EXISTS skald_barrier_updated ON skald_barrier (updated_us)`,
+		indexOfOldest(d, "skald_barrier"),
 		`CREATE TABLE IF NOT EXISTS skald_outbox (
 	seq ` + serial + `,
 	id TEXT NOT NULL UNIQUE,
@@ -45,7 +46,7 @@ func Schema(d Dialect) []string {
 	trace TEXT NOT NULL DEFAULT ''
 )`,
 		`CREATE TABLE IF NOT EXISTS skald_token (
-	seq ` + serial + `,
+	seq ` + order + `,
 	owner TEXT NOT NULL,
 	saga TEXT NOT NULL,
 	step TEXT NOT NULL,
@@ -58,7 +59,7 @@ func Schema(d Dialect) []string {
 	UNIQUE (owner, saga, step, direction)
 )`,
 		`CREATE INDEX IF NOT EXISTS skald_token_untold ON skald_token (owner, updated_us) WHERE heard = 0`,
-		`CREATE INDEX IF NOT EXISTS skald_token_updated ON skald_token (updated_us)`,
+		indexOfOldest(d, "skald_token"),
 		`CREATE TABLE IF NOT EXISTS skald_waiting (
 	owner TEXT NOT NULL,
 	saga TEXT NOT NULL,
@@ -80,6 +81,14 @@ func Schema(d Dialect) []string {
 		`CREATE INDEX IF NOT EXISTS skald_waiting_due ON skald_waiting (owner, due_us)`,
 		fmt.Sprintf(`INSERT INTO skald_participant_schema (version) VALUES (%d) ON CONFLICT (version) DO NOTHING`, SchemaVersion),
 	}
+}
+
+// indexOfOldest is the index by which a table's oldest rows are found. SQLite needs none: there rows lie in the order of their coming (see Prune), and a page less is written by each transaction. Tables that were made before may have one.
+func indexOfOldest(d Dialect, table string) string {
+	if d == SQLite {
+		return `DROP INDEX IF EXISTS ` + table + `_updated`
+	}
+	return `CREATE INDEX IF NOT EXISTS ` + table + `_updated ON ` + table + ` (updated_us)`
 }
 
 // upgrade returns the statements that bring tables of the version before up to date; Schema then makes what is new.

@@ -31,7 +31,6 @@ func OpenSQLite(path string) (*sql.DB, error) {
 		return nil, fmt.Errorf("sqlparticipant: opening %s: %w", path, err)
 	}
 	query := url.Values{
-		"_txlock": {"immediate"},
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"},
 	}
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: query.Encode()}
