@@ -83,8 +83,8 @@ microbench: ## run the benchmarks of single functions of all modules; BENCHFLAGS
 	@go test -run='^$$' -bench=. -benchmem $(BENCHFLAGS) $(PACKAGES)
 
 .PHONY: lint
-lint: ## gofmt, go vet and golangci-lint over all modules
-	@scripts/lint.sh format vet lint
+lint: ## gofmt and golangci-lint, which has the checks of go vet, over all modules
+	@scripts/lint.sh format lint
 
 .PHONY: generate
 generate: ## write all generated and built files anew (everything behind a go:generate line); needs Node for the console
