@@ -16,7 +16,7 @@ import (
 	"github.com/skaldhq/skald/declarative"
 )
 
-//go:generate go test -run ^TestTheDocumentIsAsItWas$ -update .
+//go:generate go test -vet=off -run ^TestTheDocumentIsAsItWas$ -update .
 
 var update = flag.Bool("update", false, "write testdata/order.json anew")
 

@@ -48,5 +48,5 @@ list=$(targets) || { echo "no fuzz target is called like $only" >&2; exit 1; }
 renice --priority 5 --pid $$ >/dev/null 2>&1 || true # only root takes back what a caller gave away
 # The test programs tell the fuzzer where in our own code they have been.
 mapfile -t folders < <(cut -d' ' -f1 <<<"$list" | sort -u)
-go test -c -ldflags=-w -gcflags='github.com/skaldhq/skald/...=-d=libfuzzer' -o "$FUZZ_HOME/" "${folders[@]}"
+go test -c -vet=off -ldflags=-w -gcflags='github.com/skaldhq/skald/...=-d=libfuzzer' -o "$FUZZ_HOME/" "${folders[@]}"
 xargs -P "$((4 * $(nproc)))" -L 1 bash -c 'set -euo pipefail; fuzz "$@"' fuzz <<<"$list"

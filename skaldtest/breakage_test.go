@@ -167,7 +167,7 @@ func TestEveryBreakageOfTheRealCodeIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	binary := filepath.Join(t.TempDir(), "explorer")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay(t, root), "-o", binary, ".")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-w", "-overlay", overlay(t, root), "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
