@@ -88,6 +88,11 @@ microbench: ## run the benchmarks of single functions of all modules; BENCHFLAGS
 lint: ## gofmt and golangci-lint, which has the checks of go vet, over all modules
 	@scripts/lint.sh format lint
 
+.PHONY: pictures
+pictures: ## take the console's pictures in docs/images anew, from a theatre in a real browser
+	@scripts/setup.sh tests
+	@go test -count=1 -v -run='^TestPicturesOfTheDocs$$' ./examples/theatre -pictures='$(CURDIR)/docs/images'
+
 .PHONY: generate
 generate: ## write all generated and built files anew (everything behind a go:generate line); needs Node for the console
 	@scripts/setup.sh generate

@@ -47,6 +47,8 @@ type StepStatus struct {
 	Kind   string // compensatable, pivot, retriable, readonly; empty if the definition is not registered
 	Action string // the operation
 	Level  string // what the participant promises: L0, L1, L2
+	// Input is what a step that waits for help was called with, as JSON: what an operator gave, or what is mapped from what came before. It is nil for all other steps, and where it cannot be made.
+	Input []byte
 }
 
 // Incident is an open incident.
@@ -99,5 +101,27 @@ func statusOf(s store.Summary, v *journal.View, p *plan.Plan, level func(operati
 		}
 		st.Steps = append(st.Steps, x)
 	}
+	for _, x := range v.Incidents {
+		if i, ok := p.Index(x.Step); ok && !x.Contradiction() {
+			st.Steps[i].Input = inputOf(i, v, p)
+		}
+	}
 	return st
+}
+
+// inputOf is what a step was called with, or nil.
+func inputOf(i int, v *journal.View, p *plan.Plan) []byte {
+	if seen := v.Step(p.Steps[i].Name); seen != nil && seen.Given != nil {
+		return seen.Given
+	}
+	input, err := p.Input(i, v.Input, func(j int) []byte {
+		if seen := v.Step(p.Steps[j].Name); seen != nil {
+			return seen.Result
+		}
+		return nil
+	})
+	if err != nil {
+		return nil // the incident says so
+	}
+	return input
 }

@@ -41,6 +41,7 @@ type Step struct {
 	Reason  string          `json:"reason,omitempty"` // reason code of a refusal, a failure or the last unknown result
 	Detail  string          `json:"detail,omitempty"` // words for a person
 	Result  json.RawMessage `json:"result,omitempty"`
+	Input   json.RawMessage `json:"input,omitempty"`  // what a step that waits for help was called with, if it can be told: to be mended and given with replace
 	Asked   time.Time       `json:"asked,omitzero"`   // first
 	Settled time.Time       `json:"settled,omitzero"` // of the action
 	Undone  time.Time       `json:"undone,omitzero"`
@@ -120,7 +121,7 @@ func sagaOf(s *skald.Status) Saga {
 	for i := range s.Steps {
 		y := &s.Steps[i]
 		x.Steps[i] = Step{
-			Name: y.Name, Kind: y.Kind, Action: y.Action, Level: y.Level, State: word(string(y.State)), Attempt: y.Attempt, Reason: y.Reason, Detail: y.Detail, Result: raw(y.Result),
+			Name: y.Name, Kind: y.Kind, Action: y.Action, Level: y.Level, State: word(string(y.State)), Attempt: y.Attempt, Reason: y.Reason, Detail: y.Detail, Result: raw(y.Result), Input: raw(y.Input),
 			Asked: y.Asked.UTC(), Settled: y.Settled.UTC(), Undone: y.Undone.UTC(), Next: y.Next.UTC(), ByHand: y.ByHand, By: y.By,
 		}
 	}
@@ -138,7 +139,7 @@ func (s *Saga) status() skald.Status {
 	}
 	for i := range s.Steps {
 		y := &s.Steps[i]
-		x.Steps = append(x.Steps, skald.StepStatus{Kind: y.Kind, Action: y.Action, Level: y.Level, StepView: journal.StepView{
+		x.Steps = append(x.Steps, skald.StepStatus{Kind: y.Kind, Action: y.Action, Level: y.Level, Input: y.Input, StepView: journal.StepView{
 			Name: y.Name, State: journal.StepState(spaced(y.State)), Attempt: y.Attempt, Reason: y.Reason, Detail: y.Detail, Result: y.Result,
 			Asked: y.Asked, Settled: y.Settled, Undone: y.Undone, Next: y.Next, ByHand: y.ByHand, By: y.By,
 		}})

@@ -53,6 +53,7 @@ type StepView struct {
 	Reason  string // of a refusal, a failure or the last unknown result
 	Detail  string // words for a person; why, if an operator ended it
 	Result  []byte
+	Given   []byte    // the input that an operator gave last in place of the mapped one; nil if nobody did
 	Asked   time.Time // first
 	Settled time.Time // of the action
 	Undone  time.Time // zero if it was left
@@ -128,6 +129,9 @@ func (v *View) Apply(e *Event) {
 		v.Incidents = append(v.Incidents, Incident{Step: e.Step, Reason: e.Reason, Detail: e.Detail, Since: e.Time})
 	case IncidentResolved, IncidentClosed:
 		v.close(e.Step, e.Verb == VerbSeen)
+		if e.Verb == VerbReplace {
+			v.step(e.Step).Given = e.Payload
+		}
 	case StepAnsweredLate:
 		v.decision(e.Step).Late |= LateAnswer(e)
 	case SagaRecovered, CancelRequested, DeadlineExpired:

@@ -98,3 +98,15 @@ func TestViewTellsWhatAnOperatorEnded(t *testing.T) {
 		})
 	}
 }
+
+// A step that was asked for with another input shows the last one that was given, also when it waits for help again.
+func TestViewHasTheInputThatAnOperatorGave(t *testing.T) {
+	stuck := Event{Kind: IncidentOpened, Step: "payer", Reason: "PaymentFail.Down"}
+	replaced := func(by string) Event {
+		return Event{Kind: IncidentResolved, Step: "payer", Verb: VerbReplace, By: "amina", Payload: []byte(by)}
+	}
+	v := viewOf(stuck, replaced(`"first"`), stuck, replaced(`"second"`), stuck, Event{Kind: IncidentResolved, Step: "payer", Verb: VerbRetry})
+	if given := string(v.Step("payer").Given); given != `"second"` {
+		t.Errorf("the input that was given is %s", given)
+	}
+}

@@ -230,7 +230,7 @@ func TestAxeFindsNothing(t *testing.T) {
 	x := openWithAllKinds(t)
 	pages := []struct{ address, shows, click string }{
 		{"", "slowest", ""}, {"sagas", "row", ""}, {"sagas?show=stuck", "row", "bulk"}, {"sagas?id=nobody", "empty", ""},
-		{"sagas/back", "graph", ""}, {"sagas/back?view=sequence", "sequence", ""}, {"sagas/full?view=journal", "event", "verb-replace"}, {"sagas/nobody", "empty", ""},
+		{"sagas/back", "graph", ""}, {"sagas/back?view=sequence", "sequence", ""}, {"sagas/full?view=journal", "event", "verb-replace"}, {"sagas/aside?view=letters", "saga-letters", ""}, {"sagas/nobody", "empty", ""},
 		{"incidents", "incident", ""}, {"dead-letters", "letters", "letter"}, {"definitions", "definitions", ""}, {"definitions/visit", "step-numbers", ""}, {"webhooks", "delivery", "redeliver"}, {"webhooks/agency?state=waiting", "delivery", "rotate"}, {"sagas/well?view=deliveries", "delivery", ""}, {"webhooks/nobody", "empty", ""}, {"audit", "change", "who"}, {"nowhere", "empty", ""},
 	}
 	b := browsertest.Open(t, 1280, 900)
@@ -278,11 +278,13 @@ func violations(b *browsertest.Browser) []string {
 }
 
 // resize makes another window of the browser's.
-func resize(b *browsertest.Browser, width int64, light string) {
+func resize(b *browsertest.Browser, width int64, light string) { resizeTo(b, width, 900, light) }
+
+func resizeTo(b *browsertest.Browser, width, height int64, light string) {
 	mobile := func(p *emulation.SetDeviceMetricsOverrideParams, _ *emulation.SetTouchEmulationEnabledParams) {
 		p.Mobile = width < 500
 	}
-	b.Run("size the window", chromedp.EmulateViewport(width, 900, mobile), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+	b.Run("size the window", chromedp.EmulateViewport(width, height, mobile), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{browsertest.Prefers("color-scheme", light)}})
 		return err
 	}))

@@ -83,7 +83,7 @@ seen.has = (...names) => names.some((name) => document.querySelector("[data-test
 // sagasOf opens the journal of every saga, which has all of its fields, and one after the other of its other views, and everything in them that can be opened.
 const sagasOf = `(async (ids) => {
 	const journal = ["journal", "[data-testid=event]"];
-	const views = [["", "[data-testid=step]"], ["sequence", "[data-testid=sequence]"], ["input", "#history pre"], ["changes", "[data-testid=change]"]];
+	const views = [["", "[data-testid=step]"], ["sequence", "[data-testid=sequence]"], ["input", "#history pre"], ["changes", "[data-testid=change]"], ["deliveries", "[data-testid=delivery], [data-testid=empty]"]];
 	for (const [i, id] of ids.entries()) for (const [view, shows] of [journal, views[i % views.length]])
 		await seen.at("#/sagas/" + id + (view && "?view=" + view), () => document.querySelector("h1")?.textContent === id && document.querySelector(shows));
 	return seen.faults.splice(0);
@@ -120,23 +120,46 @@ const lists = `(async () => {
 	return { letters: letters.length, faults: seen.faults.splice(0) };
 })()`
 
+// endpoints opens the page of each endpoint, and the form that changes it, which has its URL. The list and the deliveries have all of them.
+const endpoints = `(async (names) => {
+	await seen.at("#/webhooks", () => seen.has("webhooks") && seen.has("delivery"));
+	if (document.querySelectorAll("[data-testid=webhook]").length < names.length) seen.faults.push("not all endpoints are listed");
+	for (const name of names) {
+		await seen.at("#/webhooks/" + name, () => document.querySelector("h1")?.textContent === name && seen.has("endpoint"));
+		document.querySelector("[data-testid=change]").click();
+		await seen.until(() => document.querySelector("[data-testid=webhook-url]")?.value !== "");
+		seen.look();
+		document.querySelector("dialog").close();
+	}
+	await seen.at("#/webhooks/agency", () => seen.has("delivery"));
+	return seen.faults.splice(0);
+})`
+
 // addresses has texts in every address that somebody can be lured to.
 const addresses = `(async (texts) => {
-	const told = () => seen.has("empty", "fault", "row", "change", "letters");
+	const told = () => seen.has("empty", "fault", "row", "change", "letters", "delivery");
 	for (const text of texts) {
 		const t = encodeURIComponent(text);
 		for (const address of ["sagas?show=" + t + "&key=" + t + "&definition=" + t + "&version=" + t + "&step=" + t + "&reason=" + t + "&incident_reason=" + t + "&age=" + t + "&mode=" + t + "&order=" + t,
-			"sagas/" + t, "sagas/hostile-0?view=" + t + "&step=" + t, "dead-letters?state=" + t + "&reason=" + t, "dead-letters/" + t, "definitions/" + t, "definitions/visit?version=" + t, "audit?who=" + t + "&what=" + t + "&target=" + t, t])
+			"sagas/" + t, "sagas/hostile-0?view=" + t + "&step=" + t, "dead-letters?state=" + t + "&reason=" + t, "dead-letters/" + t, "definitions/" + t, "definitions/visit?version=" + t, "webhooks/" + t, "webhooks?state=" + t, "webhooks/agency?state=" + t, "audit?who=" + t + "&what=" + t + "&target=" + t, t])
 			await seen.at("#/" + address, address.startsWith("sagas/hostile-0") ? () => seen.has("graph") : told);
 	}
 	return seen.faults.splice(0);
 })`
 
-// Whatever a client, a participant, an operator, an admin who names keys, or the author of a link writes, into whichever field, is text on every page: nothing of it runs, becomes markup or is even held up by
+// Whatever a client, a participant, an operator, an admin who names keys and registers endpoints, or the author of a link writes, into whichever field, is text on every page: nothing of it runs, becomes markup or is even held up by
 // the policy.
 func TestNothingThatOthersWroteRuns(t *testing.T) {
-	x := openWith(t, theatre.Config{Guarded: true})
+	x := openWith(t, theatre.Config{Guarded: true, Outsiders: true})
 	all := hostile(t)
+	names := make([]string, len(all))
+	for i, text := range all { // told of nothing by itself: what they are told of is others' texts, and the theatre's own endpoints have it
+		names[i] = fmt.Sprintf("hostile-%d", i)
+		at := httpapi.WebhookAddress{URL: x.URL() + "/outside/nobody?" + inURL(text)}
+		if _, err := as(t, x, text, access.Admin).EnterWebhook(t.Context(), names[i], at); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+	}
 	ids := make([]skald.SagaID, len(all))
 	for i, text := range all {
 		ids[i] = skald.SagaID(fmt.Sprintf("hostile-%d", i))
@@ -151,7 +174,7 @@ func TestNothingThatOthersWroteRuns(t *testing.T) {
 	}
 	var letters []string
 	for i, text := range all {
-		operator := as(t, x, text)
+		operator := as(t, x, text, access.Operator)
 		switch {
 		case i%8 == 2:
 			letter := letterOf(t, operator, ids[i])
@@ -177,7 +200,7 @@ func TestNothingThatOthersWroteRuns(t *testing.T) {
 	b.Visit(x.URL() + "/#/sagas")
 	b.Sees(within("key"))
 	b.Run("watch", chromedp.Evaluate[chromedp.Void](watchful))
-	key, err := x.Key(t.Context(), named(strings.Join(all, " ")), access.Operator)
+	key, err := x.Key(t.Context(), named(strings.Join(all, " ")), access.Admin) // who sees whole URLs
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,15 +218,21 @@ func TestNothingThatOthersWroteRuns(t *testing.T) {
 	if found.Letters != len(letters) {
 		t.Errorf("%d dead letters were looked at, of %d", found.Letters, len(letters))
 	}
+	for some := range slices.Chunk(names, 5) {
+		report(t, walk[[]string](t, b, endpoints, some))
+	}
+	if shown := browsertest.Read(b, "read a URL", chromedp.Evaluate[string](`(async () => { location.hash = "#/webhooks/hostile-0"; for (;;) { const at = document.querySelector("[data-testid=endpoint] code"); if (document.querySelector("h1")?.textContent === "hostile-0" && at) return at.textContent; await new Promise((r) => setTimeout(r, 20)); } })()`, chromedp.EvalAwaitPromise)); !strings.HasSuffix(shown, inURL(all[0])) {
+		t.Errorf("a URL is shown as %q, not with %q", shown, inURL(all[0]))
+	}
 	var lures []string // some at a time, because each is a visit to every page
 	for some := range slices.Chunk(all, 8) {
 		lures = append(lures, strings.Join(some, " "))
 	}
 	lures = append(lures, "constructor", "__proto__") // names that every object has
-	for some := range slices.Chunk(lures, 5) {
+	for some := range slices.Chunk(lures, 3) {
 		report(t, walk[[]string](t, b, addresses, some))
 	}
-	shown := browsertest.Read(b, "read a key", chromedp.Evaluate[string](`(async () => { location.hash = "#/sagas/hostile-0"; for (;;) { const k = document.querySelector("[data-testid=key]"); if (k) return k.textContent; await new Promise((r) => setTimeout(r, 20)); } })()`, chromedp.EvalAwaitPromise))
+	shown := browsertest.Read(b, "read a key", chromedp.Evaluate[string](`(async () => { location.hash = "#/sagas/hostile-0"; for (;;) { const k = document.querySelector("[data-testid=business-key]"); if (k) return k.textContent; await new Promise((r) => setTimeout(r, 20)); } })()`, chromedp.EvalAwaitPromise))
 	if shown != all[0] {
 		t.Errorf("a key is shown as %q, not as %q", shown, all[0])
 	}
@@ -245,10 +274,15 @@ func (key bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// as is an operator with a name, over the API.
-func as(t *testing.T, x *theatre.Theatre, name string) *httpapi.Client {
+// inURL is a text as it can stand in a URL's query: not escaped but where it would end it.
+func inURL(text string) string {
+	return strings.NewReplacer("%", "%25", "#", "%23").Replace(printable(text))
+}
+
+// as is somebody with a name and a role, over the API.
+func as(t *testing.T, x *theatre.Theatre, name string, role access.Role) *httpapi.Client {
 	t.Helper()
-	key, err := x.Key(t.Context(), named(name), access.Operator)
+	key, err := x.Key(t.Context(), named(name), role)
 	if err != nil {
 		t.Fatalf("%q: %v", name, err)
 	}

@@ -179,7 +179,7 @@ func TestNothingMovesByItself(t *testing.T) {
 	for _, width := range []int64{1280, 400} {
 		resize(b, width, "light")
 		for _, p := range []struct{ address, shows string }{
-			{"", "slowest"}, {"sagas", "row"}, {"sagas?show=stuck", "row"}, {"sagas/back", "graph"}, {"sagas/full?view=journal", "event"}, {"incidents", "incident"},
+			{"", "slowest"}, {"sagas", "row"}, {"sagas?show=stuck", "row"}, {"sagas/back", "graph"}, {"sagas/full?view=journal", "event"}, {"sagas/aside", "graph"}, {"sagas/aside?view=letters", "saga-letters"}, {"incidents", "incident"},
 			{"dead-letters", "letters"}, {"definitions", "definitions"}, {"definitions/visit", "step-numbers"}, {"webhooks", "delivery"}, {"webhooks/agency", "delivery"}, {"audit", "empty"},
 		} {
 			b.Visit("about:blank") // or else only what stands behind the # would change

@@ -2,7 +2,6 @@ package theatre_test
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -47,14 +46,7 @@ func tried(t *testing.T, client *httpapi.Client, id skald.SagaID) {
 func TestOperatorLetsAnEndpointBeToldThatWasAway(t *testing.T) {
 	t.Parallel()
 	x := openWith(t, theatre.Config{Guarded: true, Outsiders: true})
-	key, err := x.Key(t.Context(), "Ada", access.Admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := httpapi.NewClient(httpapi.ClientConfig{Address: x.URL(), HTTP: &http.Client{Transport: bearer(key)}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := as(t, x, "Ada", access.Admin)
 	for i, mode := range bothModes {
 		id := skald.SagaID(fmt.Sprintf("well-%d", i))
 		begin(t, x, id, mode, "")

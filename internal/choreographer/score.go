@@ -1,7 +1,6 @@
 package choreographer
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
-	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -172,22 +170,5 @@ func (h *heard) turning() bool { return h.tokens.Refused|h.tokens.Failed|h.token
 
 // input makes a step's input from what was heard.
 func (h *heard) input(i int) (input []byte, err error) {
-	step := &h.m.Plan.Steps[i]
-	results := make([][]byte, len(step.Reads))
-	for k, j := range step.Reads {
-		results[k] = h.results[j]
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			input, err = nil, fmt.Errorf("the mapping of its input panicked: %v", p)
-		}
-	}()
-	input, err = step.Map(h.start.Payload, results)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("its input cannot be made: %w", err)
-	case len(input) > journal.MaxPayload:
-		return nil, fmt.Errorf("its input has %d bytes; %d are allowed", len(input), journal.MaxPayload)
-	}
-	return input, nil
+	return h.m.Plan.Input(i, h.start.Payload, func(j int) []byte { return h.results[j] })
 }

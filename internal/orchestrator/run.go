@@ -336,27 +336,12 @@ func (r *run) input(i int) (input []byte, err error) {
 	if replaced := r.s.Steps[i].Input; replaced != nil {
 		return replaced, nil
 	}
-	step := &r.m.Plan.Steps[i]
-	results := make([][]byte, len(step.Reads))
-	for k, j := range step.Reads {
+	for _, j := range r.m.Plan.Steps[i].Reads {
 		if !r.s.Done.Has(j) {
 			return nil, fmt.Errorf("step %s has no result", r.m.Plan.Steps[j].Name)
 		}
-		results[k] = r.s.Results[j]
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			input, err = nil, fmt.Errorf("the mapping of its input panicked: %v", p)
-		}
-	}()
-	input, err = step.Map(r.s.Input, results)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("its input cannot be made: %w", err)
-	case len(input) > journal.MaxPayload:
-		return nil, fmt.Errorf("its input has %d bytes; %d are allowed", len(input), journal.MaxPayload)
-	}
-	return input, nil
+	return r.m.Plan.Input(i, r.s.Input, func(j int) []byte { return r.s.Results[j] })
 }
 
 // answered takes in what came of a call, and returns the next one, which the caller is to serve or to begin.

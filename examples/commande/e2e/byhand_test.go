@@ -7,7 +7,11 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/broker/membroker"
 	"github.com/skaldhq/skald/examples/browsertest"
+	"github.com/skaldhq/skald/examples/commande/system"
+	"github.com/skaldhq/skald/journal"
 )
 
 // TestCompensationThatIsGivenUpIsNotShownAsUndone has an operator leave a reservation as it is: the order says so, with who and why.
@@ -73,4 +77,53 @@ func TestBrowserTellsThatAMendedAddressIsRefusedToo(t *testing.T) {
 		t.Errorf("%q", verdict)
 	}
 	b.Shoot("skipped")
+}
+
+// PaiementService says of an order that has ended that it never charged: the order's page says so, and takes from a person that it was seen, and why. The order stays as it is.
+func TestF03_BrowserSaysThatAContradictionWasSeen(t *testing.T) {
+	t.Parallel()
+	b := membroker.New(membroker.Config{})
+	l := begin(t, choreographed, func(c *system.Config) { c.Broker = b })
+	id := l.buy(t, purchaseOf(accepted, item{SKU: "CAF-001", Quantity: 1})).ID
+	l.untilEnded(t, id)
+	saga := get[struct {
+		Definition string `json:"definition"`
+		Version    string `json:"version"`
+	}](t, l.world, "/v1/sagas/"+id)
+	// As the service itself reports it when it has lost its database and hears of the order again.
+	err := b.Publish(t.Context(), "skald-notes", broker.Message{
+		ID: "twice", Type: "skald.note.contradiction", Source: "paiement", Saga: journal.SagaID(id), Step: "paiement.charge", Key: broker.NewKey(id), Data: []byte("null"),
+		Headers: map[string]string{"ce-skalddefinition": saga.Definition, "ce-skaldversion": saga.Version, "ce-skaldreason": "PaiementCancel.CardDeclined", "ce-skaldrefused": "true"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.until(t, id, "a contradiction", func(o order) bool { return len(o.Incidents) == 1 })
+
+	page := l.open(t, 1280, 900)
+	page.visit("/shop/orders/" + id)
+	page.shows("contradiction-paiement.charge", "Take payment was answered in two ways")
+	page.shows("contradiction-paiement.charge", "an effect may be missing")
+	if verdict := page.Shows(".verdict", "confirmed"); strings.Contains(verdict, "waits") {
+		t.Errorf("nothing waits, and the verdict is %q", verdict)
+	}
+	page.Shoot("contradiction")
+	page.Click("incident-paiement.charge-seen")
+	page.shows("contradiction-paiement.charge", "Write what you found first")
+	page.Fill("incident-paiement.charge-found", "the card company has it")
+	page.Run("say so", chromedp.KeyEvent("\r"))
+	page.Run("see it go", chromedp.WaitNotPresent(browsertest.ID("contradiction-paiement.charge")))
+	events := get[struct {
+		Events []struct {
+			Kind   string `json:"kind"`
+			Verb   string `json:"verb"`
+			Detail string `json:"detail"`
+		} `json:"events"`
+	}](t, l.world, "/v1/sagas/"+id+"/events").Events
+	if last := events[len(events)-1]; last.Kind != "incident_resolved" || last.Verb != "seen" || last.Detail != "the card company has it" {
+		t.Errorf("the journal ends with %+v", last)
+	}
+	if o := l.order(t, id); o.Outcome != "completed" || len(o.Incidents) != 0 {
+		t.Errorf("%+v", o)
+	}
 }

@@ -36,7 +36,8 @@ func TestOperatorSeesDeadLettersOfDeliveries(t *testing.T) {
 
 	b.Visit(w.system.URL() + "/console/#/sagas/" + id)
 	b.Shows(browsertest.ID("state"), "Compensated")
-	b.Shows(`section[aria-label="Dead letters"]`, "PackageFail.TooHeavy")
+	b.Click("tab-letters")
+	b.Shows(browsertest.ID("saga-letters"), "PackageFail.TooHeavy")
 	b.Click("tab-sequence")
 	b.Sees(browsertest.ID("sequence"))
 	b.Shoot("saga")

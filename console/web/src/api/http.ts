@@ -77,7 +77,7 @@ async function problemOf(answer: Response): Promise<Problem> {
   } catch {
     // Not a problem document: something in between answered.
   }
-  return new Problem(answer.status, `Status ${answer.status}`, `Something between here and Skald answered with ${answer.status} ${answer.statusText}. Try again, or look at its log.`);
+  return new Problem(answer.status, `Status ${answer.status}`, `Something between here and Skald answered with ${`${answer.status} ${answer.statusText}`.trim()}. Try again, or look at its log.`);
 }
 
 /** get reads a document. */

@@ -677,6 +677,8 @@ export interface Step {
   by_hand: boolean;
   /** words for a person */
   detail?: string;
+  /** what a step that waits for help was called with, if it can be told: to be mended and given with replace */
+  input?: unknown;
   /** compensatable, pivot, retriable or readonly; left out if the definition is not registered */
   kind?: string;
   /** what the participant promises: L0, L1 or L2 */

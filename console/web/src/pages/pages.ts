@@ -32,7 +32,8 @@ export const sections: Section[] = [
 ];
 
 export interface Page {
-  section: Section;
+  /** Undefined: nowhere. */
+  section: Section | undefined;
   component: Component<{ id: string }> | Component;
   given: { id: string };
 }
@@ -40,6 +41,6 @@ export interface Page {
 /** pageOf is the page of a path: a section, one thing in it, or nowhere. */
 export function pageOf([section = "", id = "", ...more]: string[]): Page {
   const found = sections.find((s) => s.path === section);
-  if (found === undefined || more.length > 0 || (id !== "" && found.one === undefined)) return { section: sections[0]!, component: Nowhere, given: { id: "" } };
+  if (found === undefined || more.length > 0 || (id !== "" && found.one === undefined)) return { section: undefined, component: Nowhere, given: { id: "" } };
   return { section: found, component: id === "" ? found.all : found.one!, given: { id } };
 }

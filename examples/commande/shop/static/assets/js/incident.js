@@ -2,7 +2,7 @@
 import { fill, freshId, h, icon, say } from "./dom.js";
 import { dayAndTime, minuteOfDay } from "./format.js";
 import * as api from "./api.js";
-import { asSentence, isKnownReason, reasonInWords, titleOf, undoOf } from "./words.js";
+import { asSentence, contradiction, isKnownReason, reasonInWords, titleOf, undoOf } from "./words.js";
 
 const by = "the shop page"; // who acted, for the journal
 const stays = 3000; // milliseconds that a banner stays after its incident closed, in case it comes back
@@ -10,9 +10,9 @@ const over = new Set(["done", "skipped", "undone", "left"]);
 
 /**
  * The incidents of one order. `show(order)` keeps forms that are being filled in, and keeps a banner for a moment after somebody acted on it: a step
- * that is refused again answers in its place. `settled()` is called when a banner with the focus goes.
+ * that is refused again answers in its place. `settled()` is called when a banner with the focus goes, `acted(order)` with what became of an order that may have ended: nobody tells of those any more.
  */
-export function incidents(orderId, settled) {
+export function incidents(orderId, settled, acted) {
   const element = h("div", { class: "incidents" });
   const banners = new Map();
 
@@ -20,25 +20,27 @@ export function incidents(orderId, settled) {
     const open = new Set();
     for (const incident of order.incidents ?? []) {
       const step = incident.step ?? "";
-      open.add(step);
-      if (!banners.has(step)) {
-        banners.set(step, incidentBanner(orderId, step, () => drop(step)));
-        element.append(banners.get(step).element);
+      const twofold = incident.reason === contradiction; // beside one that waits for help, the same step may have one of these
+      const key = `${step} ${twofold}`;
+      open.add(key);
+      if (!banners.has(key)) {
+        banners.set(key, twofold ? contradictionBanner(orderId, step, acted) : incidentBanner(orderId, step, () => drop(key)));
+        element.append(banners.get(key).element);
       }
-      banners.get(step).show(incident, order.outcome === "compensating");
+      banners.get(key).show(incident, order.outcome === "compensating");
     }
-    for (const [step, banner] of banners) {
-      if (open.has(step)) continue;
-      const state = (order.steps ?? []).find(({ name }) => name === step)?.state;
-      if (over.has(state) || !banner.lingers()) drop(step);
+    for (const [key, banner] of banners) {
+      if (open.has(key)) continue;
+      const state = (order.steps ?? []).find(({ name }) => name === banner.step)?.state;
+      if (over.has(state) || !banner.lingers()) drop(key);
     }
   }
 
-  function drop(step) {
-    const banner = banners.get(step);
+  function drop(key) {
+    const banner = banners.get(key);
     if (!banner) return;
     const read = banner.element.contains(document.activeElement);
-    banners.delete(step);
+    banners.delete(key);
     banner.stop();
     fill(element, [...banners.values()].map((other) => other.element));
     if (read) settled();
@@ -110,7 +112,61 @@ function incidentBanner(orderId, step, gone) {
     }
   }
 
-  return { element, show, lingers, stop: () => clearTimeout(timer) };
+  return { element, step, show, lingers, stop: () => clearTimeout(timer) };
+}
+
+/** What a service says against its own first answer. Nothing waits for it, and the order may have ended: the one verb says that somebody has looked. */
+function contradictionBanner(orderId, step, acted) {
+  const titleId = freshId("incident-title");
+  const id = freshId("reason");
+  const why = h("p", { class: "incident-why" });
+  const since = h("p", { class: "small" });
+  const answer = h("p", { class: "fault", role: "alert", id: `${id}-fault`, hidden: true });
+  const reason = h("input", { type: "text", id, required: true, "aria-describedby": `${id}-fault`, "data-testid": `incident-${step}-found` });
+  let busy = false;
+
+  function complain(words) {
+    answer.textContent = words;
+    answer.hidden = words === "";
+  }
+
+  async function seen(event) {
+    event.preventDefault();
+    if (busy) return;
+    complain("");
+    if (reason.value.trim() === "") {
+      complain("Write what you found first; it stays in the order’s history.");
+      reason.focus();
+      return;
+    }
+    busy = true;
+    try {
+      acted(await api.actOnIncident(orderId, { step, verb: "seen", by, reason: reason.value.trim() }));
+    } catch (problem) {
+      complain((problem.faults ?? []).map((fault) => fault.detail).join(" ") || asSentence(problem.message));
+    } finally {
+      busy = false;
+    }
+  }
+
+  const element = h("section", { class: "incident", "data-testid": `contradiction-${step}`, "aria-labelledby": titleId },
+    icon("incident"),
+    h("div", { class: "incident-body" },
+      h("h2", { id: titleId }, `${titleOf(step)} was answered in two ways`), why,
+      h("p", { class: "small" }, "The order stands as it is: it goes by the first answer."), since,
+      h("div", { class: "verbs" },
+        h("form", { class: "verb-form", novalidate: true, onsubmit: seen },
+          h("label", { for: id }, "What you found"),
+          h("div", { class: "verb-row" }, reason, h("button", { type: "submit", class: "button primary", "data-testid": `incident-${step}-seen` }, "Seen"))),
+      ), answer));
+
+  function show(incident) {
+    say(why, asSentence(incident.detail) || reasonInWords(incident.reason));
+    const time = dayAndTime(incident.since);
+    say(since, time ? `Noticed on ${time}.` : "");
+  }
+
+  return { element, step, show, lingers: () => false, stop: () => {} };
 }
 
 function mendForm(step, act) {

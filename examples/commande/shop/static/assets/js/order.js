@@ -24,7 +24,7 @@ export function orderView({ id, first, open, buyAgain }) {
   const parts = {
     flow: flow(),
     published: publishedEvents(),
-    incidents: incidents(id, () => parts.verdict.focus()),
+    incidents: incidents(id, () => parts.verdict.focus(), show),
     verdict: verdict({ buyAgain: () => buyAgain(memory.recentOrders().find((order) => order.id === id)?.items ?? []) }),
     recent: recentOrders({ open, current: id }),
     total: h("span", { class: "order-total" }),

@@ -1,6 +1,6 @@
 // How the order stands, in one sentence, with what a person can do next.
 import { fill, h, icon } from "./dom.js";
-import { asSentence, isKnownReason, reasonInWords, titleOf, undoOf } from "./words.js";
+import { asSentence, contradiction, isKnownReason, reasonInWords, titleOf, undoOf } from "./words.js";
 
 /** The verdict of an order. `buyAgain()` puts its articles back into the basket. `focus()` leads a reader to it. */
 export function verdict({ buyAgain }) {
@@ -27,7 +27,7 @@ const byHand = (order) => (order.steps ?? []).filter((step) => step.by).map(({ n
 const inState = (order, state) => byHand(order).filter((step) => step.state === state);
 
 function pictureOf(order) {
-  if ((order.incidents ?? []).length > 0) return "incident";
+  if ((order.incidents ?? []).some((incident) => incident.reason !== contradiction)) return "incident";
   return order.outcome === "compensated" && inState(order, "left").length > 0 ? "left" : order.outcome;
 }
 

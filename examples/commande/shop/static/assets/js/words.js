@@ -61,6 +61,9 @@ export const serviceWords = {
   transaction: "Receipts",
 };
 
+/** The reason code of an incident about what is decided already: no step waits for it. */
+export const contradiction = "skald.contradiction";
+
 // By whole code where the last part alone would be ambiguous, else by the last part.
 const reasonWords = {
   "ProduitNotFound.Unknown": "One of the products is not sold here.",
@@ -88,7 +91,7 @@ const reasonWords = {
   "skald.mapping": "Its input could not be made from the steps before it.",
   "skald.malformed": "The service could not read the request.",
   "skald.conflict": "The service was asked the same thing with other content before.",
-  "skald.contradiction": "The service answered twice, and the answers contradict each other.",
+  [contradiction]: "The service answered twice, and the answers contradict each other.",
   "skald.forgotten": "The service no longer remembers whether it did this.",
   "skald.compensated": "It was undone before it was done.",
 };
