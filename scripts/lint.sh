@@ -34,43 +34,15 @@ check_format() {
 	[ -z "$unformatted" ] || { printf 'not formatted (mend: gofmt -w):\n%s\n' "$unformatted" >&2; return 1; }
 }
 
-# enabled prints the linters that .golangci.yml enables, one a line.
-enabled() { sed -n '/^  enable:/,/^  settings:/s/^    - \([a-z0-9_]*\).*/\1/p' .golangci.yml; }
-
-# only_enabled leaves in the source of golangci-lint's list of linters, which it reads, the imports and the entries of those that are named, and of the type checker. Entries stand apart by empty lines.
-only_enabled() {
-	awk -v names="$*" '
-		BEGIN { RS = ""; split(names, list, " "); for (i in list) wanted[list[i]] = 1; wanted["golinters"] = 1 }
-		/^import \(/ {
-			lines = split($0, line, "\n")
-			for (i = 1; i <= lines; i++) if (!match(line[i], /golinters\/[a-z0-9_]+"/) || wanted[substr(line[i], RSTART + 10, RLENGTH - 11)]) print line[i]
-			print ""
-			next
-		}
-		{
-			if (sub(/.*return \[\]\*linter\.Config\{\n/, "")) print "\treturn []*linter.Config{"
-			if (match($0, /linter\.NewConfig\([a-z0-9_]+\./) && !wanted[substr($0, RSTART + 17, RLENGTH - 18)]) next
-			print $0 "\n"
-		}'
-}
-
-# The linter is built from source once, outside the tree, and without those of its hundred linters that .golangci.yml does not enable: that leaves out some 280 of 1220 packages. Enabling another one builds
-# it anew; an enabled linter that were missing in it would be an error of its own. It is never a tool of a module: its own requirements would then choose the versions of ours.
+# The linter is built from source once, outside the tree. It is never a tool of a module: its own requirements
+# would then choose the versions of ours.
 install_linter() {
-	local linters source
-	linters=$(enabled | tr '\n' ' ')
-	if [ -x "$LINTER" ] && [ "$(cat "$LINTER.is" 2>/dev/null)" = "$LINTER_VERSION $linters" ]; then
+	if "$LINTER" version 2>/dev/null | grep -qF "version $LINTER_VERSION "; then
 		return
 	fi
 	echo "building golangci-lint $LINTER_VERSION into $LINTER_HOME (once; takes some minutes)"
-	source=$(cd / && GOWORK=off GOFLAGS= go mod download -json "github.com/golangci/golangci-lint/v2@v$LINTER_VERSION" | sed -nE 's/^\t"Dir": "(.*)",$/\1/p')
-	LINTER_SOURCE=$(mktemp -d)
-	trap 'rm -rf "$LINTER_SOURCE"' EXIT
-	cp -r "$source/." "$LINTER_SOURCE" && chmod -R u+w "$LINTER_SOURCE"
-	only_enabled "$linters" <"$source/pkg/lint/lintersdb/builder_linter.go" >"$LINTER_SOURCE/pkg/lint/lintersdb/builder_linter.go"
-	mkdir -p "$LINTER_HOME"
-	(cd "$LINTER_SOURCE" && GOWORK=off GOFLAGS=-buildvcs=false CGO_ENABLED=0 go build -ldflags=-w -o "$LINTER" ./cmd/golangci-lint)
-	printf '%s' "$LINTER_VERSION $linters" >"$LINTER.is"
+	(cd / && GOWORK=off GOFLAGS= CGO_ENABLED=0 GOBIN=$LINTER_HOME \
+		go install -ldflags=-w "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$LINTER_VERSION")
 }
 
 check_lint() {
