@@ -137,7 +137,8 @@ func (m *modes) StartIn(ctx context.Context, mode Mode, q orchestrator.Request) 
 		return q.ID, false, fmt.Errorf("%w: there is no mode %q", ErrMode, mode)
 	}
 	if q.ID == "" { // it gets one that nobody has
-		return m.in(mode).Start(ctx, q)
+		id, existed, err := m.in(mode).Start(ctx, q)
+		return id, existed, m.elsewhere(err, mode, &q)
 	}
 	if err := journal.CheckID(q.ID); err != nil {
 		return q.ID, false, err
@@ -151,7 +152,8 @@ func (m *modes) StartIn(ctx context.Context, mode Mode, q orchestrator.Request) 
 		return q.ID, false, err
 	}
 	if mode == Orchestrated {
-		return m.orchestrated.Start(ctx, q)
+		id, existed, err := m.orchestrated.Start(ctx, q)
+		return id, existed, m.elsewhere(err, mode, &q)
 	}
 	m.doubts.add(q.ID)
 	id, existed, err := m.choreographed.Start(ctx, q)
@@ -159,6 +161,14 @@ func (m *modes) StartIn(ctx context.Context, mode Mode, q orchestrator.Request) 
 		m.doubts.settle(q.ID)
 	}
 	return id, existed, err
+}
+
+// elsewhere is the error of a start, which says so if its definition is there for choreographed sagas only.
+func (m *modes) elsewhere(err error, mode Mode, q *orchestrator.Request) error {
+	if mode != Orchestrated || !errors.Is(err, ErrDefinition) || !m.choreographed.knows(q.Definition, q.Version) {
+		return err
+	}
+	return fmt.Errorf("%w: a participant of definition %s cannot be called; start it choreographed, or open the engine with an Invoker for each", ErrMode, q.Definition)
 }
 
 // kept says whether an error of a start says for sure what the broker has, which may be nothing.
@@ -306,12 +316,13 @@ func (m *modes) Health() orchestrator.Health {
 	return h
 }
 
-// Register implements driver. It is found out first whether both can.
+// Register implements driver. It is found out first whether both can. Where sagas are choreographed unless somebody says otherwise, a definition is taken that cannot be orchestrated, as Open does.
 func (m *modes) Register(ctx context.Context, plans []*plan.Plan, participants map[string]Participant) error {
-	if err := m.orchestrated.Check(plans, called(participants)); err != nil {
-		return err
+	misfit := m.orchestrated.Check(plans, called(participants))
+	if misfit != nil && m.initial != Choreographed {
+		return misfit
 	}
-	if err := m.choreographed.Register(ctx, plans, participants); err != nil {
+	if err := m.choreographed.Register(ctx, plans, participants); err != nil || misfit != nil {
 		return err
 	}
 	return m.orchestrated.Register(ctx, plans, participants)

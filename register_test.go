@@ -81,6 +81,29 @@ func TestTheFirstDefinitionComesLate(t *testing.T) {
 	})
 }
 
+// Where sagas are choreographed, a definition is taken while the engine runs of which a participant cannot be called, as it is when the engine opens. It cannot be orchestrated, and that is said.
+func TestADefinitionOfParticipantsThatCannotBeCalledIsChoreographed(t *testing.T) {
+	brokers(t, func(t *testing.T, b broker.Broker) {
+		x := openBox(t)
+		service, err := skald.Serve(t.Context(), skald.ServiceConfig{Broker: b, Name: "box", Desk: x.Participant, Sagas: []skald.Registered{x.saga}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = service.Stop(context.WithoutCancel(t.Context())) })
+		e := openBoth(t, openStore(t), b, x, func(c *skald.Config) { c.Mode, c.Sagas, c.Participants = skald.Choreographed, nil, nil })
+		if err := e.Register(t.Context(), []skald.Registered{x.saga}, map[string]skald.Participant{"box": {Level: participant.L1}}); err != nil {
+			t.Fatal(err)
+		}
+		begin(t, e, x, "s-1", "")
+		if s := ended(t, e, "s-1"); s.State != skald.Completed || s.Mode != skald.Choreographed {
+			t.Errorf("it ended as %+v", s)
+		}
+		if _, err := x.saga.Start(t.Context(), e, SeatRequest{Show: "x"}, skald.InMode(skald.Orchestrated)); !errors.Is(err, skald.ErrMode) {
+			t.Errorf("an orchestrated start gives %v", err)
+		}
+	})
+}
+
 // What a remediation and a service elsewhere know grows, too.
 func TestServicesAndRemediationsTakeDefinitions(t *testing.T) {
 	brokers(t, func(t *testing.T, b broker.Broker) {

@@ -45,7 +45,7 @@ func (r *Registry) newEntry(old *entry, name string, at participant.Address) (*e
 	}
 	if at.URL == "" {
 		if at.Timeout != 0 || !r.Broker {
-			return nil, fmt.Errorf("%w: %s has no address: give a url such as http://127.0.0.1:9001", participant.ErrEntry, name)
+			return nil, fmt.Errorf("%w: %s has no URL: give one such as http://127.0.0.1:9001; or, if it takes part by itself over a broker, serve choreographed sagas only (skald serve --mode=choreographed)", participant.ErrEntry, name)
 		}
 		return e, nil
 	}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -25,7 +28,7 @@ type nowhere struct{}
 func (nowhere) Load(string) (any, error) { return nil, errElsewhere }
 
 // compile reads a JSON Schema, of 2020-12 unless it says another.
-func compile(name string, text []byte) (*jsonschema.Schema, error) {
+func compile(name string, text []byte, formats ...*jsonschema.Format) (*jsonschema.Schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
 		return nil, err
@@ -33,11 +36,31 @@ func compile(name string, text []byte) (*jsonschema.Schema, error) {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(nowhere{})
+	if len(formats) > 0 {
+		c.AssertFormat()
+	}
+	for _, f := range formats {
+		c.RegisterFormat(f)
+	}
 	if err := c.AddResource(name, doc); err != nil {
 		return nil, err
 	}
 	return c.Compile(name)
 }
+
+// isDuration is how the form's pattern says that durations are written.
+var isDuration = regexp.MustCompile(`^-?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`)
+
+// durations finds texts that are written as durations are and do not fit into one.
+var durations = &jsonschema.Format{Name: "skald-duration", Validate: func(v any) error {
+	text, _ := v.(string)
+	if _, err := time.ParseDuration(text); err != nil && isDuration.MatchString(text) {
+		return errTooLong
+	}
+	return nil
+}}
+
+var errTooLong = errors.New("it is too long")
 
 // check holds a document against the form. unknownOnly says that the only faults are members that the form does not have; they were dropped, so that the rest can be read.
 func (r *Reader) check(doc *node) (faults []skald.Fault, unknownOnly bool) {
@@ -71,6 +94,11 @@ func (r *Reader) check(doc *node) (faults []skald.Fault, unknownOnly bool) {
 			return
 		}
 		f.Problem, f.Mend = said(e)
+		if k, ok := e.ErrorKind.(*kind.Type); ok && k.Got == "string" { // what reads YAML takes a number that has no room for a text
+			if _, err := strconv.ParseInt(n.text(), 10, 64); errors.Is(err, strconv.ErrRange) {
+				f.Problem, f.Mend = name(e.InstanceLocation[max(0, len(e.InstanceLocation)-1):])+" is too large", "write a smaller number"
+			}
+		}
 		faults = append(faults, f)
 	})
 	return faults, unknownOnly
@@ -186,10 +214,14 @@ func said(e *jsonschema.ValidationError) (problem, mend string) {
 		return fmt.Sprintf("the form is %v, and this program reads form %v", k.Got, k.Want), fmt.Sprintf(`begin it with "skald: %v"`, k.Want)
 	case *kind.Pattern:
 		return fmt.Sprintf("%q is no duration", k.Got), "write it as 90s, 10m or 1h30m"
+	case *kind.Format:
+		return fmt.Sprintf("%q is too long", k.Got), "write at most 2562047h, which is 292 years, or leave it out"
+	case *kind.Maximum:
+		return name(e.InstanceLocation[max(0, len(e.InstanceLocation)-1):]) + " is too large", "write at most " + k.Want.RatString()
 	case *kind.MinItems:
 		return "it has no steps", "add at least one"
 	}
-	return e.ErrorKind.LocalizedString(message.NewPrinter(language.English)), "docs/declarative.md has the form"
+	return e.ErrorKind.LocalizedString(message.NewPrinter(language.English)), formMend
 }
 
 func name(path []string) string {

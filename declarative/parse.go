@@ -28,6 +28,7 @@ func parse(file string, text []byte) (*node, []skald.Fault) {
 	one := func(at skald.Position, problem, mend string) []skald.Fault {
 		return []skald.Fault{{At: at, Problem: problem, Mend: mend}}
 	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // editors of Windows put a mark before a text in UTF-8
 	begin := skald.Position{File: file, Line: 1, Column: 1}
 	switch trimmed := bytes.TrimSpace(text); {
 	case len(text) > maxText:

@@ -35,12 +35,15 @@ func NewReader() (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	form, err := compile("definition.schema.json", formSchema)
+	form, err := compile("definition.schema.json", formSchema, durations)
 	if err != nil {
 		return nil, fmt.Errorf("declarative: the schema of the form: %w", err)
 	}
 	return &Reader{cel, form}, nil
 }
+
+// formMend is what is said where nothing better is known, here and by skald.ReadDefinition.
+const formMend = "docs/declarative.md has the form"
 
 //go:embed definition.schema.json
 var formSchema []byte
@@ -70,7 +73,7 @@ func (r *Reader) Read(file string, text []byte) (*Definition, error) {
 			faults = append(faults, f)
 		}
 	} else if err != nil {
-		faults = append(faults, skald.Fault{At: doc.at, Problem: err.Error(), Mend: "docs/declarative.md has the form"})
+		faults = append(faults, skald.Fault{At: doc.at, Problem: strings.TrimSuffix(err.Error(), "; "+formMend), Mend: formMend})
 	}
 	if len(faults) > 0 {
 		return nil, all(doc, faults)

@@ -130,3 +130,51 @@ steps:
 	}
 	t.Log(strings.Join(got, "\n"))
 }
+
+// What does not fit into a machine's numbers is said where it is written, once, and as what it is.
+func TestWhatIsTooLargeIsSaidWhereItIsWritten(t *testing.T) {
+	const text = `skald: 1
+name: long
+deadline: 99999999h
+steps:
+  - kind: compensatable
+    action: room.keep
+    compensation: room.free
+    input: /input
+    timeout: 3000000h
+    retry: {attempts: 99999999999999999999, cap: soon}
+    compensation_retry: {attempts: 3000000000, factor: "2"}
+`
+	want := []string{
+		`long.yaml:3:11: definition: "99999999h" is too long; write at most 2562047h, which is 292 years, or leave it out`,
+		`long.yaml:9:14: step room.keep: "3000000h" is too long; write at most 2562047h, which is 292 years, or leave it out`,
+		`long.yaml:10:23: step room.keep: "attempts" is too large; write a smaller number`,
+		`long.yaml:10:50: step room.keep: "soon" is no duration; write it as 90s, 10m or 1h30m`,
+		`long.yaml:11:36: step room.keep: "attempts" is too large; write at most 2147483647`,
+		`long.yaml:11:56: step room.keep: "factor" is a text; make it a number`,
+	}
+	if diff := cmp.Diff(want, faults(t, "long.yaml", text)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{`long.json:1:147: step r.k: "attempts" is too large; write at most 2147483647`}, faults(t, "long.json",
+		`{"skald": 1, "name": "long", "steps": [{"kind": "compensatable", "action": "r.k", "compensation": "r.f", "input": "/input", "retry": {"attempts": 99999999999999999999}}]}`)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Editors of Windows put a mark before a text, which says nothing.
+func TestAMarkBeforeTheTextIsPassedOver(t *testing.T) {
+	for _, text := range []string{order, `{"skald": 1, "name": "short", "steps": [{"kind": "compensatable", "action": "r.k", "compensation": "r.f", "input": "/input"}]}`} {
+		plain, err := reader(t).Read("", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		marked, err := reader(t).Read("", []byte("\ufeff"+text))
+		if err != nil || marked.Version() != plain.Version() {
+			t.Errorf("with a mark it is %v", err)
+		}
+	}
+	if _, err := declarative.ReadParticipants("p.yaml", []byte("\ufeffskald: 1\nparticipants:\n  depot: {url: \"http://127.0.0.1:1\", level: L2}\n")); err != nil {
+		t.Errorf("participants with a mark: %v", err)
+	}
+}

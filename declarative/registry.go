@@ -27,7 +27,7 @@ type RegistryConfig struct {
 	Egress *httpparticipant.Egress
 	// Around is put around what makes the calls of a participant, once for each, such as traces.Tracer.Invoker. Default: nothing.
 	Around func(participant.Invoker) participant.Invoker
-	// Broker says that participants take part by themselves over a broker, so that a definition may name some that have no address.
+	// Broker says that sagas are choreographed: participants take part by themselves over a broker, so that a definition may name some that have no address.
 	Broker bool
 }
 
@@ -179,8 +179,9 @@ func (r *Registry) strangers(d *Definition) (faults []skald.Fault) {
 			seen[owner] = true
 			problem, mend := fmt.Sprintf("nobody has entered the participant %q", owner), "enter it with PUT /v1/participants/"+owner+", or in participants.yaml"
 			if known {
-				problem, mend = fmt.Sprintf("the participant %q has no address", owner), "give it one with PUT /v1/participants/"+owner
+				problem, mend = fmt.Sprintf("the participant %q has no URL, and whoever orchestrates calls it", owner), "enter one with PUT /v1/participants/"+owner+", or as url in participants.yaml"
 			}
+			mend += "; or, if it takes part by itself over a broker, serve choreographed sagas only (skald serve --mode=choreographed)"
 			faults = append(faults, skald.Fault{Step: s.Name, Member: member, At: d.At(s.Name, member), Problem: problem, Mend: mend})
 		}
 	}

@@ -219,8 +219,11 @@ func TestParticipantsThatNobodyEnteredAreNamedWithTheirLines(t *testing.T) {
 	_, _, err := r.Define(t.Context(), "order.yaml", []byte(order))
 	var faults *skald.Faults
 	if !errors.As(err, &faults) || len(faults.List) != 2 || faults.List[1].Error() !=
-		`order.yaml:17:13: step pay: nobody has entered the participant "payment"; enter it with PUT /v1/participants/payment, or in participants.yaml` {
+		`order.yaml:17:13: step pay: nobody has entered the participant "payment"; enter it with PUT /v1/participants/payment, or in participants.yaml; or, if it takes part by itself over a broker, serve choreographed sagas only (skald serve --mode=choreographed)` {
 		t.Errorf("the error is %v", err)
+	}
+	if _, err := r.Enter(t.Context(), "payment", participant.Address{Level: participant.L1}); !errors.Is(err, participant.ErrEntry) || !strings.Contains(err.Error(), "payment has no URL: give one") || !strings.Contains(err.Error(), "--mode=choreographed") {
+		t.Errorf("entering one without a URL gives %v", err)
 	}
 	if len(r.Sagas()) != 0 {
 		t.Error("it was kept")
@@ -237,6 +240,8 @@ func TestWhatCannotBeEntered(t *testing.T) {
 		"a.b":   {URL: "http://127.0.0.1:1", Level: participant.L2},
 		"level": {URL: "http://127.0.0.1:1"},
 		"url":   {URL: "ftp://127.0.0.1:1", Level: participant.L2},
+		"port":  {URL: "http://127.0.0.1:99999/", Level: participant.L2},
+		"zero":  {URL: "http://127.0.0.1:0", Level: participant.L2},
 		"user":  {URL: "http://me:secret@127.0.0.1:1", Level: participant.L2},
 		"none":  {Level: participant.L2},
 		"cloud": {URL: "http://169.254.169.254/latest", Level: participant.L2},

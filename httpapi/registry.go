@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"mime"
@@ -97,7 +98,7 @@ func (h *Handler) participants() map[string]skald.Participant {
 
 // ParticipantAddress says where a participant is called, and what it promises.
 type ParticipantAddress struct {
-	URL     string  `json:"url,omitempty"`     // such as http://127.0.0.1:9001; left out for one that only takes part over the broker
+	URL     string  `json:"url,omitempty"`     // such as http://127.0.0.1:9001; left out for one that only takes part over the broker, in choreographed sagas; definitions name it only where sagas are choreographed unless said otherwise
 	Level   string  `json:"level"`             // L2 if it writes key, answer and change in one transaction, L1 behind a sidecar, otherwise L0
 	Timeout float64 `json:"timeout,omitempty"` // seconds, of one call, beside the steps' own; 30 unless said
 }
@@ -197,7 +198,11 @@ func unusable(err error) error {
 	if !errors.As(err, &faults) {
 		return err
 	}
-	p := problem(http.StatusUnprocessableEntity, problemDefinition, "The definition cannot be used", "Definition %s has %d faults, see errors. Nothing was kept: mend the text and send it again.", faults.Definition, len(faults.List))
+	many := fmt.Sprintf("%d faults", len(faults.List))
+	if len(faults.List) == 1 {
+		many = "1 fault"
+	}
+	p := problem(http.StatusUnprocessableEntity, problemDefinition, "The definition cannot be used", "Definition %s has %s, see errors. Nothing was kept: mend the text and send it again.", faults.Definition, many)
 	for _, f := range faults.List {
 		place, detail := "body", f.Problem+"; "+f.Mend
 		if at := f.At.String(); at != "" {

@@ -169,7 +169,7 @@ func TestWhatTheRegistryRefuses(t *testing.T) {
 		{without, "POST", "/v1/definitions", "application/yaml", tour, 404, "no-registry-here", "skald serve"},
 		{without, "PUT", "/v1/participants/buses", "application/json", `{"level":"L2"}`, 404, "no-registry-here", "skald serve"},
 		{w, "PUT", "/v1/participants/buses", "application/json", `{"level":"L3","url":"http://127.0.0.1:1"}`, 422, "unusable-content", "L2"},
-		{w, "PUT", "/v1/participants/buses", "application/json", `{"level":"L2"}`, 409, "participant-cannot-be-entered", "no address"},
+		{w, "PUT", "/v1/participants/buses", "application/json", `{"level":"L2"}`, 409, "participant-cannot-be-entered", "buses has no URL: give one such as http://127.0.0.1:9001; or, "},
 		{w, "PUT", "/v1/participants/seats", "application/json", `{"level":"L2","url":"http://127.0.0.1:1"}`, 409, "participant-cannot-be-entered", "part of this program"},
 		{w, "DELETE", "/v1/participants/nobody", "application/json", ``, 404, "no-such-participant", "GET /v1/participants"},
 		{w, "GET", "/v1/participants/nobody", "application/json", ``, 404, "no-such-participant", "there are letters, seats, tickets."},

@@ -103,11 +103,11 @@ func (h *Handler) noMode(m skald.Mode) *Problem {
 	if !isMode(m) {
 		return problem(http.StatusUnprocessableEntity, problemMode, "Sagas do not run in this mode here", "%.40q is no mode: use orchestrated or choreographed.", m)
 	}
-	mend := "Leave the mode out; or its programmer gives skald.Config an Invoker for each participant."
+	of, mend := " of this definition", "Leave the mode out; or enter the URL of each participant that the definition names, and start the program again. In Go, give skald.Config an Invoker for each."
 	if m == skald.Choreographed {
-		mend = cmp.Or(h.Mends.Choreography, "Leave the mode out; or its programmer gives skald.Config a Broker.")
+		of, mend = "", cmp.Or(h.Mends.Choreography, "Leave the mode out; or its programmer gives skald.Config a Broker.")
 	}
-	return problem(http.StatusUnprocessableEntity, problemMode, "Sagas do not run in this mode here", "This program runs no %s sagas. %s", m, mend)
+	return problem(http.StatusUnprocessableEntity, problemMode, "Sagas do not run in this mode here", "This program runs no %s sagas%s. %s", m, of, mend)
 }
 
 // longLived keeps a server's time limits, which are for answers that are worked on, from cutting off one that waits.

@@ -138,8 +138,18 @@ func (v *Verifier) identity(subject string, claims map[string]json.RawMessage) (
 			return access.Identity{Name: name, Role: g.Role, Namespace: g.Namespace, Credential: "token of " + v.Issuer}, nil
 		}
 	}
-	return access.Identity{}, fmt.Errorf("%w: the token is good, and grants nothing here: ask an administrator of %s for a group or role that does", access.ErrUnknown, v.Issuer)
+	return access.Identity{}, &grantless{v.Issuer}
 }
+
+// grantless says that nobody is known by a token although there is nothing wrong with it.
+type grantless struct{ issuer string }
+
+func (e *grantless) Error() string {
+	return "the token is good, and grants nothing here: ask an administrator of " + e.issuer + " for a group or role that does"
+}
+
+// Is says that the one who asks is not known.
+func (e *grantless) Is(target error) bool { return target == access.ErrUnknown }
 
 // ready is what verifies tokens, once the issuer has said where its keys are.
 func (v *Verifier) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {

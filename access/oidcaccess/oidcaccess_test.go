@@ -207,6 +207,9 @@ func TestATokenThatIsNotInForceOpensNothing(t *testing.T) {
 			t.Errorf("%s: the error has the token: %v", name, err)
 		}
 	}
+	if _, err := v.Authenticate(t.Context(), i.token(t, claims{"groups": []string{"guests"}})); err == nil || !strings.HasPrefix(err.Error(), "the token is good, and grants nothing here: ask an administrator of ") {
+		t.Errorf("a good token without a grant is told %v", err)
+	}
 	if _, err := v.Authenticate(t.Context(), good); err != nil {
 		t.Errorf("and the good one: %v", err)
 	}

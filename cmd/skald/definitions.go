@@ -96,7 +96,7 @@ func (c *definitionRegisterCommand) Run(w *world) error {
 			d, existed, err = client.Define(w.ctx, text)
 		}
 		if err != nil {
-			return &coded{codeOf(err), fmt.Errorf("%s: %s", file, message(err))}
+			return &coded{codeOf(err), fmt.Errorf("%s: %s", file, message(inFile(file, err)))}
 		}
 		switch {
 		case c.JSON:
@@ -113,6 +113,23 @@ func (c *definitionRegisterCommand) Run(w *world) error {
 		}
 	}
 	return nil
+}
+
+// inFile says where the faults of a definition are in the file that was sent, where the server says it of the body.
+func inFile(file string, err error) error {
+	var p *httpapi.Problem
+	if !errors.As(err, &p) {
+		return err
+	}
+	placed := *p
+	placed.Errors = slices.Clone(p.Errors)
+	for i := range placed.Errors {
+		var line, column int
+		if n, _ := fmt.Sscanf(placed.Errors[i].Place, "body line %d, column %d", &line, &column); n == 2 {
+			placed.Errors[i].Place = fmt.Sprintf("%s:%d:%d", file, line, column)
+		}
+	}
+	return &placed
 }
 
 // definition finds a definition, as it is shown and as it is looked at: in a file if there is one of this name, and otherwise at the server.

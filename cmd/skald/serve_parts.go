@@ -82,7 +82,7 @@ func (c *serveCommand) openRegistry(w *world, t *tracing) (_ *declarative.Regist
 		return nil, usage(fmt.Errorf("--data: %w", err))
 	}
 	way := httpparticipant.NewEgress(httpparticipant.EgressConfig{TLS: shown})
-	r, err := declarative.OpenRegistry(declarative.RegistryConfig{Folder: filepath.Join(c.Data, "registry"), Broker: c.reached(), Egress: way, Around: t.invoker})
+	r, err := declarative.OpenRegistry(declarative.RegistryConfig{Folder: filepath.Join(c.Data, "registry"), Broker: c.Mode == skald.Choreographed, Egress: way, Around: t.invoker})
 	if err != nil {
 		return nil, fmt.Errorf("--data=%s: %w", c.Data, err)
 	}

@@ -6,6 +6,7 @@
 package orchestrator
 
 import (
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -106,27 +107,41 @@ func (c *Config) defaults() {
 	}
 }
 
-// validate finds what keeps the plans from being run, all at once.
-func (c *Config) validate() []plan.Fault {
-	var faults []plan.Fault
+// validate finds what keeps the plans from being run, all at once: *plan.Faults for each definition.
+func (c *Config) validate() error {
+	var faults []error
 	if c.Store == nil {
-		faults = append(faults, plan.Fault{Problem: "there is no store", Mend: "open one, such as sqlitestore, and give it as Store"})
+		faults = append(faults, &plan.Faults{Definition: "engine", List: []plan.Fault{{Problem: "there is no store", Mend: "open one, such as sqlitestore, and give it as Store"}}})
 	}
 	for _, p := range c.Plans {
-		for i := range p.Steps {
-			if s := &p.Steps[i]; s.Compensation != "" && s.HidesResult() && c.Participants[plan.Owner(s.Compensation)].Level != participant.L2 {
-				faults = append(faults, plan.Fault{Step: s.Name, Problem: "some of its result is not to be kept, and its compensation is told of the result by the engine, since its participant does not keep it (it is not L2)",
-					Mend: "let the participant leave that out or use the barrier (sqlparticipant), or seal it (package sealed)"})
-			}
-			for _, op := range operations(&p.Steps[i]) {
-				owner := plan.Owner(op)
-				x, ok := c.Participants[owner]
-				switch {
-				case !ok || x.Invoker == nil:
-					faults = append(faults, plan.Fault{Step: p.Steps[i].Name, Problem: "no participant " + owner + " is registered for " + op, Mend: "add it to Participants"})
-				case x.Level < participant.L0 || x.Level > participant.L2:
-					faults = append(faults, plan.Fault{Step: p.Steps[i].Name, Problem: "participant " + owner + " states no level", Mend: "say L2 if it uses the barrier, L1 behind a sidecar, otherwise L0"})
-				}
+		if list := c.misfits(p); len(list) > 0 {
+			faults = append(faults, &plan.Faults{Definition: p.Name, List: list})
+		}
+	}
+	if len(faults) == 1 {
+		return faults[0]
+	}
+	return errors.Join(faults...)
+}
+
+// misfits finds what keeps a plan from being run by the participants.
+func (c *Config) misfits(p *plan.Plan) (faults []plan.Fault) {
+	for i := range p.Steps {
+		if s := &p.Steps[i]; s.Compensation != "" && s.HidesResult() && c.Participants[plan.Owner(s.Compensation)].Level != participant.L2 {
+			faults = append(faults, plan.Fault{Step: s.Name, Problem: "some of its result is not to be kept, and its compensation is told of the result by the engine, since its participant does not keep it (it is not L2)",
+				Mend: "let the participant leave that out or use the barrier (sqlparticipant), or seal it (package sealed)"})
+		}
+		for _, op := range operations(&p.Steps[i]) {
+			owner := plan.Owner(op)
+			x, ok := c.Participants[owner]
+			switch {
+			case !ok:
+				faults = append(faults, plan.Fault{Step: p.Steps[i].Name, Problem: "no participant " + owner + " is known for " + op, Mend: "enter it with its URL; in Go, add it to Config.Participants"})
+			case x.Invoker == nil:
+				faults = append(faults, plan.Fault{Step: p.Steps[i].Name, Problem: "participant " + owner + " has no URL, so " + op + " cannot be called by whoever orchestrates",
+					Mend: "enter one; or, if it takes part by itself, over a broker, run choreographed sagas only (--mode=choreographed). In Go, give it an Invoker in Config.Participants, or set Config.Mode"})
+			case x.Level < participant.L0 || x.Level > participant.L2:
+				faults = append(faults, plan.Fault{Step: p.Steps[i].Name, Problem: "participant " + owner + " states no level", Mend: "say L2 if it uses the barrier, L1 behind a sidecar, otherwise L0"})
 			}
 		}
 	}

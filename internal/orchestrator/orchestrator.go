@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/internal/machine"
-	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store"
@@ -77,8 +76,8 @@ type Orchestrator struct {
 // something to do first.
 func Open(ctx context.Context, c Config) (*Orchestrator, error) {
 	c.defaults()
-	if faults := c.validate(); len(faults) > 0 {
-		return nil, &plan.Faults{Definition: "engine", List: faults}
+	if err := c.validate(); err != nil {
+		return nil, err
 	}
 	o := &Orchestrator{Config: c, spare: &sync.Pool{}, halt: make(chan struct{}), dead: make(chan struct{})}
 	o.ctx, o.hardStop = context.WithCancel(context.WithoutCancel(ctx))

@@ -52,8 +52,8 @@ func (o *Orchestrator) Register(ctx context.Context, plans []*plan.Plan, partici
 	o.registering.Lock()
 	defer o.registering.Unlock()
 	c := o.and(plans, participants)
-	if faults := c.validate(); len(faults) > 0 {
-		return &plan.Faults{Definition: "engine", List: faults}
+	if err := c.validate(); err != nil {
+		return err
 	}
 	if err := saveDefinitions(ctx, o.Store, plans); err != nil {
 		return err
@@ -73,10 +73,7 @@ func (o *Orchestrator) Check(plans []*plan.Plan, participants map[string]Partici
 	o.registering.Lock()
 	defer o.registering.Unlock()
 	c := o.and(plans, participants)
-	if faults := c.validate(); len(faults) > 0 {
-		return &plan.Faults{Definition: "engine", List: faults}
-	}
-	return nil
+	return c.validate()
 }
 
 // and is the configuration with other definitions, and some participants more. The caller holds the lock.

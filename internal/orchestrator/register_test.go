@@ -2,12 +2,14 @@ package orchestrator_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/skaldhq/skald/internal/orchestrator"
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/store"
 )
 
@@ -72,7 +74,11 @@ func TestADefinitionOfStrangersIsNotRegistered(t *testing.T) {
 		s := begin(t)
 		p := order(t, func(d *plan.Draft) { d.Name, d.Steps[0].Action = "other", "stranger.act" })
 		var faults *plan.Faults
-		if err := s.Register(t.Context(), []*plan.Plan{p}, nil); !errors.As(err, &faults) {
+		if err := s.Register(t.Context(), []*plan.Plan{p}, nil); !errors.As(err, &faults) || !strings.HasPrefix(err.Error(), "definition other has 1 fault\n  - step create: no participant stranger is known for stranger.act; ") {
+			t.Errorf("the error is %v", err)
+		}
+		silent := map[string]orchestrator.Participant{"stranger": {Level: participant.L1}}
+		if err := s.Register(t.Context(), []*plan.Plan{p}, silent); !errors.As(err, &faults) || !strings.Contains(err.Error(), "participant stranger has no URL") || !strings.Contains(err.Error(), "--mode=choreographed") {
 			t.Errorf("the error is %v", err)
 		}
 		if _, _, err := s.Start(t.Context(), orchestrator.Request{Definition: "other", Input: []byte("1")}); !errors.Is(err, orchestrator.ErrDefinition) {

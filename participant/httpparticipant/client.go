@@ -92,6 +92,11 @@ func checkBase(text string) (*url.URL, error) {
 	if host == "" {
 		faults = append(faults, fmt.Errorf("address %q has no host", text))
 	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			faults = append(faults, fmt.Errorf("address %s: %s is no port: give one from 1 to 65535", u.Redacted(), port))
+		}
+	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
 		faults = append(faults, fmt.Errorf("address %s: it must have neither user, query nor fragment", u.Redacted()))
 	}

@@ -488,7 +488,7 @@ export interface ParticipantAddress {
   level: string;
   /** seconds, of one call, beside the steps' own; 30 unless said */
   timeout?: number;
-  /** such as http://127.0.0.1:9001; left out for one that only takes part over the broker */
+  /** such as http://127.0.0.1:9001; left out for one that only takes part over the broker, in choreographed sagas; definitions name it only where sagas are choreographed unless said otherwise */
   url?: string;
 }
 
