@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -85,8 +84,11 @@ func run(args, environment []string, stdin io.Reader, stdout, stderr io.Writer) 
 	w := &world{ctx: ctx, environment: environment, stdin: stdin, stdout: stdout, stderr: stderr, out: terminal.New(stdout, environment)}
 	err := sidecar.Parse(&commands{}, "skald", about, args, stdout, stderr, func(parsed *kong.Context) error {
 		w.parser = parsed.Kong
-		if err := givenEmpty(parsed); err != nil {
-			return err
+		if typed := parsed.Selected(); typed != nil && typed.Passthrough { // words of another command, which is being typed
+			return parsed.Run(w)
+		}
+		if err := givenEmpty(args); err != nil {
+			return usage(err)
 		}
 		return parsed.Run(w)
 	}, options()...)
@@ -102,36 +104,22 @@ func asksJSON(args []string) bool {
 }
 
 // givenEmpty refuses flags and arguments that are given and empty, as by a script with a variable that is not set: most mean all, or anything, when they are left out.
-func givenEmpty(parsed *kong.Context) error {
-	if node := parsed.Selected(); node != nil && node.Passthrough {
-		return nil // words of another command, which is being typed
-	}
+func givenEmpty(args []string) error {
 	var faults []error
-	for _, part := range parsed.Path {
-		if part.Flag != nil && isEmpty(part.Flag.Target) {
-			faults = append(faults, fmt.Errorf("--%s is given and empty: give it a value, or leave it out (a variable that is not set?)", part.Flag.Name))
-		}
-		if part.Positional != nil && isEmpty(part.Positional.Target) {
-			faults = append(faults, fmt.Errorf("%s is given and empty: give it a value (a variable that is not set?)", part.Positional.Summary()))
-		}
-	}
-	if len(faults) == 0 {
-		return nil
-	}
-	return usage(errors.Join(faults...))
-}
-
-// isEmpty says whether a flag's value is an empty text, or has one in its list.
-func isEmpty(v reflect.Value) bool {
-	if v.Kind() != reflect.Slice {
-		return v.Kind() == reflect.String && v.Len() == 0
-	}
-	for i := range v.Len() {
-		if isEmpty(v.Index(i)) {
-			return true
+	for i, arg := range args {
+		flag, value, given := strings.Cut(arg, "=")
+		switch {
+		case arg == "--":
+			return errors.Join(faults...)
+		case arg == "" && i > 0 && strings.HasPrefix(args[i-1], "-"):
+			faults = append(faults, fmt.Errorf("%s is given and empty: give it a value, or leave it out (a variable that is not set?)", args[i-1]))
+		case arg == "":
+			faults = append(faults, fmt.Errorf("argument %d is given and empty: give it a value (a variable that is not set?)", i+1))
+		case strings.HasPrefix(flag, "-") && given && value == "":
+			faults = append(faults, fmt.Errorf("%s is given and empty: give it a value, or leave it out (a variable that is not set?)", flag))
 		}
 	}
-	return v.Len() == 0
+	return errors.Join(faults...)
 }
 
 // options are how flags are read and help is set.
