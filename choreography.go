@@ -185,10 +185,10 @@ type choreography struct {
 }
 
 // knows says whether a definition is registered; without a version, any of its name.
-func (c *choreography) knows(name, version string) bool {
-	c.registering.Lock()
-	defer c.registering.Unlock()
-	return slices.ContainsFunc(c.plans, func(p *plan.Plan) bool { return p.Name == name && (version == "" || p.Version == version) })
+func (d *choreography) knows(name, version string) bool {
+	d.registering.Lock()
+	defer d.registering.Unlock()
+	return slices.ContainsFunc(d.plans, func(p *plan.Plan) bool { return p.Name == name && (version == "" || p.Version == version) })
 }
 
 // defaultOpen is how many choreographed sagas may be without an outcome, unless Config says otherwise.

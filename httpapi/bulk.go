@@ -124,7 +124,10 @@ func readBulkBody(w http.ResponseWriter, r *http.Request) (Bulk, error) {
 	if err != nil {
 		return b, err
 	}
-	var given struct{ Filter, Step json.RawMessage }
+	var given struct {
+		Filter json.RawMessage `json:"filter"`
+		Step   json.RawMessage `json:"step"`
+	}
 	err = json.Unmarshal(body, &given)
 	faults := emptyMembers(given.Filter, "body /filter/")
 	if string(given.Step) == `""` || string(given.Step) == "null" {

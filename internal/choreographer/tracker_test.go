@@ -192,14 +192,14 @@ func TestAnIncidentSaysWhatTheParticipantToldOfItsAttempts(t *testing.T) {
 	} {
 		play(t, chain, func(s *scene) {
 			disk := memstore.NewDisk()
-			x := s.track(disk)
+			s.track(disk)
 			for range 100 {
 				s.says("issues.do", says(tt.answer))
 			}
 			s.start("s-1")
 			s.pass(20 * time.Second)
 			s.down("tracker")
-			x = s.track(disk)
+			x := s.track(disk)
 			s.pass(31 * time.Second)
 			saga, err := x.Get(s.t.Context(), "s-1")
 			if err != nil {
