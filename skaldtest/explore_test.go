@@ -2,9 +2,13 @@ package skaldtest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,6 +122,85 @@ func TestExploreFindsAnImpureMappingAndWhatItPrintsRepeatsIt(t *testing.T) {
 	Explore(again, saga, nil, Replay(run))
 	if len(again.errs) != 1 || !strings.Contains(again.errs[0], "its mapping is not pure") {
 		t.Errorf("replayed: %q", again.errs)
+	}
+}
+
+// printed are the options in the Go test that an exploration printed.
+func printed(t *testing.T, report string) []Option {
+	t.Helper()
+	_, test, _ := strings.Cut(report, "To repeat it:")
+	file, err := parser.ParseFile(token.NewFileSet(), "replay_test.go", "package saga\n"+test, 0)
+	if err != nil {
+		t.Fatalf("what is printed is no Go: %v\n%s", err, report)
+	}
+	text := func(e ast.Expr) string {
+		s, err := strconv.Unquote(e.(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	var opts []Option
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		switch name := call.Fun.(*ast.SelectorExpr).Sel.Name; name {
+		case "Replay":
+			opts = append(opts, Replay(text(call.Args[0])))
+		case "Inputs":
+			var inputs []json.RawMessage
+			for _, raw := range call.Args {
+				inputs = append(inputs, json.RawMessage(text(raw.(*ast.CallExpr).Args[0])))
+			}
+			opts = append(opts, Inputs(inputs...))
+		case "Explore", "RawMessage":
+		default:
+			t.Fatalf("there is no option %s", name)
+		}
+		return true
+	})
+	return opts
+}
+
+func TestSagaThatIsBadForOneInputIsFoundAndWhatIsPrintedHasThatInput(t *testing.T) {
+	calls := 0
+	saga := letter(t, func(in, n note) note {
+		if strings.HasPrefix(in.Text, "bad") {
+			calls++
+			n.At = calls
+		}
+		return n
+	})
+	for want, inputs := range map[string][]note{
+		"the only one":                     {{Text: "bad"}},
+		"one that needs quotes":            {{Text: "bad ` \" <&> \n"}},
+		"one of several, which comes last": {{Text: "good"}, {Text: "bad"}},
+		"one that more follow":             {{Text: "bad"}, {Text: "good"}, {Text: "never used"}},
+	} {
+		r := &recorder{}
+		Explore(r, saga, nil, Inputs(inputs...))
+		if len(r.errs) != 1 || !strings.Contains(r.errs[0], "its mapping is not pure") {
+			t.Fatalf("%s: errors %q", want, r.errs)
+		}
+		if strings.Contains(r.errs[0], "never used") {
+			t.Errorf("%s: it prints an input that no saga started from:\n%s", want, r.errs[0])
+		}
+		again := &recorder{}
+		Explore(again, saga, nil, printed(t, r.errs[0])...)
+		if len(again.errs) != 1 || !strings.Contains(again.errs[0], "its mapping is not pure") {
+			t.Errorf("%s: what was printed does not repeat it: %q\n%s", want, again.errs, r.errs[0])
+		}
+	}
+}
+
+// A run that is different each time has no smaller one, and is printed with the faults that it had.
+func TestRunThatIsNotTheSameTwiceIsPrintedWithItsFaults(t *testing.T) {
+	s := setup{plan: orderPlan(t), sagas: 1, ordered: true, inputs: [][]byte{[]byte("null")}}
+	got, _ := shrink(s, outcome{violation: "not the same", happened: faults{3: crash}})
+	if test := got.test(); !strings.Contains(test, "faults=3:crash") {
+		t.Errorf("printed\n%s", test)
 	}
 }
 
