@@ -299,12 +299,59 @@ func TestTasksOfACrashedProcessAreUnwoundAndUsedAgain(t *testing.T) {
 }
 
 func TestReplayOfSomethingElseIsAnError(t *testing.T) {
-	for _, run := range []string{"sagas=x", "faults=3:flood", "colour=blue"} {
+	for run, want := range map[string]string{
+		"sagas=x": "invalid syntax", "faults=3:flood": "3:flood", "colour=blue": "colour",
+		"seed=1 sagas=0":                           "0 sagas",
+		"seed=1 sagas=1 refusing=nosuch":           `no step "nosuch" to refuse; it has notes.write`,
+		"seed=1 sagas=1 ordered faults=9999:crash": "never comes to 9999:crash; its places are 0 to ",
+		"seed=1 sagas=1 ordered faults=0:crash":    `0:crash cannot happen: place 0 is "start", where there can be leave, again, conflict, cancel`,
+		"seed=1 sagas=1 ordered faults=-1:crash":   "never comes to -1:crash",
+	} {
 		r := &recorder{}
 		Explore(r, letter(t, same), nil, Replay(run))
-		if len(r.errs) != 1 {
+		if len(r.errs) != 1 || !strings.Contains(r.errs[0], want) {
 			t.Errorf("%s: %q", run, r.errs)
 		}
+	}
+}
+
+// What Explore says that every promise was kept of is what was meant.
+func TestWhatCannotBeMeantIsAnErrorWithItsMend(t *testing.T) {
+	made, closed := 0, 0
+	given := func(p Participant) func() Participant {
+		p.Close = func() { closed++ }
+		return func() Participant { made++; return p }
+	}
+	never := skald.Handle(skald.ReadOnly[note, note]("notes.lok"), func(context.Context, participant.Tx, note) (note, error) { return note{}, nil })
+	for what, c := range map[string]struct {
+		participants Participants
+		opts         []Option
+		want         string
+	}{
+		"a fault that does not exist": {opts: []Option{Faults("pause", "crsh")}, want: `there is no fault "crsh"; there are flip, clock-back,`},
+		"an owner that does not exist": {
+			participants: Participants{"note": given(Participant{Level: participant.L1})}, want: `asks nothing of "note"; it asks desk, notes, post`,
+		},
+		"a participant with nothing in it": {participants: Participants{"notes": given(Participant{})}, want: `"notes" has nothing that answers; give it an Invoker or Handlers`},
+		"no participant":                   {participants: Participants{"notes": nil}, want: `"notes" has nothing that answers`},
+		"a handler that is never asked": {
+			participants: Participants{"notes": given(Participant{Handlers: []participant.Handler{never}})}, want: "which are desk.put, notes.look, notes.write, post.send",
+		},
+		"no saga":                  {opts: []Option{Sagas(0)}, want: "at least one"},
+		"no run":                   {opts: []Option{Seeds(0), Faults("lose")}, want: "nothing was run"},
+		"an input that is no JSON": {opts: []Option{Inputs(func() {})}, want: "cannot be encoded"},
+		"all of it, with a Replay": {opts: []Option{Faults("crsh"), Replay("seed=1 sagas=1 ordered faults=")}, want: `"crsh"`},
+	} {
+		r := &recorder{}
+		Explore(r, letter(t, same), c.participants, append([]Option{Seeds(20)}, c.opts...)...)
+		if len(r.errs) != 1 || len(r.logs) != 0 || !strings.Contains(r.errs[0], c.want) {
+			t.Errorf("%s: errors %q, logs %q, want %s", what, r.errs, r.logs, c.want)
+		}
+	}
+	r := &recorder{}
+	Explore(r, letter(t, same), Participants{"notes": given(Participant{Level: participant.L1})}, Seeds(5), Faults("sidecar", "crash"))
+	if len(r.errs) != 0 || len(r.logs) != 1 || made == 0 || made != closed {
+		t.Errorf("a modelled participant of another level: errors %q, logs %q, %d made and %d closed", r.errs, r.logs, made, closed)
 	}
 }
 
