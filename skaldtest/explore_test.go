@@ -18,14 +18,6 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// narrate runs once more and tells what happened.
-func narrate(t *testing.T, s setup) {
-	t.Helper()
-	s.trace = true
-	o := explore(s)
-	t.Logf("faults %s\n%s", o.happened, strings.Join(o.log, "\n"))
-}
-
 func TestOrderWithoutFaultsCompletes(t *testing.T) {
 	s := setup{plan: orderPlan(t), sagas: 1, ordered: true, script: faults{}, trace: true, places: true}
 	o := explore(s)
@@ -37,11 +29,29 @@ func TestOrderWithoutFaultsCompletes(t *testing.T) {
 	}
 }
 
-var narrated = flag.Uint64("narrate", 0, "tell what happens in the run of this seed")
+var (
+	narrated    = flag.Uint64("narrate", 0, "tell what happens in the run of this seed")
+	narratedRun = flag.String("narrate-run", "", "tell this run of the seed instead, as TestEverySeedEndsRight prints it")
+)
 
+// TestNarrate is a tool: without its flags it does nothing.
 func TestNarrate(t *testing.T) {
-	if *narrated != 0 { // a tool: it checks nothing by itself
-		narrate(t, someSetup(*narrated))
+	if *narrated == 0 {
+		return
+	}
+	s := someSetup(*narrated)
+	if *narratedRun != "" {
+		if err := s.parse(*narratedRun); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.trace, s.places = true, true
+	o := explore(s)
+	t.Logf("faults %s\n%s", o.happened, strings.Join(o.log, "\n"))
+	if o.violation != "" {
+		violated(t, o, s.plan.Flow())
+	} else if err := s.missed(o); err != nil {
+		t.Error(err)
 	}
 }
 
