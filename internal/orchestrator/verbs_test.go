@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,7 +58,7 @@ func TestReplacedInputReachesTheParticipant(t *testing.T) {
 		{participant.L1, "charge", "uncharge", []string{given, replaced}},
 	} {
 		t.Run(fmt.Sprint(tt.operation, " ", tt.level), func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				s := prepare(t)
 				heard := s.hears(tt.level)
 				s.open()
@@ -94,7 +95,7 @@ func TestReplacedInputReachesTheParticipant(t *testing.T) {
 
 // Who has said retry has the whole time again before an incident says that there is no progress.
 func TestTimeWithoutProgressCountsAnewAfterAVerb(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := begin(t)
 		defer s.end()
 		s.shop.script("send", many(100, unknown())...)
