@@ -44,7 +44,7 @@ func single(p *plan.Plan, x *pool, what []fault, n *tally) (s setup, o outcome, 
 	return s, o, false
 }
 
-// everywhere makes the run with every fault of a list at every place in turn.
+// everywhere makes the run with every fault of a list at every place in turn. A run in which the fault did not happen is bad, too: it shows nothing.
 func (s setup) everywhere(what []fault, n *tally) (bad setup, o outcome, found bool) {
 	if o = s.listed(); o.violation != "" {
 		return s, o, true
@@ -59,7 +59,7 @@ func (s setup) everywhere(what []fault, n *tally) (bad setup, o outcome, found b
 			s.script = faults{k: f}
 			o = explore(s)
 			n.runs.Add(1)
-			if o.violation != "" {
+			if o.violation != "" || len(o.happened) == 0 {
 				return s, o, true
 			}
 		}
@@ -83,7 +83,11 @@ func all(t *testing.T, plans []*plan.Plan, f func(p *plan.Plan, x *pool, n *tall
 	each(len(plans), func(k int, x *pool) bool {
 		n.definitions.Add(1)
 		s, o, bad := f(plans[k], x, n)
-		if bad {
+		switch {
+		case !bad:
+		case o.violation == "":
+			t.Errorf("this run was to have a fault, which never happened, so that it shows nothing:\n%s\nrun %s", plans[k].Flow(), s)
+		default:
 			s, o = shrink(s, o)
 			violated(t, o, fmt.Sprintf("%s\nrun %s", plans[k].Flow(), s))
 		}

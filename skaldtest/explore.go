@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/internal/plan"
 )
 
 // T is what Explore reports to: a *testing.T, or anything else with these methods.
@@ -51,7 +52,7 @@ func Inputs[In any](values ...In) Option {
 		for _, v := range values {
 			input, err := json.Marshal(v)
 			if err != nil {
-				x.err = err
+				x.err = fmt.Errorf("skaldtest: an input cannot be encoded: %w", err)
 			}
 			x.inputs = append(x.inputs, input)
 		}
@@ -68,7 +69,8 @@ func Replay(run string) Option { return option(func(x *exploration) { x.replay =
 // Explore runs sagas of a definition over and over, with faults in all places, and reports to t the first run whose end breaks a promise: not exactly one
 // outcome; effects left after compensated, or missing after completed; an action that took effect twice; something done in the
 // wrong order; an acknowledgement that was lost. First comes every saga alone, with a crash at every place in turn; then runs with
-// several sagas and several faults at random places. See Participants for who answers the calls.
+// several sagas and several faults at random places. See Participants for who answers the calls. What cannot be meant is an error, too, and then nothing is run: a fault or an owner that does not exist,
+// a participant in which nothing answers, and a Replay whose faults do not happen.
 func Explore[In any](t T, saga *skald.Saga[In], participants Participants, opts ...Option) {
 	t.Helper()
 	x := &exploration{seeds: 300, first: 1, setup: setup{plan: skald.PlanOf(saga), sagas: 5, participants: participants}}
@@ -82,8 +84,8 @@ func Explore[In any](t T, saga *skald.Saga[In], participants Participants, opts 
 	if len(x.inputs) > given {
 		x.inputs = x.inputs[given:]
 	}
-	if x.err != nil {
-		t.Errorf("skaldtest: an input cannot be encoded: %v", x.err)
+	if err := x.mistake(); err != nil {
+		t.Errorf("%v", err)
 		return
 	}
 	if x.replay != "" {
@@ -99,6 +101,10 @@ func Explore[In any](t T, saga *skald.Saga[In], participants Participants, opts 
 			x.report(t, s, o)
 			return
 		}
+	}
+	if ran == 0 {
+		t.Errorf("skaldtest: nothing was run: without the fault %q there are only runs at random, and Seeds says how many", crash)
+		return
 	}
 	t.Logf("%d runs of %s in %s: every promise was kept", ran, x.plan.Name, time.Since(began).Round(time.Millisecond))
 }
@@ -149,11 +155,7 @@ func (x *exploration) crashes() func(func(setup) bool) {
 		if len(x.faults) > 0 && !slices.Contains(x.faults, string(crash)) {
 			return
 		}
-		refusing := []string{""}
-		for i := range x.plan.Steps {
-			refusing = append(refusing, x.plan.Steps[i].Name)
-		}
-		for _, step := range refusing {
+		for _, step := range append([]string{""}, stepNames(x.plan)...) {
 			s := x.setup
 			s.sagas, s.ordered, s.refusing = 1, true, step
 			s.script = faults{}
@@ -167,6 +169,14 @@ func (x *exploration) crashes() func(func(setup) bool) {
 			}
 		}
 	}
+}
+
+func stepNames(p *plan.Plan) []string {
+	names := make([]string, len(p.Steps))
+	for i := range p.Steps {
+		names[i] = p.Steps[i].Name
+	}
+	return names
 }
 
 // someChance is how faults happen under a seed: which kinds, how many and how often.
@@ -193,12 +203,20 @@ func (x *exploration) report(t T, s setup, o outcome) {
 		x.plan.Name, o.violation, strings.Join(o.log, "\n"), s.test())
 }
 
-// test is a Go test that repeats the run.
+// test is a Go test that repeats the run. Its inputs are written as they are encoded, because that is what all types have in common; those that no saga of the run
+// starts from are left out.
 func (s setup) test() string {
-	return fmt.Sprintf(`	func TestReplay(t *testing.T) {
-		skaldtest.Explore(t, saga, participants, skaldtest.Replay(%q))
+	var inputs strings.Builder
+	for _, input := range s.inputs[:min(len(s.inputs), s.sagas)] {
+		fmt.Fprintf(&inputs, "\n\t\t\t\tjson.RawMessage(%#q),", input)
 	}
-`, s.String())
+	return fmt.Sprintf(`	func TestReplay(t *testing.T) {
+		skaldtest.Explore(t, saga, participants,
+			skaldtest.Replay(%q),
+			skaldtest.Inputs(%s
+			))
+	}
+`, s.String(), inputs.String())
 }
 
 // String is the run as Replay takes it.
@@ -213,7 +231,7 @@ func (s setup) String() string {
 	return text + " faults=" + s.script.String()
 }
 
-// parse reads what String wrote into the setup.
+// parse reads what String wrote into the setup. The error is told to whoever wrote it by hand.
 func (s *setup) parse(text string) error {
 	s.script = faults{}
 	for word := range strings.FieldsSeq(text) {
@@ -223,11 +241,16 @@ func (s *setup) parse(text string) error {
 		case "seed":
 			s.seed, err = strconv.ParseUint(value, 10, 64)
 		case "sagas":
-			s.sagas, err = strconv.Atoi(value)
+			if s.sagas, err = strconv.Atoi(value); err == nil && s.sagas < 1 {
+				err = fmt.Errorf("skaldtest: a run of %d sagas shows nothing", s.sagas)
+			}
 		case "ordered":
 			s.ordered = true
 		case "refusing":
 			s.refusing = value
+			if _, ok := s.plan.Index(value); !ok {
+				err = fmt.Errorf("skaldtest: Replay: saga %s has no step %q to refuse; it has %s", s.plan.Name, value, list(stepNames(s.plan)))
+			}
 		case "faults":
 			s.script, err = parseFaults(value)
 		default:
@@ -248,11 +271,15 @@ func (x *exploration) repeat(t T) {
 		t.Errorf("%v", err)
 		return
 	}
-	s.trace = true
+	s.trace, s.places = true, true
 	o, bad := s.twice()
 	t.Logf("%s", strings.Join(o.log, "\n"))
 	if bad {
 		t.Errorf("saga %s: %s", x.plan.Name, o.violation)
+		return
+	}
+	if err := s.missed(o); err != nil {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -260,8 +287,7 @@ func (x *exploration) repeat(t T) {
 func shrink(s setup, o outcome) (setup, outcome) {
 	s.script = o.happened
 	if again := explore(s); again.violation == "" {
-		s.script = nil // it went wrong only by chance's own hand; leave it as it is
-		return s, o
+		return s, o // it is not the same each time; leave it as it is
 	}
 	try := func(smaller setup) bool {
 		if got := explore(smaller); got.violation != "" {

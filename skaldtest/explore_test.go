@@ -2,9 +2,13 @@ package skaldtest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,14 +17,6 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/participant"
 )
-
-// narrate runs once more and tells what happened.
-func narrate(t *testing.T, s setup) {
-	t.Helper()
-	s.trace = true
-	o := explore(s)
-	t.Logf("faults %s\n%s", o.happened, strings.Join(o.log, "\n"))
-}
 
 func TestOrderWithoutFaultsCompletes(t *testing.T) {
 	s := setup{plan: orderPlan(t), sagas: 1, ordered: true, script: faults{}, trace: true, places: true}
@@ -33,11 +29,29 @@ func TestOrderWithoutFaultsCompletes(t *testing.T) {
 	}
 }
 
-var narrated = flag.Uint64("narrate", 0, "tell what happens in the run of this seed")
+var (
+	narrated    = flag.Uint64("narrate", 0, "tell what happens in the run of this seed")
+	narratedRun = flag.String("narrate-run", "", "tell this run of the seed instead, as TestEverySeedEndsRight prints it")
+)
 
+// TestNarrate is a tool: without its flags it does nothing.
 func TestNarrate(t *testing.T) {
-	if *narrated != 0 { // a tool: it checks nothing by itself
-		narrate(t, someSetup(*narrated))
+	if *narrated == 0 {
+		return
+	}
+	s := someSetup(*narrated)
+	if *narratedRun != "" {
+		if err := s.parse(*narratedRun); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.trace, s.places = true, true
+	o := explore(s)
+	t.Logf("faults %s\n%s", o.happened, strings.Join(o.log, "\n"))
+	if o.violation != "" {
+		violated(t, o, s.plan.Flow())
+	} else if err := s.missed(o); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -118,6 +132,85 @@ func TestExploreFindsAnImpureMappingAndWhatItPrintsRepeatsIt(t *testing.T) {
 	Explore(again, saga, nil, Replay(run))
 	if len(again.errs) != 1 || !strings.Contains(again.errs[0], "its mapping is not pure") {
 		t.Errorf("replayed: %q", again.errs)
+	}
+}
+
+// printed are the options in the Go test that an exploration printed.
+func printed(t *testing.T, report string) []Option {
+	t.Helper()
+	_, test, _ := strings.Cut(report, "To repeat it:")
+	file, err := parser.ParseFile(token.NewFileSet(), "replay_test.go", "package saga\n"+test, 0)
+	if err != nil {
+		t.Fatalf("what is printed is no Go: %v\n%s", err, report)
+	}
+	text := func(e ast.Expr) string {
+		s, err := strconv.Unquote(e.(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	var opts []Option
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		switch name := call.Fun.(*ast.SelectorExpr).Sel.Name; name {
+		case "Replay":
+			opts = append(opts, Replay(text(call.Args[0])))
+		case "Inputs":
+			var inputs []json.RawMessage
+			for _, raw := range call.Args {
+				inputs = append(inputs, json.RawMessage(text(raw.(*ast.CallExpr).Args[0])))
+			}
+			opts = append(opts, Inputs(inputs...))
+		case "Explore", "RawMessage":
+		default:
+			t.Fatalf("there is no option %s", name)
+		}
+		return true
+	})
+	return opts
+}
+
+func TestSagaThatIsBadForOneInputIsFoundAndWhatIsPrintedHasThatInput(t *testing.T) {
+	calls := 0
+	saga := letter(t, func(in, n note) note {
+		if strings.HasPrefix(in.Text, "bad") {
+			calls++
+			n.At = calls
+		}
+		return n
+	})
+	for want, inputs := range map[string][]note{
+		"the only one":                     {{Text: "bad"}},
+		"one that needs quotes":            {{Text: "bad ` \" <&> \n"}},
+		"one of several, which comes last": {{Text: "good"}, {Text: "bad"}},
+		"one that more follow":             {{Text: "bad"}, {Text: "good"}, {Text: "never used"}},
+	} {
+		r := &recorder{}
+		Explore(r, saga, nil, Inputs(inputs...))
+		if len(r.errs) != 1 || !strings.Contains(r.errs[0], "its mapping is not pure") {
+			t.Fatalf("%s: errors %q", want, r.errs)
+		}
+		if strings.Contains(r.errs[0], "never used") {
+			t.Errorf("%s: it prints an input that no saga started from:\n%s", want, r.errs[0])
+		}
+		again := &recorder{}
+		Explore(again, saga, nil, printed(t, r.errs[0])...)
+		if len(again.errs) != 1 || !strings.Contains(again.errs[0], "its mapping is not pure") {
+			t.Errorf("%s: what was printed does not repeat it: %q\n%s", want, again.errs, r.errs[0])
+		}
+	}
+}
+
+// A run that is different each time has no smaller one, and is printed with the faults that it had.
+func TestRunThatIsNotTheSameTwiceIsPrintedWithItsFaults(t *testing.T) {
+	s := setup{plan: orderPlan(t), sagas: 1, ordered: true, inputs: [][]byte{[]byte("null")}}
+	got, _ := shrink(s, outcome{violation: "not the same", happened: faults{3: crash}})
+	if test := got.test(); !strings.Contains(test, "faults=3:crash") {
+		t.Errorf("printed\n%s", test)
 	}
 }
 
@@ -216,12 +309,59 @@ func TestTasksOfACrashedProcessAreUnwoundAndUsedAgain(t *testing.T) {
 }
 
 func TestReplayOfSomethingElseIsAnError(t *testing.T) {
-	for _, run := range []string{"sagas=x", "faults=3:flood", "colour=blue"} {
+	for run, want := range map[string]string{
+		"sagas=x": "invalid syntax", "faults=3:flood": "3:flood", "colour=blue": "colour",
+		"seed=1 sagas=0":                           "0 sagas",
+		"seed=1 sagas=1 refusing=nosuch":           `no step "nosuch" to refuse; it has notes.write`,
+		"seed=1 sagas=1 ordered faults=9999:crash": "never comes to 9999:crash; its places are 0 to ",
+		"seed=1 sagas=1 ordered faults=0:crash":    `0:crash cannot happen: place 0 is "start", where there can be leave, again, conflict, cancel`,
+		"seed=1 sagas=1 ordered faults=-1:crash":   "never comes to -1:crash",
+	} {
 		r := &recorder{}
 		Explore(r, letter(t, same), nil, Replay(run))
-		if len(r.errs) != 1 {
+		if len(r.errs) != 1 || !strings.Contains(r.errs[0], want) {
 			t.Errorf("%s: %q", run, r.errs)
 		}
+	}
+}
+
+// What Explore says that every promise was kept of is what was meant.
+func TestWhatCannotBeMeantIsAnErrorWithItsMend(t *testing.T) {
+	made, closed := 0, 0
+	given := func(p Participant) func() Participant {
+		p.Close = func() { closed++ }
+		return func() Participant { made++; return p }
+	}
+	never := skald.Handle(skald.ReadOnly[note, note]("notes.lok"), func(context.Context, participant.Tx, note) (note, error) { return note{}, nil })
+	for what, c := range map[string]struct {
+		participants Participants
+		opts         []Option
+		want         string
+	}{
+		"a fault that does not exist": {opts: []Option{Faults("pause", "crsh")}, want: `there is no fault "crsh"; there are flip, clock-back,`},
+		"an owner that does not exist": {
+			participants: Participants{"note": given(Participant{Level: participant.L1})}, want: `asks nothing of "note"; it asks desk, notes, post`,
+		},
+		"a participant with nothing in it": {participants: Participants{"notes": given(Participant{})}, want: `"notes" has nothing that answers; give it an Invoker or Handlers`},
+		"no participant":                   {participants: Participants{"notes": nil}, want: `"notes" has nothing that answers`},
+		"a handler that is never asked": {
+			participants: Participants{"notes": given(Participant{Handlers: []participant.Handler{never}})}, want: "which are desk.put, notes.look, notes.write, post.send",
+		},
+		"no saga":                  {opts: []Option{Sagas(0)}, want: "at least one"},
+		"no run":                   {opts: []Option{Seeds(0), Faults("lose")}, want: "nothing was run"},
+		"an input that is no JSON": {opts: []Option{Inputs(func() {})}, want: "cannot be encoded"},
+		"all of it, with a Replay": {opts: []Option{Faults("crsh"), Replay("seed=1 sagas=1 ordered faults=")}, want: `"crsh"`},
+	} {
+		r := &recorder{}
+		Explore(r, letter(t, same), c.participants, append([]Option{Seeds(20)}, c.opts...)...)
+		if len(r.errs) != 1 || len(r.logs) != 0 || !strings.Contains(r.errs[0], c.want) {
+			t.Errorf("%s: errors %q, logs %q, want %s", what, r.errs, r.logs, c.want)
+		}
+	}
+	r := &recorder{}
+	Explore(r, letter(t, same), Participants{"notes": given(Participant{Level: participant.L1})}, Seeds(5), Faults("sidecar", "crash"))
+	if len(r.errs) != 0 || len(r.logs) != 1 || made == 0 || made != closed {
+		t.Errorf("a modelled participant of another level: errors %q, logs %q, %d made and %d closed", r.errs, r.logs, made, closed)
 	}
 }
 

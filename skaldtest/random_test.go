@@ -77,7 +77,8 @@ func TestEverySeedEndsRight(t *testing.T) {
 			happened[f]++
 		}
 		if o.violation != "" {
-			violated(t, o, fmt.Sprintf("seed %d\nfaults %s", s.seed, o.happened))
+			s, o = shrink(s, o)
+			violated(t, o, fmt.Sprintf("%s\nmade smaller, to be told with\n  go test ./skaldtest -run TestNarrate -narrate %d -narrate-run '%s'", s.plan.Flow(), s.seed, s))
 			return false
 		}
 		if o.hash != again.hash || o.steps != again.steps {

@@ -108,6 +108,27 @@ func TestOneProbeDecidesWhetherAParticipantIsBack(t *testing.T) {
 	})
 }
 
+// Who says that it is still at it has not failed, however often it says so.
+func TestAParticipantThatIsStillAtItIsNotLeftAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := begin(t, func(c *orchestrator.Config) {
+			p := c.Participants["shop"]
+			p.Breaker = orchestrator.Breaker{Failures: 3, Pause: time.Hour}
+			c.Participants["shop"] = p
+		})
+		defer s.end()
+		s.shop.script("create", many(10, says(participant.Answer{Working: true, RetryAfter: time.Second}))...)
+		s.start("one")
+		time.Sleep(5500 * time.Millisecond)
+		if open, n := s.Health().Open, len(s.shop.called()); len(open) != 0 || n != 6 {
+			t.Errorf("open: %q, after %d calls", open, n)
+		}
+		if got := s.outcome("one"); got != store.Completed {
+			t.Fatalf("outcome %s", got)
+		}
+	})
+}
+
 func TestCallsEndWithTheSagasDeadline(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := begin(t, func(c *orchestrator.Config) {

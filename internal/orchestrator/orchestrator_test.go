@@ -508,32 +508,6 @@ func TestRetriableRefusalIsAnIncidentAndSkippingCompletes(t *testing.T) {
 	})
 }
 
-func TestReplacedInputReachesTheParticipant(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		s := begin(t)
-		defer s.end()
-		var inputs []string
-		s.c.Participants = nil
-		s.shop.script("send", refuses("MailboxRefused"))
-		s.start("one")
-		time.Sleep(time.Second)
-		want := `{"to":"right@example.org"}`
-		if err := s.Resolve(t.Context(), "one", orchestrator.Resolution{Step: "send", Verb: journal.VerbReplace, By: "ada", Reason: "typo", Payload: []byte(want)}); err != nil {
-			t.Fatal(err)
-		}
-		s.outcome("one")
-		events, _ := s.Events(t.Context(), "one", 0)
-		for _, e := range events {
-			if e.Kind == journal.IncidentResolved {
-				inputs = append(inputs, string(e.Payload))
-			}
-		}
-		if diff := cmp.Diff([]string{want}, inputs); diff != "" {
-			t.Error(diff)
-		}
-	})
-}
-
 func TestCancelBeforeThePivotCompensates(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := begin(t)
