@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -40,6 +41,9 @@ func (c *Which) filter() httpapi.Filter {
 	}
 }
 
+// mostDays is how many days a time.Duration has room for.
+const mostDays = int(math.MaxInt64 / (24 * time.Hour))
+
 // moment is a time as it is typed: how long ago, or when.
 type moment time.Time
 
@@ -51,7 +55,7 @@ func (m *moment) UnmarshalText(text []byte) error {
 		return nil
 	}
 	var days int
-	if n, err := fmt.Sscanf(s, "%dd", &days); n == 1 && err == nil && s == fmt.Sprintf("%dd", days) {
+	if n, err := fmt.Sscanf(s, "%dd", &days); n == 1 && err == nil && s == fmt.Sprintf("%dd", days) && days <= mostDays {
 		s = fmt.Sprintf("%dh", 24*days)
 	}
 	ago, err := time.ParseDuration(s)

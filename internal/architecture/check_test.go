@@ -117,6 +117,8 @@ func TestHouseRulesCatch(t *testing.T) {
 		"long main":          with("main", File{Path: "a.go", Funcs: []Func{{Name: "main", Lines: maxMain + 1}}}),
 		"sleeping test":      {Name: "journal", TestFiles: []File{{Path: "a_test.go", Sleeps: []int{3}}}},
 		"state":              with("journal", File{Path: "a.go", State: []Variable{{Name: "registry"}}}),
+		"a leak":             {Name: "journal", Documented: true, Files: []File{{Path: "a.go", Starts: []int{3}}}, TestFiles: []File{{Path: "a_test.go"}}},
+		"a leak of a suite":  {ImportPath: root + "/skaldtest", Name: "skaldtest", Documented: true, Files: []File{{Path: "a.go", Starts: []int{3}}}, TestFiles: []File{{Path: "a_test.go"}}},
 	} {
 		if found := CheckHouse([]Package{p}); len(found) != 1 {
 			t.Errorf("%s: found %v, want one violation", name, found)

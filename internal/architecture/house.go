@@ -31,7 +31,7 @@ func CheckHouse(packages []Package) []Violation {
 				found = append(found, checkFile(p, f)...)
 			}
 		}
-		if where := starts(p); where != "" && len(p.TestFiles) > 0 && !suite(p) && !slices.ContainsFunc(p.TestFiles, func(f File) bool { return f.Leaks }) {
+		if where := starts(p); where != "" && len(p.TestFiles) > 0 && !slices.ContainsFunc(p.TestFiles, func(f File) bool { return f.Leaks }) {
 			found = append(found, Violation{where, "starts a goroutine, and its package's tests do not look for those that are left behind", "call goleak.VerifyTestMain in TestMain"})
 		}
 		for _, f := range p.TestFiles {

@@ -43,16 +43,23 @@ func parse(text string) (s Shape, rest string) {
 	if end < 0 {
 		end = len(text)
 	}
-	return Shape{Kind: text[:end]}, text[end:]
+	switch kind := text[:end]; kind {
+	case "list", "map", "object": // of what, it does not say
+		return Shape{Kind: "any"}, text[end:]
+	default:
+		return Shape{Kind: kind}, text[end:]
+	}
 }
 
 func parseObject(text string) (s Shape, rest string) {
 	s.Kind = "object"
+	seen := map[string]bool{}
 	for !strings.HasPrefix(text, "}") {
 		name, value, ok := strings.Cut(text, ":")
-		if !ok {
+		if !ok || seen[name] {
 			return Shape{Kind: "any"}, ""
 		}
+		seen[name] = true
 		f := Field{Name: name}
 		f.Shape, text = parse(value)
 		for strings.HasPrefix(text, "?") {

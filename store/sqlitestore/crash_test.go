@@ -3,10 +3,12 @@ package sqlitestore
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,23 +20,31 @@ import (
 	"github.com/skaldhq/skald/store/storetest"
 )
 
-// crashWriter is the environment variable that makes the test binary a writer to be killed: the path of its store.
-const crashWriter = "SKALD_CRASH_WRITER"
+// Environment variables that make the test binary a writer: the path of its store, and after how many commits it ends, unless it is to be killed.
+const (
+	crashWriter  = "SKALD_CRASH_WRITER"
+	crashCommits = "SKALD_CRASH_COMMITS"
+)
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(crashWriter); path != "" {
-		fmt.Fprintln(os.Stderr, writeUntilKilled(path))
-		os.Exit(1)
+		last, _ := strconv.Atoi(os.Getenv(crashCommits)) // none: 0
+		if err := write(path, last); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m) // no test leaves a goroutine behind
 }
 
-// writeUntilKilled commits without end and says on standard output what was acknowledged: "id seq" of each append, a line for each commit.
-func writeUntilKilled(path string) error {
+// write makes so many commits, or commits without end if that is 0, and says on standard output what was acknowledged: "id seq" of each append, a line for each commit.
+func write(path string, last int) (err error) {
 	s, err := Open(Config{Path: path})
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, s.Close()) }()
 	ctx := context.Background()
 	epoch, err := s.Acquire(ctx)
 	if err != nil {
@@ -42,7 +52,7 @@ func writeUntilKilled(path string) error {
 	}
 	out := bufio.NewWriter(os.Stdout)
 	var sagas []*storetest.Saga
-	for n := 0; ; n++ {
+	for n := 0; last == 0 || n < last; n++ {
 		saga := storetest.NewSaga(fmt.Sprintf("e%d-%d", epoch, n))
 		sagas = append(sagas, saga)
 		appends := []store.Append{saga.Append(1+n%3, n%9000)}
@@ -61,6 +71,7 @@ func writeUntilKilled(path string) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // TestAcknowledgedCommitsSurviveKill9 kills a writing process twenty times at instants that differ, on one store, and each time looks for
@@ -70,20 +81,26 @@ func TestAcknowledgedCommitsSurviveKill9(t *testing.T) {
 	acknowledged := map[journal.SagaID]uint64{}
 	for round := range 20 {
 		lines := killAfter(t, path, 1+round*7%40, time.Duration(round*137%900)*time.Microsecond)
-		for _, line := range lines {
-			fields := strings.Fields(line)
-			for i := 0; i+1 < len(fields); i += 2 {
-				var seq uint64
-				if _, err := fmt.Sscan(fields[i+1], &seq); err != nil {
-					t.Fatal(err)
-				}
-				acknowledged[journal.SagaID(fields[i])] = seq
-			}
-		}
+		acknowledge(t, acknowledged, lines)
 		verify(t, path, acknowledged)
 	}
 	if len(acknowledged) < 200 {
 		t.Errorf("only %d sagas were written: the test has not tested much", len(acknowledged))
+	}
+}
+
+// acknowledge adds what a writer's lines say was acknowledged.
+func acknowledge(t *testing.T, acknowledged map[journal.SagaID]uint64, lines []string) {
+	t.Helper()
+	for _, line := range lines {
+		fields := strings.Fields(line)
+		for i := 0; i+1 < len(fields); i += 2 {
+			seq, err := strconv.ParseUint(fields[i+1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			acknowledged[journal.SagaID(fields[i])] = seq
+		}
 	}
 }
 

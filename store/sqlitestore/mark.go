@@ -40,9 +40,13 @@ func (m *mark) read() reached {
 	if err != nil {
 		return reached{}
 	}
-	var r reached
+	return decode(string(data))
+}
+
+// decode reads what encode wrote to the letter; anything else says nothing.
+func decode(text string) (r reached) {
 	var sum uint32
-	if _, err := fmt.Sscanf(string(data), markFormat+" %x\n", &r.epoch, &r.record, &sum); err != nil || string(data) != r.encode() {
+	if _, err := fmt.Sscanf(text, markFormat+" %x\n", &r.epoch, &r.record, &sum); err != nil || text != r.encode() {
 		return reached{}
 	}
 	return r

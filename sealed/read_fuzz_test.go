@@ -1,0 +1,38 @@
+package sealed_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/skaldhq/skald/sealed"
+)
+
+// FuzzRead reads texts as key files: a ring that is made of one seals and opens; what is refused is said with what to do, and without any part of a key.
+func FuzzRead(f *testing.F) {
+	const key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+	for _, seed := range []string{`{"current":"a","keys":{"a":"` + key + `"}}`, `{"current":"b","keys":{"a":"` + key + `"}}`, `{"current":"a","keys":{"a":"` + key[4:] + `"}}`, `{"current":"","keys":{"":"` + key + `"}}`, `{"current":"a","keys":{"a":"` + key, `{"keys":{"a b":null}}`, `[]`, ``} {
+		f.Add(seed)
+	}
+	file := filepath.Join(f.TempDir(), "keys")
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := sealed.Read(file)
+		if err != nil {
+			if r != nil || !strings.HasPrefix(err.Error(), "sealed: ") || strings.Contains(err.Error(), key[4:20]) {
+				t.Errorf("%q is refused with %v", text, err)
+			}
+			return
+		}
+		hidden, err := r.Seal("s-1", []byte(`"Geheim"`))
+		if err != nil || strings.Contains(string(hidden), "Geheim") {
+			t.Fatalf("the ring of %q seals to %q (%v)", text, hidden, err)
+		}
+		if opened, err := r.Open("s-1", hidden); err != nil || string(opened) != `"Geheim"` {
+			t.Errorf("the ring of %q opens to %q (%v)", text, opened, err)
+		}
+	})
+}
