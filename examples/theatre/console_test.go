@@ -196,6 +196,55 @@ func TestSagasAreFoundAndWalkedThroughByKeys(t *testing.T) {
 	b.Shows(within("definitions"), "visit")
 }
 
+// Filters are kept under a name, in this browser, until they are forgotten.
+func TestAViewIsKeptUnderItsName(t *testing.T) {
+	t.Parallel()
+	x := open(t)
+	begin(t, x, "refused", skald.Orchestrated, theatre.SoldOut)
+	begin(t, x, "well", skald.Orchestrated, "")
+	until(t, x, "refused", "it has ended", ended)
+	b := browsertest.Open(t, 1280, 900)
+	again := func() {
+		b.Visit("about:blank")
+		b.Visit(x.URL() + "/#/sagas")
+		sees(t, b, `document.querySelectorAll('[data-testid="row"]').length === 2`)
+	}
+	again()
+	sees(t, b, `document.querySelector('[title="Choose a filter first"]').disabled`)
+	b.Visit(x.URL() + "/#/sagas?reason=Seats.SoldOut")
+	b.Run("keep it", chromedp.Click(chromedp.CSS(`[title^="Keep these filters"]`), chromedp.NodeVisible))
+	b.Fill("view-name", "Sold out")
+	b.Run("save", chromedp.KeyEvent("\r"))
+	b.Shows(chromedp.CSS(`[aria-label="Saved views"] .here`), "Sold out")
+	again()
+	b.Run("choose it", chromedp.Click(chromedp.CSS(`[aria-label="Saved views"] a`), chromedp.NodeVisible))
+	sees(t, b, `location.hash === "#/sagas?reason=Seats.SoldOut"`)
+	sees(t, b, `document.querySelectorAll('[data-testid="row"]').length === 1`)
+	b.Shows(within("row"), "refused")
+	b.Run("forget it", chromedp.Click(chromedp.CSS(`[aria-label="Forget Sold out"]`), chromedp.NodeVisible))
+	sees(t, b, `!document.querySelector('[aria-label="Saved views"]')`)
+	again()
+	sees(t, b, `!document.querySelector('[aria-label="Saved views"]')`)
+}
+
+// A saga's page leads to its trace, in both modes.
+func TestASagaLeadsToItsTrace(t *testing.T) {
+	t.Parallel()
+	x := open(t)
+	b := browsertest.Open(t, 1280, 900)
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for _, mode := range bothModes {
+		id := skald.SagaID("traced-" + mode)
+		v := theatre.Visit{Visitor: "Ada Lovelace", Show: "Edda", Seats: 2}
+		if _, err := x.Begin(t.Context(), v, skald.WithID(id), skald.InMode(mode), skald.WithTrace("00-"+trace+"-00f067aa0ba902b7-01")); err != nil {
+			t.Fatal(err)
+		}
+		until(t, x, id, "it has ended", ended)
+		b.Visit(x.URL() + "/#/sagas/" + string(id))
+		sees(t, b, `document.querySelector('[data-testid="trace"]')?.href === "http://127.0.0.1:16686/trace/`+trace+`"`)
+	}
+}
+
 // One verb for many: what the preview says is done, and nothing before it is confirmed.
 func TestManyAreMendedAfterAPreview(t *testing.T) {
 	t.Parallel()
