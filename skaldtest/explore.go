@@ -248,9 +248,6 @@ func (s *setup) parse(text string) error {
 			s.ordered = true
 		case "refusing":
 			s.refusing = value
-			if _, ok := s.plan.Index(value); !ok {
-				err = fmt.Errorf("skaldtest: Replay: saga %s has no step %q to refuse; it has %s", s.plan.Name, value, list(stepNames(s.plan)))
-			}
 		case "faults":
 			s.script, err = parseFaults(value)
 		default:
@@ -269,6 +266,10 @@ func (x *exploration) repeat(t T) {
 	s := x.setup
 	if err := s.parse(x.replay); err != nil {
 		t.Errorf("%v", err)
+		return
+	}
+	if _, ok := s.plan.Index(s.refusing); !ok && s.refusing != "" {
+		t.Errorf("skaldtest: Replay: saga %s has no step %q to refuse; it has %s", s.plan.Name, s.refusing, list(stepNames(s.plan)))
 		return
 	}
 	s.trace, s.places = true, true
