@@ -1,8 +1,11 @@
+//go:build unix
+
 package declarative_test
 
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -67,12 +70,22 @@ func TestTextsThatWereMadeToHurtAreRefusedSoon(t *testing.T) {
 		"a list":          "[]\n",
 		"a scalar":        "{}",
 	} {
-		began := time.Now()
+		began := processorTime(t)
 		_, err := r.Read("", []byte(text))
-		took := time.Since(began)
+		took := processorTime(t) - began
 		if err == nil || took > 5*time.Second {
 			t.Errorf("%s: %v after %s", name, err, took)
 		}
 		t.Logf("%s: %s %.80v", name, took, err)
 	}
+}
+
+// processorTime is how long this process has kept a processor busy, which is no longer on a machine that does much else. No other test runs beside one that is not parallel.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

@@ -22,9 +22,11 @@ targets() { git grep --untracked -oE '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | 
 
 # program_of is where `go test -c` puts the test program of a folder: it is called after the last word of the import path.
 program_of() {
-	local name=${1##*/}
-	[ "$name" != . ] || name=skald
-	printf '%s/%s.test' "$FUZZ_HOME" "$name"
+	if [ "$1" = . ]; then
+		printf '%s/root/skald.test' "$FUZZ_HOME" # the command has the same name
+	else
+		printf '%s/%s.test' "$FUZZ_HOME" "${1##*/}"
+	fi
 }
 
 # fuzz runs one target and prints how often it was executed. The time is ended by an interrupt, as a person ends it: when the fuzzer ends by its own limit it takes that for a failure now and then.
@@ -47,6 +49,8 @@ export -f fuzz program_of
 list=$(targets) || { echo "no fuzz target is called like $only" >&2; exit 1; }
 renice --priority 5 --pid $$ >/dev/null 2>&1 || true # only root takes back what a caller gave away
 # The test programs tell the fuzzer where in our own code they have been.
-mapfile -t folders < <(cut -d' ' -f1 <<<"$list" | sort -u)
-go test -c -vet=off -ldflags=-w -gcflags='github.com/skaldhq/skald/...=-d=libfuzzer' -o "$FUZZ_HOME/" "${folders[@]}"
+mapfile -t folders < <(cut -d' ' -f1 <<<"$list" | sort -u | grep -vxF . || true)
+program() { go test -c -vet=off -ldflags=-w -gcflags='github.com/skaldhq/skald/...=-d=libfuzzer' -o "$@"; }
+[ "${#folders[@]}" = 0 ] || program "$FUZZ_HOME/" "${folders[@]}"
+! grep -q '^\. ' <<<"$list" || program "$FUZZ_HOME/root/" .
 xargs -P "$((4 * $(nproc)))" -L 1 bash -c 'set -euo pipefail; fuzz "$@"' fuzz <<<"$list"

@@ -241,9 +241,7 @@ func (s *setup) parse(text string) error {
 		case "seed":
 			s.seed, err = strconv.ParseUint(value, 10, 64)
 		case "sagas":
-			if s.sagas, err = strconv.Atoi(value); err == nil && s.sagas < 1 {
-				err = fmt.Errorf("skaldtest: a run of %d sagas shows nothing", s.sagas)
-			}
+			s.sagas, err = strconv.Atoi(value)
 		case "ordered":
 			s.ordered = true
 		case "refusing":
@@ -266,6 +264,10 @@ func (x *exploration) repeat(t T) {
 	s := x.setup
 	if err := s.parse(x.replay); err != nil {
 		t.Errorf("%v", err)
+		return
+	}
+	if s.sagas < 1 {
+		t.Errorf("skaldtest: a run of %d sagas shows nothing", s.sagas)
 		return
 	}
 	if _, ok := s.plan.Index(s.refusing); !ok && s.refusing != "" {

@@ -84,13 +84,19 @@ func runLoad(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	if err := asks.Decode(&c); err != nil {
 		return fmt.Errorf("whom to ask for sagas: %w", err)
 	}
+	var open []*line
+	defer func() {
+		for _, l := range open {
+			_ = l.conn.Close() // the server may have gone
+		}
+	}()
 	lines := make(chan *line, c.Lanes)
 	for range c.Lanes {
 		l, err := c.dial(ctx)
 		if err != nil {
 			return err
 		}
-		defer l.conn.Close()
+		open = append(open, l)
 		lines <- l
 	}
 	for {
@@ -161,6 +167,7 @@ func (l *line) one() error {
 	if err != nil {
 		return err
 	}
+	defer w.Body.Close()
 	body, err := io.ReadAll(w.Body)
 	if err == nil && (w.StatusCode != http.StatusOK || !bytes.Contains(body, l.want)) {
 		err = fmt.Errorf("a saga was answered with %s, want %s: %s", w.Status, l.want, body)
