@@ -40,7 +40,7 @@ test: ## run all tests, after installing what they need; TESTFLAGS are passed on
 	@scripts/setup.sh tests
 	@go build -o .tools/testreport ./internal/testreport
 	@scratch=$$(scripts/scratch.sh) && trap 'rm -rf "$$scratch"' EXIT && export GOTMPDIR="$${TMPDIR:-/tmp}" TMPDIR="$$scratch" && \
-		go test -json -count=1 -ldflags=-w -p=$(TEST_PACKAGES_AT_ONCE) -exec='$(CURDIR)/scripts/run-test.sh' -timeout=25m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
+		go test -json -count=1 -ldflags=-w -p=$(TEST_PACKAGES_AT_ONCE) -exec='$(CURDIR)/scripts/run-test.sh' -timeout=45m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
 
 # The race detector is the one thing that needs C. It looks at everything but what has nothing for it: the crash explorer runs one goroutine at a time, the machine and others that only compute have none, others read and
 # write texts, the house's own tools are no product, and programs only choose parts. It does not look at the tests that try many cases, or fill a disk, with one goroutine. Of the end-to-end tests it sees those
@@ -54,7 +54,7 @@ RACE_SYSTEMS := $(if $(filter command,$(firstword $(origin RACE_PACKAGES))),,./e
 RACE_IN_THEM := ^Test(OrderCompletes|RefusedOrderIsRolledBack|StreamTells.*|F04F05.*|F34.*|F01SystemStopped.*|ParcelIsDelivered|CancelBeforeTheDrone.*|OrchestratedTheSame.*)$$
 # SQLite itself, which is C translated to Go, keeps its data where the detector does not look: compiling its memory accesses to tell the detector takes long, and so do they. Its driver is looked at like all else.
 RACE_NOT_IN_C := -gcflags=modernc.org/libc/...=-race=false -gcflags=modernc.org/sqlite/lib=-race=false
-RACE := go test -race $(RACE_NOT_IN_C) -short -json -count=1 -ldflags=-w -vet=off -timeout=10m -skip='$(RACE_SKIPS)'
+RACE := go test -race $(RACE_NOT_IN_C) -short -json -count=1 -ldflags=-w -vet=off -timeout=20m -skip='$(RACE_SKIPS)'
 .PHONY: race
 race: ## run the tests under the race detector (needs gcc); RACE_PACKAGES names some
 	@go build -o .tools/testreport ./internal/testreport
