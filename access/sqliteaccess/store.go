@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -17,6 +16,7 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"github.com/skaldhq/skald/access"
+	"github.com/skaldhq/skald/internal/ownfile"
 )
 
 // Config says where the file is.
@@ -75,12 +75,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqliteaccess: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+	if err := ownfile.Make(path); err != nil {
 		return nil, fmt.Errorf("sqliteaccess: %w; its folder must exist and be writable", err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("sqliteaccess: %w", err)
 	}
 	query := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)"}}
 	name := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}

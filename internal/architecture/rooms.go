@@ -45,6 +45,7 @@ var rooms = []room{
 
 	// Leaves that several rooms share, each a single idea of the operating system or of goroutines.
 	{path: "internal/filelock"},
+	{path: "internal/ownfile"},
 	{path: "internal/freeport", onlyTests: true},
 	{path: "internal/owndisk", onlyTests: true},
 	{path: "internal/waits", onlyTests: true},
@@ -52,16 +53,16 @@ var rooms = []room{
 	{path: "internal/shape"},
 
 	// Drivers know their contract, the journal and their product; suites check drivers.
-	{path: "store/*", mayImport: []string{"journal", "store", "internal/filelock"}, modules: anyModule},
+	{path: "store/*", mayImport: []string{"journal", "store", "internal/filelock", "internal/ownfile"}, modules: anyModule},
 	{path: "broker/*", mayImport: []string{"journal", "broker", "internal/filelock"}, modules: anyModule},
-	{path: "participant/*", mayImport: []string{"journal", "participant"}, modules: anyModule},
+	{path: "participant/*", mayImport: []string{"journal", "participant", "internal/ownfile"}, modules: anyModule},
 	{path: "store/storetest", mayImport: []string{"journal", "store"}, modules: anyModule, onlyTests: true},
 	{path: "broker/brokertest", mayImport: []string{"journal", "broker"}, modules: anyModule, onlyTests: true},
 	{path: "participant/participanttest", mayImport: []string{"journal", "participant"}, modules: anyModule, onlyTests: true},
 
 	// Who may do what with an engine that is served: the contract and what keeps it; drivers keep keys, or know people by tokens.
 	{path: "access", mayImport: []string{"journal"}},
-	{path: "access/*", mayImport: []string{"access"}, modules: anyModule},
+	{path: "access/*", mayImport: []string{"access", "internal/ownfile"}, modules: anyModule},
 	{path: "access/accesstest", mayImport: []string{"access"}, onlyTests: true},
 
 	// The two modes drive the machine through the contracts.

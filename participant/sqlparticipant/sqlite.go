@@ -5,10 +5,11 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 
 	"modernc.org/sqlite"
+
+	"github.com/skaldhq/skald/internal/ownfile"
 )
 
 // readers is the number of connections to a SQLite file: one writes, the others read beside it.
@@ -23,12 +24,8 @@ func OpenSQLite(path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlparticipant: %w", err)
 	}
-	f, err := os.OpenFile(abs, os.O_CREATE|os.O_RDWR, 0o600) // before SQLite would make it, readable for everybody; what SQLite puts beside it has the same mode
-	if err != nil {
+	if err := ownfile.Make(abs); err != nil {
 		return nil, fmt.Errorf("sqlparticipant: opening %s: %w; its folder must exist and be writable", path, err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("sqlparticipant: opening %s: %w", path, err)
 	}
 	query := url.Values{
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)"},

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/skaldhq/skald/internal/filelock"
+	"github.com/skaldhq/skald/internal/ownfile"
 	"github.com/skaldhq/skald/store"
 )
 
@@ -105,23 +105,11 @@ func Open(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// makePrivate makes the database before SQLite would, which lets everybody read it. What SQLite puts beside it has the same mode.
-func makePrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil {
-		return fmt.Errorf("sqlitestore: opening %s: %w; its folder must exist and be writable", path, err)
-	}
-	return nil
-}
-
 func (s *Store) open(cfg Config) (err error) {
 	ctx := context.Background()
 	s.ballast = newBallast(s.path, cfg.Ballast)
-	if err := makePrivate(s.path); err != nil {
-		return err
+	if err := ownfile.Make(s.path); err != nil {
+		return fmt.Errorf("sqlitestore: opening %s: %w; its folder must exist and be writable", s.path, err)
 	}
 	if s.write, err = openWriter(ctx, s.path, cfg, s.ballast); err != nil {
 		return err
