@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ type Listening struct {
 	Authenticated bool   // nothing but signs of life is answered without an identity
 	TLS           bool   // this program encrypts
 	BehindProxy   bool   // something in front of it does, and nobody reaches it otherwise
+	Mend          string // what to do where it may not listen so, beside listening on the loopback interface; to turn on access control or TLS, as far as that is missing
 }
 
 // Check says why a program must not listen so, and the mend: other machines reach it, and it lacks authentication or encryption. A name counts as other machines' unless it is localhost;
@@ -24,24 +26,32 @@ func (l Listening) Check() error {
 	if err != nil {
 		return fmt.Errorf("the address %q cannot be listened on: write host and port, such as 127.0.0.1:8080", l.Address)
 	}
-	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.Unmap().IsLoopback() {
+	if ThisMachine(host) {
 		return nil
 	}
 	return l.guarded(fmt.Sprintf("the address %q", l.Address), port)
 }
 
+// ThisMachine says whether a host, a name or a number without a port, is this machine and nothing else: localhost, or an address of the loopback interface. Other names count as other machines', whatever they stand for.
+func ThisMachine(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
 // guarded says what is missing where other machines can ask.
 func (l Listening) guarded(address, port string) error {
-	const local = "or listen on 127.0.0.1:%s"
+	var missing, mend string
 	switch {
 	case !l.Authenticated && !l.TLS && !l.BehindProxy:
-		return fmt.Errorf("%s can be reached by other machines, and nothing here asks who they are or encrypts: turn on access control and TLS (or say that a proxy with TLS stands in front), "+local, address, port)
+		missing, mend = "nothing here asks who they are or encrypts", "turn on access control and TLS (or say that a proxy with TLS stands in front)"
 	case !l.Authenticated:
-		return fmt.Errorf("%s can be reached by other machines, and nothing here asks who they are: turn on access control, "+local, address, port)
+		missing, mend = "nothing here asks who they are", "turn on access control"
 	case !l.TLS && !l.BehindProxy:
-		return fmt.Errorf("%s can be reached by other machines, and keys would travel in the clear: give a certificate and its key, say that a proxy with TLS stands in front, "+local, address, port)
+		missing, mend = "keys would travel in the clear", "give a certificate and its key, say that a proxy with TLS stands in front"
+	default:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s can be reached by other machines, and %s: %s, or listen on 127.0.0.1:%s", address, missing, cmp.Or(l.Mend, mend), port)
 }
 
 // Listen checks, and opens a TCP listener, which it checks again: a name may stand for anything. Its errors say the mend; one that a port is in use wraps syscall.EADDRINUSE.

@@ -3,7 +3,6 @@ package access
 import (
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 )
 
@@ -15,7 +14,7 @@ func Local(next http.Handler) http.Handler {
 		if err != nil { // no port
 			host = strings.TrimSuffix(strings.TrimPrefix(r.Host, "["), "]")
 		}
-		if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.Unmap().IsLoopback()) {
+		if !ThisMachine(host) {
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusMisdirectedRequest)
 			_, _ = w.Write([]byte(`{"type":"urn:skald:problem:misdirected","title":"Not asked for by its name","status":421,"detail":"Without access control this program serves 127.0.0.1 and localhost only: ask for it under one of these names."}` + "\n"))

@@ -66,9 +66,6 @@ func (c *Config) defaults() error {
 		c.Listen = "127.0.0.1:0"
 	}
 	if err := c.listening().Check(); err != nil {
-		if _, port, unreadable := net.SplitHostPort(c.Listen); unreadable == nil {
-			err = fmt.Errorf("other machines reach the address %q, and nothing here asks who they are: give a certificate, its key and the CA of the callers' certificates (--cert, --key, --client-ca), or listen on 127.0.0.1:%s", c.Listen, port)
-		}
 		faults = append(faults, err)
 	}
 	if c.Timeout < 0 {
@@ -86,7 +83,7 @@ func (c *Config) defaults() error {
 
 // listening is where the sidecar listens. Without certificates of its callers it knows nobody, and stays on the loopback interface.
 func (c *Config) listening() access.Listening {
-	return access.Listening{Address: c.Listen, Authenticated: access.MutualServer(c.TLS), TLS: c.TLS != nil}
+	return access.Listening{Address: c.Listen, Authenticated: access.MutualServer(c.TLS), TLS: c.TLS != nil, Mend: "give a certificate, its key and the CA of the callers' certificates (--cert, --key, --client-ca)"}
 }
 
 // target is the service as the HTTP client sees it.

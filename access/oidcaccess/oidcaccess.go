@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -103,8 +102,7 @@ func guarded(issuer string) bool {
 	if err != nil || u.Host == "" {
 		return false
 	}
-	number, err := netip.ParseAddr(u.Hostname())
-	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && number.Unmap().IsLoopback())
+	return u.Scheme == "https" || u.Scheme == "http" && access.ThisMachine(u.Hostname())
 }
 
 // Authenticate implements access.Authenticator, for tokens.

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -63,10 +62,10 @@ func (r *Remote) client(w *world) (*httpapi.Client, error) {
 	return c, nil
 }
 
-// exposed says whether what is sent leaves this machine without encryption. Like a server that listens, it takes no name but localhost for this machine.
+// exposed says whether what is sent leaves this machine without encryption.
 func (r *Remote) exposed() bool {
 	u, err := url.Parse(r.Address)
-	return err != nil || u.Scheme != "https" && (access.Listening{Address: net.JoinHostPort(u.Hostname(), "80")}).Check() != nil
+	return err != nil || u.Scheme != "https" && !access.ThisMachine(u.Hostname())
 }
 
 // noRedirect leaves redirects alone: a token is for the address that it was given for.
