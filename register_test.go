@@ -81,15 +81,22 @@ func TestTheFirstDefinitionComesLate(t *testing.T) {
 	})
 }
 
+// serveBox lets the box take part by itself, over the broker.
+func serveBox(t *testing.T, b broker.Broker, x *box) *skald.Service {
+	t.Helper()
+	service, err := skald.Serve(t.Context(), skald.ServiceConfig{Broker: b, Name: "box", Desk: x.Participant, Sagas: []skald.Registered{x.saga}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = service.Stop(context.WithoutCancel(t.Context())) })
+	return service
+}
+
 // Where sagas are choreographed, a definition is taken while the engine runs of which a participant cannot be called, as it is when the engine opens. It cannot be orchestrated, and that is said.
 func TestADefinitionOfParticipantsThatCannotBeCalledIsChoreographed(t *testing.T) {
 	brokers(t, func(t *testing.T, b broker.Broker) {
 		x := openBox(t)
-		service, err := skald.Serve(t.Context(), skald.ServiceConfig{Broker: b, Name: "box", Desk: x.Participant, Sagas: []skald.Registered{x.saga}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = service.Stop(context.WithoutCancel(t.Context())) })
+		serveBox(t, b, x)
 		e := openBoth(t, openStore(t), b, x, func(c *skald.Config) { c.Mode, c.Sagas, c.Participants = skald.Choreographed, nil, nil })
 		if err := e.Register(t.Context(), []skald.Registered{x.saga}, map[string]skald.Participant{"box": {Level: participant.L1}}); err != nil {
 			t.Fatal(err)
@@ -108,11 +115,7 @@ func TestADefinitionOfParticipantsThatCannotBeCalledIsChoreographed(t *testing.T
 func TestServicesAndRemediationsTakeDefinitions(t *testing.T) {
 	brokers(t, func(t *testing.T, b broker.Broker) {
 		x := openBox(t)
-		service, err := skald.Serve(t.Context(), skald.ServiceConfig{Broker: b, Name: "box", Desk: x.Participant, Sagas: []skald.Registered{x.saga}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = service.Stop(context.WithoutCancel(t.Context())) })
+		service := serveBox(t, b, x)
 		e := openBoth(t, openStore(t), b, x, func(c *skald.Config) { c.Mode, c.Participants = skald.Choreographed, nil })
 		next := x.renamed(t, "evening", "2")
 		for _, register := range []func() error{

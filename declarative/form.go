@@ -96,7 +96,7 @@ func (r *Reader) check(doc *node) (faults []skald.Fault, unknownOnly bool) {
 		f.Problem, f.Mend = said(e)
 		if k, ok := e.ErrorKind.(*kind.Type); ok && k.Got == "string" { // what reads YAML takes a number that has no room for a text
 			if _, err := strconv.ParseInt(n.text(), 10, 64); errors.Is(err, strconv.ErrRange) {
-				f.Problem, f.Mend = name(e.InstanceLocation[max(0, len(e.InstanceLocation)-1):])+" is too large", "write a smaller number"
+				f.Problem, f.Mend = member(e)+" is too large", "write a smaller number"
 			}
 		}
 		faults = append(faults, f)
@@ -202,8 +202,7 @@ var mends = map[string]string{
 func said(e *jsonschema.ValidationError) (problem, mend string) {
 	switch k := e.ErrorKind.(type) {
 	case *kind.Type:
-		what := e.InstanceLocation[max(0, len(e.InstanceLocation)-1):]
-		return fmt.Sprintf("%s is %s", name(what), a(k.Got)), "make it " + either(k.Want)
+		return fmt.Sprintf("%s is %s", member(e), a(k.Got)), "make it " + either(k.Want)
 	case *kind.Enum:
 		var words []string
 		for _, w := range k.Want {
@@ -217,18 +216,19 @@ func said(e *jsonschema.ValidationError) (problem, mend string) {
 	case *kind.Format:
 		return fmt.Sprintf("%q is too long", k.Got), "write at most 2562047h, which is 292 years, or leave it out"
 	case *kind.Maximum:
-		return name(e.InstanceLocation[max(0, len(e.InstanceLocation)-1):]) + " is too large", "write at most " + k.Want.RatString()
+		return member(e) + " is too large", "write at most " + k.Want.RatString()
 	case *kind.MinItems:
 		return "it has no steps", "add at least one"
 	}
 	return e.ErrorKind.LocalizedString(message.NewPrinter(language.English)), formMend
 }
 
-func name(path []string) string {
-	if len(path) == 0 {
+// member names what a fault is about.
+func member(e *jsonschema.ValidationError) string {
+	if len(e.InstanceLocation) == 0 {
 		return "the definition"
 	}
-	return fmt.Sprintf("%q", path[0])
+	return fmt.Sprintf("%q", e.InstanceLocation[len(e.InstanceLocation)-1])
 }
 
 // a puts the article before a type's name.

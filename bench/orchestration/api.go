@@ -2,8 +2,10 @@ package orchestration
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/skaldhq/skald"
@@ -48,7 +50,10 @@ func openBareAPI(ctx context.Context, p *part) (a *bareAPI, err error) {
 	}
 	a.front, err = openFront(ctx, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var o order
-		err := readOrder(r, &o)
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = json.Unmarshal(body, &o)
+		}
 		if err == nil {
 			err = a.one(r.Context(), o)
 		}

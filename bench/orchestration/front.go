@@ -151,14 +151,6 @@ func (c *customer) dial(ctx context.Context) (*line, error) {
 // ended is what an answer says of a saga that ended so, and of none of its steps.
 func ended(s store.State) []byte { return []byte(`"state":"` + string(s) + `"`) }
 
-func readOrder(r *http.Request, o *order) error {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(body, o)
-}
-
 func (l *line) one() error {
 	if _, err := l.conn.Write(l.request); err != nil {
 		return err

@@ -36,10 +36,10 @@ func (c *participantsListCommand) Run(w *world) error {
 
 // participantEnterCommand is "skald participants enter".
 type participantEnterCommand struct {
-	Name    string        `arg:"" help:"What the names of its operations begin with."`
-	URL     string        `arg:"" name:"url" optional:"" help:"Where it answers over HTTP. Without, it takes part over the broker only, in choreographed sagas: serve --mode=choreographed."`
-	Level   string        `help:"What it promises when a call reaches it twice: L2 if it writes key, answer and change in one transaction, L1 behind a sidecar, otherwise L0." required:"" enum:"L0,L1,L2"`
-	Timeout time.Duration `help:"Longest time that one call may take, beside the steps' own." placeholder:"TIME"`
+	Name    string `arg:"" help:"What the names of its operations begin with."`
+	URL     string `arg:"" name:"url" optional:"" help:"Where it answers over HTTP. Without, it takes part over the broker only, in choreographed sagas: serve --mode=choreographed."`
+	Level   string `help:"What it promises when a call reaches it twice: L2 if it writes key, answer and change in one transaction, L1 behind a sidecar, otherwise L0." required:"" enum:"L0,L1,L2"`
+	Timeout length `help:"Longest time that one call may take, beside the steps' own." placeholder:"TIME"`
 	Remote
 }
 
@@ -49,7 +49,7 @@ func (c *participantEnterCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	p, err := client.Enter(w.ctx, c.Name, httpapi.ParticipantAddress{URL: c.URL, Level: c.Level, Timeout: c.Timeout.Seconds()})
+	p, err := client.Enter(w.ctx, c.Name, httpapi.ParticipantAddress{URL: c.URL, Level: c.Level, Timeout: time.Duration(c.Timeout).Seconds()})
 	if err != nil {
 		return err
 	}

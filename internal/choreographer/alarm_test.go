@@ -3,7 +3,6 @@ package choreographer_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -42,25 +41,13 @@ func TestCallsThatWaitAreNotReadForEachOfThem(t *testing.T) {
 			s.pass(7 * time.Millisecond)
 		}
 		s.pass(2 * time.Second)
-		reads, asked := desk.reads.Load(), s.asked("issues.do")
+		reads, asked := desk.reads.Load(), s.count("issues.do")
 		s.pass(seconds * time.Second)
-		if n := s.asked("issues.do") - asked; n < sagas*(seconds-1) || n > sagas*(seconds+1) {
+		if n := s.count("issues.do") - asked; n < sagas*(seconds-1) || n > sagas*(seconds+1) {
 			s.t.Errorf("%d sagas were asked %d times in %d s", sagas, n, seconds)
 		}
 		if n := desk.reads.Load() - reads; n > 3*seconds {
 			s.t.Errorf("what waits was read %d times in %d s", n, seconds)
 		}
 	})
-}
-
-// asked counts the calls of an operation.
-func (s *scene) asked(operation string) (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.calls {
-		if strings.HasPrefix(c, operation+"#") {
-			n++
-		}
-	}
-	return n
 }
