@@ -394,6 +394,7 @@ func TestAStartGoesOnWhenTheClientHangsUp(t *testing.T) {
 	}
 	<-gone
 	close(st.through)
+	eventually(t, "the saga is there", func() bool { _, err := w.client.Status(t.Context(), "s"); return err == nil })
 	if s := w.ended(t, "s"); s.State != skald.Completed {
 		t.Errorf("the saga is %s", s.State)
 	}

@@ -207,10 +207,9 @@ func readEvent(w http.ResponseWriter, r *http.Request) (m participant.Message, s
 	m = participant.Message{ID: attribute("id", true), Type: attribute("type", true), Source: attribute("source", true),
 		Saga: journal.SagaID(attribute("subject", true)), Step: attribute("skaldstep", false), Trace: traceOf(r.Header.Get(headerTrace))}
 	if at := attribute("time", false); at != "" {
-		if m.Time, err = time.Parse(time.RFC3339Nano, at); err != nil {
+		if m.Time, err = readTime(at); err != nil {
 			faults = append(faults, fmt.Errorf("ce-time is %.40q: send a time as in RFC 3339", at))
 		}
-		m.Time = m.Time.UTC()
 	}
 	if err := errors.Join(faults...); err != nil {
 		return m, http.StatusBadRequest, err

@@ -28,7 +28,10 @@ func (e *echo) Invoke(_ context.Context, c participant.Call) participant.Answer 
 func FuzzRequest(f *testing.F) {
 	f.Add("bank.pay", "s1/pay/action", "s1", "pay", "3", "7", "2100-01-01T00:00:00Z", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", []byte(`{"n":1}`))
 	f.Add("bank.refund", "s1/pay/compensation", "s1", "pay", "", "", "", "", []byte(`{"input":{"n":1},"result":null}`))
+	f.Add("bank.pay", "s1/pay/action", "s1", "pay", "3", "7", "0000-01-01T00:00:00Z", "", []byte(`{"n":1}`)) // the earliest that can be written
+	f.Add("bank.pay", "s1/pay/action", "s1", "pay", "3", "7", "9999-12-31T23:59:59-23:59", "", []byte(`{"n":1}`))
 	f.Add("", "", "", "", "0", "-1", "yesterday", "", []byte(`{"input":`))
+	earliest := time.Date(-1, time.January, 1, 0, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, operation, key, saga, step, attempt, epoch, deadline, trace string, body []byte) {
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
 		r.URL.Path = pathPrefix + operation
@@ -36,7 +39,7 @@ func FuzzRequest(f *testing.F) {
 			headerEpoch: {epoch}, headerDeadline: {deadline}, headerTrace: {trace}}
 		first := &echo{}
 		w := httptest.NewRecorder()
-		always := HandlerConfig{Now: func() time.Time { return time.Time{} }} // nothing is late
+		always := HandlerConfig{Now: func() time.Time { return earliest }} // nothing is late
 		Handler(first, always).ServeHTTP(w, r)
 		if reached := first.got != nil; reached != (w.Code == http.StatusOK) {
 			t.Fatalf("the call arrived: %v; answer %d %s", reached, w.Code, w.Body)

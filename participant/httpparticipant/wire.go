@@ -172,12 +172,22 @@ func readDeadline(c *participant.Call, h http.Header) error {
 	if err != nil || deadline == "" {
 		return err
 	}
-	t, err := time.Parse(time.RFC3339Nano, deadline)
-	if err != nil {
+	if c.Deadline, err = readTime(deadline); err != nil {
 		return fmt.Errorf("header %s is %q: send a time as in RFC 3339, such as 2026-11-21T20:00:00.000Z, or leave it out", headerDeadline, deadline)
 	}
-	c.Deadline = t.UTC()
 	return nil
+}
+
+// readTime gives in UTC a time of RFC 3339 that can be sent on: with its zone's hours taken off, its year has four digits still.
+func readTime(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+		return time.Time{}, errors.New("in UTC its year has no four digits")
+	}
+	return t, nil
 }
 
 // traceOf returns a W3C traceparent, or nothing if it is none: a trace that cannot be read must not stop a call.
