@@ -14,7 +14,7 @@ import (
 // so a table of ten cases counts ten, and one failing case is one failure, not two.
 type packageRun struct {
 	name    string
-	open    map[string]bool     // tests that have started and not ended
+	open    map[string]bool     // tests that have started and not ended; true for those that wait for their turn among parallel ones
 	output  map[string][]string // by test; under "" what the package itself printed
 	order   []string            // everything printed, in order
 	results map[string]string   // pass, fail or skip, by test that has ended
@@ -32,7 +32,10 @@ func newPackageRun(name string) *packageRun {
 	}
 }
 
-func (p *packageRun) start(test string) { p.open[test] = true }
+func (p *packageRun) start(test string) { p.open[test] = false }
+
+// pause notes that a test waits for its turn, or that it goes on.
+func (p *packageRun) pause(test string, waits bool) { p.open[test] = waits }
 
 func (p *packageRun) print(test, text string) {
 	p.output[test] = append(p.output[test], text)
@@ -71,6 +74,16 @@ func (p *packageRun) running() []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		return slices.ContainsFunc(names, func(other string) bool { return strings.HasPrefix(other, name+"/") })
 	})
+}
+
+// busy names some of the tests that run: a package may have a hundred parallel ones, of which most wait for their turn.
+func (p *packageRun) busy() string {
+	const most = 3
+	names := slices.DeleteFunc(p.running(), func(name string) bool { return p.open[name] })
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // framing matches the lines that the testing package prints around a test, and go test around a package: they say

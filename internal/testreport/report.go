@@ -60,6 +60,8 @@ func (r *report) addTest(p *packageRun, e event) bool {
 	switch e.Action {
 	case "run":
 		p.start(e.Test)
+	case "pause", "cont":
+		p.pause(e.Test, e.Action == "pause")
 	case "output":
 		p.print(e.Test, e.Output)
 	case "pass", "skip":
@@ -129,8 +131,8 @@ func (r *report) fail(name, output string) {
 func (r *report) stillRunning() {
 	var running []string
 	for _, name := range slices.Sorted(maps.Keys(r.packages)) {
-		if tests := r.packages[name].running(); len(tests) > 0 {
-			running = append(running, name+" "+strings.Join(tests, ", "))
+		if tests := r.packages[name].busy(); tests != "" {
+			running = append(running, name+" "+tests)
 		}
 	}
 	what := "building"

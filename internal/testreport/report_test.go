@@ -130,11 +130,17 @@ func TestSilenceIsBroken(t *testing.T) {
 		time.Sleep(30 * time.Second) // virtual: no test has started, so the go command is building
 		_, _ = io.WriteString(writer, `{"Action":"start","Package":"p"}`+"\n"+`{"Action":"run","Package":"p","Test":"TestSlow"}`+"\n")
 		time.Sleep(20 * time.Second)
+		for _, test := range []string{"TestA", "TestB", "TestC", "TestWaits"} {
+			_, _ = io.WriteString(writer, `{"Action":"run","Package":"p","Test":"`+test+`"}`+"\n")
+		}
+		_, _ = io.WriteString(writer, `{"Action":"pause","Package":"p","Test":"TestWaits"}`+"\n"+`{"Action":"pause","Package":"p","Test":"TestA"}`+"\n"+`{"Action":"cont","Package":"p","Test":"TestA"}`+"\n")
+		time.Sleep(20 * time.Second)
 		_ = writer.Close()
 		if err := <-done; err != nil {
 			t.Fatalf("follow: %v", err)
 		}
-		wantContains(t, out.String(), "20s, 0 packages done, building", "40s, 0 packages done, running p TestSlow")
+		wantContains(t, out.String(), "20s, 0 packages done, building", "40s, 0 packages done, running p TestSlow\n",
+			"60s, 0 packages done, running p TestA, TestB, TestC and 1 more\n")
 	})
 }
 
