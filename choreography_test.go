@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds what the tests wait for; nothing is expected to take as long.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // brokers are those that choreographed sagas are tried on: one in memory, and JetStream in this process with its files synced.
 func brokers(t *testing.T, run func(t *testing.T, b broker.Broker)) {

@@ -23,7 +23,7 @@ import (
 	"github.com/skaldhq/skald/store/memstore"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // shop is a service in whatever language: it answers operations over HTTP, and keeps what it was asked for.
 type shop struct {

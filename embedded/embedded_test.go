@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds what the tests wait for.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // depot does whatever it is asked for.
 type depot struct{}

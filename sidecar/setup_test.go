@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds what the tests wait for; nothing is expected to take as long.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // visit is a definition with a step of each kind that the participant "desk" has.
 const visit = `{

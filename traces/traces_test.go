@@ -36,7 +36,7 @@ import (
 )
 
 // patience is how long anything may take.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // secret is in every payload, and must be in no span and no line of the log.
 const secret = "Geheim-4711"

@@ -50,7 +50,7 @@ func (d Driver) run(t *testing.T, name string, test func(*testing.T)) {
 }
 
 // patience is how long the suite waits for what must happen. It is a bound, not a delay.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // quiet is how long the suite watches for what must not happen.
 const quiet = 100 * time.Millisecond

@@ -46,7 +46,7 @@ func testSettle(t *testing.T, d Driver) {
 		nothing(t, r)
 	})
 	d.run(t, "F15_ARenewedLockHolds", func(t *testing.T) {
-		const held = 600 * time.Millisecond
+		const held = 3 * time.Second
 		b := open(t, d, queue("q", lock(held)))
 		publish(t, b, "q", message("m", "k"))
 		got, r := next(t, receiver(t, b, "q", "q")), receiver(t, another(t, d, b), "q", "q")

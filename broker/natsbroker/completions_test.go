@@ -42,7 +42,7 @@ func inFlight(t *testing.T, b *natsbroker.Broker, subscription string, want int)
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(20 * time.Second); ; {
+	for deadline := time.After(2 * time.Minute); ; {
 		backlog, err := b.Backlog(t.Context(), "tokens", subscription)
 		if err != nil {
 			t.Fatal(err)

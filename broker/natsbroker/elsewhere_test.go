@@ -44,7 +44,7 @@ func run(t testing.TB, with func(*server.Options)) *server.Server {
 // ready waits until a server can be connected to. With others in a cluster that may take a leader.
 func ready(t testing.TB, s *server.Server) {
 	t.Helper()
-	if !s.ReadyForConnections(20 * time.Second) {
+	if !s.ReadyForConnections(2 * time.Minute) {
 		t.Fatal("the server does not start")
 	}
 }
@@ -160,7 +160,7 @@ func startCluster(t testing.TB) *cluster {
 	for _, s := range c.servers {
 		ready(t, s)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for c.peers() != 3 {
 		if time.Now().After(deadline) {
 			t.Fatal("the cluster has no leader")
@@ -302,7 +302,7 @@ func (c *cluster) killLeader(t *testing.T, cfg natsbroker.Config, stream string,
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !when(); <-tick.C {
+	for deadline := time.Now().Add(2 * time.Minute); !when(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatal("there is no progress")
 		}

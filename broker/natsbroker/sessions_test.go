@@ -21,9 +21,10 @@ import (
 
 // TestAStuckSessionCausesNoTraffic shows why one stuck session costs the others nothing: all that waits behind it was sent once and stays where it is.
 func TestAStuckSessionCausesNoTraffic(t *testing.T) {
+	const lock = 3 * time.Second
 	b := openEmbedded(t, t.TempDir())
 	defer b.Close()
-	if err := b.Declare(t.Context(), broker.Topic{Name: "q", Subscriptions: []broker.Subscription{{Name: "q", Sessions: true, Lock: 500 * time.Millisecond}}}); err != nil {
+	if err := b.Declare(t.Context(), broker.Topic{Name: "q", Subscriptions: []broker.Subscription{{Name: "q", Sessions: true, Lock: lock}}}); err != nil {
 		t.Fatal(err)
 	}
 	var waiting []broker.Message
@@ -56,7 +57,7 @@ func TestAStuckSessionCausesNoTraffic(t *testing.T) {
 	}
 	until(t, "the others are done", func() bool { return others.Load() == 200 })
 	begin := time.Now()
-	until(t, "two locks have passed", func() bool { return time.Since(begin) > time.Second })
+	until(t, "two locks have passed", func() bool { return time.Since(begin) > 2*lock })
 	info := consumerInfo(t, b, "skald-q", "q")
 	if sent := info.Delivered.Consumer; sent != broker.DefaultMaxPerSession+200 {
 		t.Errorf("the server sent %d messages", sent)
@@ -72,7 +73,7 @@ func TestAStuckSessionCausesNoTraffic(t *testing.T) {
 // until polls until the condition holds.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	waits.Until(t, 20*time.Second, what, holds)
+	waits.Until(t, 2*time.Minute, what, holds)
 }
 
 func consumerInfo(t *testing.T, b *embedded, stream, consumer string) *jetstream.ConsumerInfo {
@@ -132,7 +133,7 @@ func TestMessagesTravelAsTheVectorsSay(t *testing.T) {
 	if _, err := b.Decide(t.Context(), "tokens", m); err != nil {
 		t.Fatal(err)
 	}
-	got, err := sub.NextMsg(10 * time.Second)
+	got, err := sub.NextMsg(2 * time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

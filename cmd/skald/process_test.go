@@ -28,7 +28,7 @@ import (
 )
 
 // patience bounds what the tests wait for; nothing is expected to take as long.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // process is a program of the test's own.
 type process struct {

@@ -1,11 +1,10 @@
 // Package browsertest drives the examples' pages in a real Chromium. Whatever takes longer than Patience fails the test, and so does every error that the page's own scripts report. Without a chromium in
-// PATH a test is skipped and says so.
+// PATH a test is skipped and says so. The tests of a program share one browser, each with a profile and a window of its own; its TestMain runs them by way of [Tests].
 package browsertest
 
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,8 +15,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Patience bounds what a test waits for: long, because machines are slow.
-const Patience = 30 * time.Second
+// Patience bounds what a test waits for: long, because machines are slow, and it only ends what hangs.
+const Patience = 2 * time.Minute
 
 // Browser is one tab of a real Chromium. Its methods are called by one goroutine at a time.
 type Browser struct {
@@ -31,34 +30,32 @@ func Prefers(feature, value string) *emulation.MediaFeature {
 	return &emulation.MediaFeature{Name: "prefers-" + feature, Value: value}
 }
 
-// Open starts a Chromium with a profile of its own and a window of this size in pixels, for a reader with these wishes, or skips the test loudly if there is none. It ends with the test.
+// Open opens a window of this size in pixels, with a profile of its own, for a reader with these wishes, or skips the test loudly if there is no Chromium. It ends with the test.
 func Open(t testing.TB, width, height int64, wishes ...*emulation.MediaFeature) *Browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
+	browser, err := shared.started(inPath(t))
 	if err != nil {
-		t.Skip("SKIPPED: there is no chromium in PATH, so this page is not tested in a browser; install it (Debian: apt-get install chromium), or run make test, which does")
+		t.Fatal(err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(int(width), int(height)))
-	allocator, cancelAllocator := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
-	ctx, cancel := chromedp.NewContext(allocator)
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	b := &Browser{t: t, ctx: ctx}
 	t.Cleanup(func() {
-		patient, done := context.WithTimeout(ctx, Patience)
-		_ = chromedp.Cancel(patient) // waits until the browser has ended; the profile's folder goes after that
-		done()
 		cancel()
-		cancelAllocator()
+		_ = chromedp.Cancel(ctx) // waits until the window is closed
 		b.watching.Wait()
 	})
-	if err := chromedp.Do(ctx); err != nil { // without a time limit, which would be the browser's
-		t.Fatalf("starting %s: %v", path, err)
+	if err := chromedp.Do(ctx); err != nil { // without a time limit, which would be the window's
+		t.Fatalf("opening a window: %v", err)
 	}
 	b.watchConsole()
 	mobile := func(p *emulation.SetDeviceMetricsOverrideParams, _ *emulation.SetTouchEmulationEnabledParams) {
 		p.Mobile = width < 500
 	}
 	b.Run("size the window", chromedp.EmulateViewport(width, height, mobile))
+	// Several windows of a browser cannot all have the focus; each test's page is to behave as if it had.
+	if _, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
+		t.Fatal(err)
+	}
 	if len(wishes) > 0 {
 		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: wishes}); err != nil {
 			t.Fatal(err)

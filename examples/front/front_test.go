@@ -19,7 +19,7 @@ import (
 	"github.com/skaldhq/skald/examples/front"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // begin starts both systems with fresh data, and stops them when the test ends.
 func begin(t *testing.T, data string, mode skald.Mode) *front.Both {

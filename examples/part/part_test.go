@@ -26,7 +26,7 @@ import (
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // The smallest service: it counts.
 type one struct {

@@ -196,7 +196,7 @@ func TestSlowOperationIsNotCarriedOutForACallerWhoHungUp(t *testing.T) {
 	}
 	select {
 	case <-gone:
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("the call still waits")
 	}
 }

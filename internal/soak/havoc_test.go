@@ -54,7 +54,7 @@ func (h *house) takeover(context.Context) {
 	before := h.take(h.next())
 	select {
 	case <-before.Failed():
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		h.t.Error("an engine whose store another one took over goes on")
 	}
 	_ = before.Stop(context.Background()) // it says why it had to stop

@@ -214,7 +214,7 @@ func (u usage) String() string {
 // measure says what is left when everything has come to rest. Kept connections are closed first, how many there are is chance; what serves them ends by itself, and is waited for.
 func (h *house) measure(rest int) usage {
 	h.egress.Close()
-	for until := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > rest && time.Now().Before(until); {
+	for until := time.Now().Add(2 * time.Minute); runtime.NumGoroutine() > rest && time.Now().Before(until); {
 		runtime.Gosched()
 	}
 	runtime.GC()

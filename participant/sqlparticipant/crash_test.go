@@ -144,7 +144,7 @@ func (p *process) says(prefix string) string {
 			p.t.Fatalf("the service said %q, want %q", line, prefix)
 		}
 		return line
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		p.t.Fatalf("the service never said %q", prefix)
 		return ""
 	}
@@ -177,7 +177,7 @@ func crash(t *testing.T, address string, d sqlparticipant.Dialect, point string,
 		if a.Class != participant.Unknown || !strings.Contains(a.Detail, "lost before the answer") {
 			t.Errorf("F08: the caller of the killed service has %s (%s), want unknown: connection lost", a.Class, a.Detail)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the call to the killed service never ended")
 	}
 }

@@ -46,7 +46,7 @@ func (p *picky) Publish(_ context.Context, messages []participant.Message) error
 // await waits until enough messages were taken, and returns them.
 func (p *picky) await(t *testing.T, enough func(taken []string) bool) []string {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		p.mu.Lock()
 		taken := slices.Clone(p.taken)

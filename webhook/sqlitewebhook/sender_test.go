@@ -28,7 +28,7 @@ import (
 	"github.com/skaldhq/skald/webhook/sqlitewebhook"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // receiver takes messages, verifies them and can be told to refuse some.
 type receiver struct {

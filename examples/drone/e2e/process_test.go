@@ -18,6 +18,7 @@ import (
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/examples/browsertest"
 	"github.com/skaldhq/skald/examples/drone/area"
 	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/service/delivery"
@@ -44,7 +45,7 @@ func TestMain(m *testing.M) {
 		if err := killtest.Crowd(); err != nil {
 			panic(err)
 		}
-		goleak.VerifyTestMain(m) // no test leaves a goroutine behind
+		goleak.VerifyTestMain(browsertest.Tests{M: m}) // no test leaves a goroutine behind
 	case "all":
 		os.Exit(system.Run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds what a test waits for. Nothing takes nearly as long on an idle machine.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // world is a running drone system, seen over HTTP, with a listener of its own on the status events.
 type world struct {

@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds what a test waits for: long, because machines are slow; nothing waits that long when it works.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // world is a broker on synced files and the service on it.
 type world struct {

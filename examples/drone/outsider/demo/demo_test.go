@@ -26,7 +26,7 @@ import (
 	"github.com/skaldhq/skald/examples/drone/outsider/loopback"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
