@@ -250,8 +250,18 @@ func (p *part) again(i int, phase participant.Phase, w *participant.Waiting, a p
 		pause = plan.MaxBackoff
 	}
 	pause = time.Duration(float64(pause) * (1 + r.Jitter*p.jitter()))
-	next.At = now.Add(min(max(pause, a.RetryAfter), plan.MaxBackoff))
+	next.At = together(now, min(max(pause, a.RetryAfter), plan.MaxBackoff))
 	return participant.Entry{Wait: &next}
+}
+
+// together is when a pause is over. One of a second or more ends at the next of the moments that are 50 ms apart: calls that would be made again one shortly after the other are made at once, and share the transactions of their participant, which are what they cost others.
+func together(now time.Time, pause time.Duration) time.Time {
+	const apart = 50 * time.Millisecond
+	at := now.Add(pause)
+	if pause < time.Second {
+		return at
+	}
+	return at.Add(apart - 1).Truncate(apart)
 }
 
 func round(w *participant.Waiting) uint32 {
