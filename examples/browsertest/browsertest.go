@@ -1,5 +1,5 @@
 // Package browsertest drives the examples' pages in a real Chromium. Whatever takes longer than Patience fails the test, and so does every error that the page's own scripts report. Without a chromium in
-// PATH a test is skipped and says so. The tests of a program share one browser, each with a profile and a window of its own; its TestMain runs them by way of [Tests].
+// PATH a test is skipped and says so. The tests of a program share one browser, each with a profile and a window of its own; its TestMain ends it ([Chromium.Tests]).
 package browsertest
 
 import (
@@ -31,9 +31,9 @@ func Prefers(feature, value string) *emulation.MediaFeature {
 }
 
 // Open opens a window of this size in pixels, with a profile of its own, for a reader with these wishes, or skips the test loudly if there is no Chromium. It ends with the test.
-func Open(t testing.TB, width, height int64, wishes ...*emulation.MediaFeature) *Browser {
+func (c *Chromium) Open(t testing.TB, width, height int64, wishes ...*emulation.MediaFeature) *Browser {
 	t.Helper()
-	browser, err := shared.started(inPath(t))
+	browser, err := c.started(inPath(t))
 	if err != nil {
 		t.Fatal(err)
 	}

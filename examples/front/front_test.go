@@ -144,7 +144,7 @@ func TestBrowserChoosesTheMode(t *testing.T) {
 	t.Parallel()
 	b := begin(t, t.TempDir(), skald.Orchestrated)
 	for width, light := range map[int64]string{1280: "light", 400: "dark"} {
-		page := browsertest.Open(t, width, 900, browsertest.Prefers("color-scheme", light))
+		page := chromium.Open(t, width, 900, browsertest.Prefers("color-scheme", light))
 		page.Visit(b.URL() + "/")
 		for _, mode := range []string{"choreographed", "orchestrated"} {
 			page.Click("mode-" + mode)

@@ -27,7 +27,7 @@ func TestOperatorFindsAndMendsAStuckSaga(t *testing.T) {
 		begin(t, x, skald.SagaID("stuck-"+mode), mode, theatre.FullBox)
 		until(t, x, skald.SagaID("stuck-"+mode), "it is stuck", stuck)
 	}
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/")
 	b.Shows(within("tile-incidents"), "2")
 	b.Click("nav-incidents")
@@ -78,7 +78,7 @@ func TestF03_OperatorSeesAContradictionOfASagaThatHasEnded(t *testing.T) {
 	if err := x.Engine().AnsweredLate(t.Context(), "twice", "seats.reserve", participant.Answer{Class: participant.Refused, Reason: "Seats.SoldOut"}); err != nil {
 		t.Fatal(err)
 	}
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/#/incidents")
 	b.Shows(within("group"), "skald.contradiction")
 	b.Shows(within("incident"), "seats.reserve was answered in two ways")
@@ -99,7 +99,7 @@ func TestF03_OperatorSeesAContradictionOfASagaThatHasEnded(t *testing.T) {
 func TestSagaPageShowsTheWayBackInBothModes(t *testing.T) {
 	t.Parallel()
 	x := open(t)
-	b := browsertest.Open(t, 1280, 1000, browsertest.Prefers("color-scheme", "dark"))
+	b := chromium.Open(t, 1280, 1000, browsertest.Prefers("color-scheme", "dark"))
 	for _, mode := range bothModes {
 		id := skald.SagaID("back-" + mode)
 		begin(t, x, id, mode, theatre.Unreleased)
@@ -136,7 +136,7 @@ func TestDeadLetterIsComparedAndReplayed(t *testing.T) {
 	t.Parallel()
 	x := open(t)
 	begin(t, x, "aside", skald.Choreographed, theatre.Unclear)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/#/dead-letters")
 	b.Shows(within("letters"), "the barrier's controller does not answer")
 	b.Click("letter")
@@ -163,7 +163,7 @@ func TestSagasAreFoundAndWalkedThroughByKeys(t *testing.T) {
 	}
 	begin(t, x, "refused", skald.Orchestrated, theatre.SoldOut)
 	until(t, x, "refused", "it has ended", ended)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/#/sagas?show=compensated&reason=Seats.SoldOut&age=new-1h")
 	sees(t, b, `document.querySelectorAll('[data-testid="row"]').length === 1`)
 	b.Shows(within("row"), "refused")
@@ -203,7 +203,7 @@ func TestAViewIsKeptUnderItsName(t *testing.T) {
 	begin(t, x, "refused", skald.Orchestrated, theatre.SoldOut)
 	begin(t, x, "well", skald.Orchestrated, "")
 	until(t, x, "refused", "it has ended", ended)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	again := func() {
 		b.Visit("about:blank")
 		b.Visit(x.URL() + "/#/sagas")
@@ -231,7 +231,7 @@ func TestAViewIsKeptUnderItsName(t *testing.T) {
 func TestASagaLeadsToItsTrace(t *testing.T) {
 	t.Parallel()
 	x := open(t)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 	for _, mode := range bothModes {
 		id := skald.SagaID("traced-" + mode)
@@ -255,7 +255,7 @@ func TestManyAreMendedAfterAPreview(t *testing.T) {
 		until(t, x, id, "it is stuck", stuck)
 	}
 	x.Mend(theatre.FullBox)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/#/sagas?show=stuck&incident_reason=Letters.Full")
 	sees(t, b, `document.querySelectorAll('[data-testid="row"]').length === 4`)
 	b.Click("bulk")
@@ -282,7 +282,7 @@ func TestAxeFindsNothing(t *testing.T) {
 		{"sagas/back", "graph", ""}, {"sagas/back?view=sequence", "sequence", ""}, {"sagas/full?view=journal", "event", "verb-replace"}, {"sagas/aside?view=letters", "saga-letters", ""}, {"sagas/nobody", "empty", ""},
 		{"incidents", "incident", ""}, {"dead-letters", "letters", "letter"}, {"definitions", "definitions", ""}, {"definitions/visit", "step-numbers", ""}, {"webhooks", "delivery", "redeliver"}, {"webhooks/agency?state=waiting", "delivery", "rotate"}, {"sagas/well?view=deliveries", "delivery", ""}, {"webhooks/nobody", "empty", ""}, {"audit", "change", "who"}, {"nowhere", "empty", ""},
 	}
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/")
 	signIn(t, b, x, "Ada", access.Reader)
 	signOut(b) // which is the first line of the audit log

@@ -122,7 +122,7 @@ func TestDefinitionPageShowsTheFiguresOfEachVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/#/definitions")
 	all, versions := lately.Definitions[0], versionsOf(t, client)
 	showsTable(t, b, "[data-testid=definitions] tbody tr", "[]", [][]string{{short(versions[1]) + ", 2 versions", "6", "2", strconv.Itoa(all.Started), strconv.Itoa(all.Completed), strconv.Itoa(all.Compensated), length(all.P50), length(all.P95)}})
@@ -186,7 +186,7 @@ func TestDefinitionPageShowsTheFiguresOfEachVersion(t *testing.T) {
 func TestOverviewShowsTheFiguresOfTheAPI(t *testing.T) {
 	t.Parallel()
 	x, client := openWithFigures(t)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/")
 	b.Sees(within("slowest"))
 	lately, err := client.Activity(t.Context(), "")

@@ -196,7 +196,7 @@ func TestNothingThatOthersWroteRuns(t *testing.T) {
 		_ = operator.Cancel(t.Context(), ids[i], text, text) // whether or not it comes too late, the audit log has it
 	}
 
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/#/sagas")
 	b.Sees(within("key"))
 	b.Run("watch", chromedp.Evaluate[chromedp.Void](watchful))

@@ -49,7 +49,7 @@ func TestStuckSagaIsMendedByKeysAlone(t *testing.T) {
 	x := open(t)
 	begin(t, x, "full", skald.Choreographed, theatre.FullBox)
 	until(t, x, "full", "it is stuck", stuck)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/")
 	b.Shows(within("tile-incidents"), "1")
 	press(b, "?")
@@ -93,7 +93,7 @@ func TestStuckSagaIsMendedByKeysAlone(t *testing.T) {
 func TestRetryWithAnotherInputBeginsWithTheOneThatWasUsed(t *testing.T) {
 	t.Parallel()
 	x := open(t)
-	b := browsertest.Open(t, 400, 900)
+	b := chromium.Open(t, 400, 900)
 	for _, mode := range bothModes {
 		id := skald.SagaID("full-" + mode)
 		begin(t, x, id, mode, theatre.FullBox)

@@ -27,7 +27,7 @@ func TestPicturesOfTheDocs(t *testing.T) {
 	client := as(t, x, "Ada Lovelace", access.Admin)
 	visits(t, x)
 	tried(t, client, "well-1")
-	b := browsertest.Open(t, 1280, 860)
+	b := chromium.Open(t, 1280, 860)
 	b.Visit(x.URL() + "/")
 	signIn(t, b, x, "Grace Hopper", access.Operator)
 	var taken []string

@@ -110,7 +110,7 @@ func TestListOfManySagasStaysSmooth(t *testing.T) {
 	t.Logf("%d sagas were written in %v", *sagas, time.Since(began).Round(time.Millisecond))
 	x = openWith(t, theatre.Config{Data: data})
 
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	observing(b)
 	began = time.Now()
 	b.Visit(x.URL() + "/#/sagas")
@@ -172,7 +172,7 @@ func TestListOfManySagasStaysSmooth(t *testing.T) {
 func TestNothingMovesByItself(t *testing.T) {
 	t.Parallel()
 	x := openWithAllKinds(t)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/")
 	signIn(t, b, x, "Grace", access.Operator)
 	observing(b)

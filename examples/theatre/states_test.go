@@ -49,7 +49,7 @@ func TestPagesSayWhatIsWrongAndComeBack(t *testing.T) {
 	if _, err := client.RetryDeliveries(t.Context(), "agency"); err != nil { // the audit log's line
 		t.Fatal(err)
 	}
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	for _, at := range []struct {
 		width int64
 		light string
@@ -116,7 +116,7 @@ func TestPagesSayWhatIsWrongAndComeBack(t *testing.T) {
 // While somebody reads a saga, incidents open and close, it ends, and letters of it are settled: all that is said, and none of it moves what is read.
 func TestNothingMovesWhileASagaIsWatched(t *testing.T) {
 	t.Parallel()
-	b := browsertest.Open(t, 400, 900)
+	b := chromium.Open(t, 400, 900)
 	observing(b)
 	for _, mode := range bothModes {
 		x := open(t)

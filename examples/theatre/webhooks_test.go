@@ -55,7 +55,7 @@ func TestOperatorLetsAnEndpointBeToldThatWasAway(t *testing.T) {
 	for i := range bothModes {
 		tried(t, client, skald.SagaID(fmt.Sprintf("well-%d", i)))
 	}
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(x.URL() + "/#/sagas/well-0")
 	signIn(t, b, x, "Grace", access.Operator)
 	b.Click("tab-deliveries")
@@ -93,7 +93,7 @@ func TestOperatorLetsAnEndpointBeToldThatWasAway(t *testing.T) {
 func TestAdminRegistersAndRotatesAnEndpoint(t *testing.T) {
 	t.Parallel()
 	x := openWith(t, theatre.Config{Guarded: true, Outsiders: true})
-	b := browsertest.Open(t, 400, 900, browsertest.Prefers("color-scheme", "dark"))
+	b := chromium.Open(t, 400, 900, browsertest.Prefers("color-scheme", "dark"))
 	b.Visit(x.URL() + "/#/webhooks")
 	signIn(t, b, x, "Ada", access.Admin)
 	b.Shows(within("webhooks"), "agency")

@@ -20,7 +20,7 @@ type browser struct {
 // open starts a Chromium.
 func (l *live) open(t *testing.T, width, height int64, wishes ...*emulation.MediaFeature) browser {
 	t.Helper()
-	return browser{browsertest.Open(t, width, height, wishes...), t, l.url}
+	return browser{chromium.Open(t, width, height, wishes...), t, l.url}
 }
 
 // visit goes to a path of the shop's server.

@@ -22,7 +22,7 @@ func TestOperatorSeesDeadLettersOfDeliveries(t *testing.T) {
 	}
 	w.eventually("it is set aside", func() bool { return len(lettersOf(w, bus.ReasonUnknownType)) > 0 })
 
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(w.system.URL() + "/console/#/dead-letters?state=remedied")
 	b.Shows(browsertest.ID("letters"), "PackageFail.TooHeavy")
 	b.Shoot("remedied")

@@ -15,7 +15,7 @@ func watchable(c *system.Config) { c.TimeFactor = 60 }
 
 func TestAPersonSeesTheirParcelFly(t *testing.T) {
 	w := begin(t, watchable)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(w.system.URL())
 	b.Sees(browsertest.ID("city"))
 	// Wherever drones are drawn while they fly is noted in the page, since the test may look too late.
@@ -41,7 +41,7 @@ func TestAPersonSeesTheirParcelFly(t *testing.T) {
 
 func TestAPersonSeesWhyAParcelIsNotDelivered(t *testing.T) {
 	w := begin(t, watchable)
-	b := browsertest.Open(t, 400, 900)
+	b := chromium.Open(t, 400, 900)
 	b.Visit(w.system.URL())
 	b.Click("preset-too-heavy")
 	b.Sees(browsertest.ID("verdict") + `[data-outcome="compensated"]`)
@@ -59,7 +59,7 @@ func TestAPersonSeesWhyAParcelIsNotDelivered(t *testing.T) {
 
 func TestAPersonCancelsOnThePage(t *testing.T) {
 	w := begin(t, watchable)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(w.system.URL())
 	b.Sees(browsertest.ID("request-submit"))
 	b.Run("pick it up later", chromedp.SetValue(browsertest.ID("field-pickupTime"), "60"))

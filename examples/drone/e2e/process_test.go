@@ -38,6 +38,9 @@ const asProgram = "SKALD_DRONE_E2E_PROGRAM"
 // fast is the factor of the programs that tests start.
 const fast = 500
 
+// chromium is the browser that the tests share.
+var chromium = browsertest.New()
+
 func TestMain(m *testing.M) {
 	role := os.Getenv(asProgram)
 	switch role {
@@ -45,7 +48,7 @@ func TestMain(m *testing.M) {
 		if err := killtest.Crowd(); err != nil {
 			panic(err)
 		}
-		goleak.VerifyTestMain(browsertest.Tests{M: m}) // no test leaves a goroutine behind
+		goleak.VerifyTestMain(chromium.Tests(m)) // no test leaves a goroutine behind
 	case "all":
 		os.Exit(system.Run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 	}

@@ -37,7 +37,7 @@ func (f *fake) posted(t *testing.T, call string, n int) []string {
 
 func TestARequestIsMadeWithTheMapAndTheKeyboard(t *testing.T) {
 	f := newFake(t)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(f.URL)
 	b.Sees(`[data-testid="city"] [aria-label="Opera: choose this place"]`)
 	// A with the keyboard, B with a click on a place.
@@ -68,7 +68,7 @@ func TestWhatIsRefusedIsSaid(t *testing.T) {
 	f := newFake(t)
 	f.set("POST /api/deliveryrequests", `{"title":"Unprocessable","status":422,"detail":"the request cannot be read","errors":[{"field":"weight","detail":"Give <i>kilograms</i>."}]}`)
 	f.set("DELETE /api/deliveryrequests/"+flying, `{"title":"Conflict","status":409,"detail":"it has shipped","reason":"DeliveryFail.Shipped"}`)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(f.URL + "/#" + flying)
 	b.Click("request-submit")
 	if said := b.Shows(browsertest.ID("request-answer"), "Not accepted."); !strings.Contains(said, "The request cannot be read. Give <i>kilograms</i>.") {
@@ -88,7 +88,7 @@ func TestWhatIsRefusedIsSaid(t *testing.T) {
 
 func TestDeadLettersAreSettledWithAReason(t *testing.T) {
 	f := newFake(t)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(f.URL)
 	b.Shows(browsertest.ID("letters"), "DroneFail.NoneAvailable")
 	b.Click("letter-replay")
@@ -102,7 +102,7 @@ func TestDeadLettersAreSettledWithAReason(t *testing.T) {
 
 func TestSwitchesAreSetInThePanel(t *testing.T) {
 	f := newFake(t)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(f.URL)
 	b.Shows(browsertest.ID("switches-open"), "1")
 	b.Click("switches-open")
@@ -127,7 +127,7 @@ func TestDataStaysText(t *testing.T) {
 	for _, call := range []string{"GET /api/fleet", "GET /api/deliveries", "GET /api/deadletters", "GET /api/outsider"} {
 		f.set(call, strings.NewReplacer("Terne", evil, "d-02", evil, "all 10 drones are busy", evil, "DroneShipped", evil).Replace(f.answers[call]))
 	}
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(f.URL + "/#" + undone)
 	for _, selector := range []chromedp.CSS{`#fleet`, `#list`, `#letters`, `#outsider`} {
 		b.Shows(selector, evil)
@@ -143,7 +143,7 @@ func TestEmptyAndBrokenAreSaid(t *testing.T) {
 	f.set("GET /api/fleet", `[]`)
 	f.set("GET /api/deadletters", `[]`)
 	f.set("GET /api/outsider", `{"subscribed":false,"received":0,"duplicates":0,"refused":0,"events":[]}`)
-	b := browsertest.Open(t, 400, 900)
+	b := chromium.Open(t, 400, 900)
 	b.Visit(f.URL)
 	b.Shows(`#list`, "Nothing has been requested yet.")
 	b.Shows(`#detail`, "Choose a delivery")
@@ -164,7 +164,7 @@ func TestTheCityIsDrawnAsSoonAsItIsKnown(t *testing.T) {
 	f := newFake(t)
 	area := f.answers["GET /api/area"]
 	f.set("GET /api/area", ``)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(f.URL)
 	b.Shows(`#map`, "The city cannot be drawn.")
 	f.set("GET /api/area", area)
@@ -175,7 +175,7 @@ func TestTheCityIsDrawnAsSoonAsItIsKnown(t *testing.T) {
 // A drone is where it is said to be, and gets there smoothly.
 func TestADroneMoves(t *testing.T) {
 	f := newFake(t)
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(f.URL)
 	b.Sees(browsertest.ID("drone-d-02"))
 	const top = `document.querySelector('[data-testid="drone-d-02"]').getBoundingClientRect().top`
@@ -190,7 +190,7 @@ func TestADroneMoves(t *testing.T) {
 func TestTheMapShowsTheWholeWay(t *testing.T) {
 	f := newFake(t)
 	f.set("GET /api/deliveries", strings.Replace(deliveriesJSON, "55.682000,12.601000", "55.605000,12.460000", 1))
-	b := browsertest.Open(t, 1280, 900)
+	b := chromium.Open(t, 1280, 900)
 	b.Visit(f.URL + "/#" + undone)
 	b.Sees(browsertest.ID("map-whole") + `[aria-pressed="true"]`)
 	b.Click("delivery-" + there)

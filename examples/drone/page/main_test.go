@@ -8,5 +8,8 @@ import (
 	"github.com/skaldhq/skald/examples/browsertest"
 )
 
-// TestMain fails if any test leaves a goroutine behind. The tests share a browser.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(browsertest.Tests{M: m}) }
+// chromium is the browser that the tests share.
+var chromium = browsertest.New()
+
+// TestMain fails if any test leaves a goroutine behind.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(chromium.Tests(m)) }

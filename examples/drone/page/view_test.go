@@ -12,7 +12,7 @@ func TestThePageFitsEveryWindowAndLight(t *testing.T) {
 	for _, width := range []int64{1280, 400} {
 		for _, light := range []string{"light", "dark"} {
 			t.Run(fmt.Sprintf("%d %s", width, light), func(t *testing.T) {
-				b := browsertest.Open(t, width, 900, browsertest.Prefers("color-scheme", light), browsertest.Prefers("reduced-motion", "reduce"))
+				b := chromium.Open(t, width, 900, browsertest.Prefers("color-scheme", light), browsertest.Prefers("reduced-motion", "reduce"))
 				b.Visit(f.URL + "/#" + flying)
 				b.Sees(`[data-testid="drone-d-02"][data-selected="true"]`)
 				b.Sees(`[data-testid="step-delivery.ship"][data-state="done"]`)

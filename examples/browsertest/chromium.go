@@ -11,17 +11,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Tests runs a package's tests and then ends the Chromium that they shared. It stands before whatever looks for what tests leave behind: goleak.VerifyTestMain(browsertest.Tests{M: m}).
-type Tests struct{ M *testing.M }
-
-// Run runs the tests and returns the code to exit with.
-func (t Tests) Run() int {
-	defer shared.end()
-	return t.M.Run()
-}
-
-// chromium is the one of a test program: starting one takes seconds of a processor, several times what a test does in it. It is started when the first test needs it.
-type chromium struct {
+// Chromium is the browser of a test program, which its tests share: starting one takes seconds of a processor, several times what a test does in it. It is started when the first test needs it.
+type Chromium struct {
 	once    sync.Once
 	ctx     context.Context //nolint:containedctx // a browser is a context here
 	err     error
@@ -29,10 +20,26 @@ type chromium struct {
 	stop    func()
 }
 
-var shared chromium
+// New makes a browser that is started when it is needed. The test program's TestMain ends it: goleak.VerifyTestMain(chromium.Tests(m)).
+func New() *Chromium { return &Chromium{} }
+
+// Tests runs a program's tests and then ends the browser, before whatever looks for what tests leave behind.
+func (c *Chromium) Tests(m *testing.M) Tests { return Tests{m, c} }
+
+// Tests are those of a program, with their browser.
+type Tests struct {
+	m *testing.M
+	c *Chromium
+}
+
+// Run runs the tests and returns the code to exit with.
+func (t Tests) Run() int {
+	defer t.c.end()
+	return t.m.Run()
+}
 
 // started gives the context of the browser, in which each test makes one of its own.
-func (c *chromium) started(path string) (context.Context, error) {
+func (c *Chromium) started(path string) (context.Context, error) {
 	c.once.Do(func() {
 		if c.profile, c.err = os.MkdirTemp("", "chromium-"); c.err != nil {
 			return
@@ -50,7 +57,7 @@ func (c *chromium) started(path string) (context.Context, error) {
 }
 
 // end waits until the browser has ended; its profile goes after that.
-func (c *chromium) end() {
+func (c *Chromium) end() {
 	if c.stop != nil {
 		patient, done := context.WithTimeout(c.ctx, Patience)
 		_ = chromedp.Cancel(patient)
