@@ -1,10 +1,12 @@
 package choreographer
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
@@ -33,5 +35,21 @@ func TestF25_JournalOfACompensationThatIsReportedForEverIsNeverFull(t *testing.T
 				t.Errorf("it is not undone, or its incident is still %q", open)
 			}
 		})
+	}
+}
+
+// A person's decisions do not fill it either; those that end the step are taken.
+func TestF25_AFullJournalTakesOnlyDecisionsThatEndAStep(t *testing.T) {
+	tr, token := reported(t)
+	tr.take(token("issue", participant.TokenRefused))
+	tr.take(token("look", participant.TokenUndone))
+	for _, events := range []uint64{journal.MaxEvents, journal.MaxEvents + 1} {
+		tr.summary.Seq = events
+		for _, verb := range []journal.Verb{journal.VerbRetry, journal.VerbReplace, journal.VerbSkip, journal.VerbDone} {
+			full := events > journal.MaxEvents && (verb == journal.VerbRetry || verb == journal.VerbReplace)
+			if _, _, err := tr.resolvable(&Resolution{Step: "create", Verb: verb, Payload: []byte(`1`)}); (err != nil) != full || full && !errors.Is(err, machine.ErrVerb) {
+				t.Errorf("after %d events %s gives %v", events, verb, err)
+			}
+		}
 	}
 }
