@@ -160,8 +160,8 @@ func testRead(t *testing.T, d Driver) {
 		m := full()
 		decide(t, b, "tokens", m)
 		clear(m.Data)
-		for range 2 {
-			got, err := b.Read(limited(t), "tokens", broker.Filter(m.Key))
+		for _, f := range []broker.Filter{broker.Filter(m.Key), broker.Filter(m.Key), "commande/4711/*"} {
+			got, err := b.Read(limited(t), "tokens", f)
 			if err != nil || len(got) != 1 {
 				t.Fatalf("%d messages (%v)", len(got), err)
 			}

@@ -100,7 +100,7 @@ func full() broker.Message {
 	m := message("commande-4711/réservé 100%", "commande/4711/inventaire.reserve")
 	m.Cause, m.Attempt, m.Epoch, m.Trace = "cause/1", 3, 7, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	m.Expires = time.Date(2199, 1, 2, 3, 4, 5, 6, time.UTC)
-	m.Headers = map[string]string{"X-Tenant": "blue", "x-lower-Case": "kept", "ce-partitionkey": "p"}
+	m.Headers = map[string]string{"X-Tenant": "blue", "x-lower-Case": "kept", "ce-partitionkey": "p", "Status": "404"} // as servers call what they say themselves
 	m.ContentType, m.Data = "application/octet-stream", []byte{0, 1, 255}
 	return m
 }

@@ -64,13 +64,26 @@ func (b *Broker) note(ctx context.Context, h *holder) (failures, error) {
 		if err != nil {
 			return err
 		}
-		return json.Unmarshal(s.data, &n)
+		n, err = readNote(s.data, h.m.ID)
+		return err
 	})
 	if err != nil {
 		return failures{}, fmt.Errorf("natsbroker: reading the failures of message %s: %w", h.m.ID, err)
 	}
-	if n.ID != h.m.ID {
+	return n, nil
+}
+
+// readNote reads what is remembered of a message; it is nothing if it is of another one.
+func readNote(data []byte, id string) (failures, error) {
+	var n failures
+	if err := json.Unmarshal(data, &n); err != nil {
+		return failures{}, err
+	}
+	switch {
+	case n.ID != id:
 		return failures{}, nil
+	case n.Count < 0:
+		return failures{}, fmt.Errorf("it was handed out %d times", n.Count)
 	}
 	return n, nil
 }

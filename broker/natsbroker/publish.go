@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,6 +23,9 @@ func wire(subject string, m broker.Message) (*nats.Msg, error) {
 	msg := &nats.Msg{Subject: subject, Header: make(nats.Header, len(headers)+2), Data: m.Data}
 	for _, h := range headers {
 		msg.Header[h.Name] = []string{h.Value} // not Set, which changes the case of some
+	}
+	if len(msg.Data) == 0 && msg.Header.Get("Status") == strconv.Itoa(http.StatusServiceUnavailable) {
+		return nil, fmt.Errorf("%w: message %.200q: without data, its header Status reads like a server's word that nobody answers: give it data, or the header another name", broker.ErrInvalid, m.ID)
 	}
 	return msg, nil
 }

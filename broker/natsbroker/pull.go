@@ -71,7 +71,7 @@ func (p *puller) signal() {
 func (p *puller) take(r *request, msg *nats.Msg) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(msg.Header["Status"]) == 0 && msg.Reply != "" {
+	if msg.Reply != "" { // a message: what the server says itself is not to be answered
 		if !p.wanted { // it was on its way when the request was withdrawn
 			_ = msg.Respond([]byte(ackNak)) // else its lock expires
 			p.signal()

@@ -57,35 +57,44 @@ func decode(header nats.Header, data []byte, k broker.Key) (broker.Message, erro
 	return m, err
 }
 
-// getMsg asks the stream's leader for a message. It returns jetstream.ErrMsgNotFound if there is none.
-func (b *Broker) getMsg(ctx context.Context, stream string, req msgRequest) (stored, error) {
-	var res struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Subject string    `json:"subject"`
-			Seq     uint64    `json:"seq"`
-			Header  []byte    `json:"hdrs"`
-			Data    []byte    `json:"data"`
-			Time    time.Time `json:"time"`
-		} `json:"message"`
-	}
-	if err := b.api(ctx, apiMsgGet+stream, req, &res); err != nil {
-		return stored{}, err
-	}
-	if res.Error != nil {
-		if res.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-			return stored{}, jetstream.ErrMsgNotFound
-		}
-		return stored{}, res.Error
+// msgAnswer is the answer of the stream's leader to a request for a message.
+type msgAnswer struct {
+	Error   *jetstream.APIError `json:"error"`
+	Message struct {
+		Subject string    `json:"subject"`
+		Seq     uint64    `json:"seq"`
+		Header  []byte    `json:"hdrs"`
+		Data    []byte    `json:"data"`
+		Time    time.Time `json:"time"`
+	} `json:"message"`
+}
+
+// stored is the message, or what the server says instead of it: jetstream.ErrMsgNotFound if there is none.
+func (a *msgAnswer) stored() (stored, error) {
+	m := &a.Message
+	switch {
+	case a.Error != nil && a.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return stored{}, jetstream.ErrMsgNotFound
+	case a.Error != nil:
+		return stored{}, a.Error
 	}
 	header := nats.Header{}
-	if len(res.Message.Header) > 0 {
+	if len(m.Header) > 0 {
 		var err error
-		if header, err = nats.DecodeHeadersMsg(res.Message.Header); err != nil {
-			return stored{}, fmt.Errorf("message %d of %s: %w", res.Message.Seq, stream, err)
+		if header, err = nats.DecodeHeadersMsg(m.Header); err != nil {
+			return stored{}, fmt.Errorf("message %d of %s: %w", m.Seq, m.Subject, err)
 		}
 	}
-	return stored{res.Message.Subject, res.Message.Seq, res.Message.Time, header, res.Message.Data}, nil
+	return stored{m.Subject, m.Seq, m.Time, header, m.Data}, nil
+}
+
+// getMsg asks the stream's leader for a message. It returns jetstream.ErrMsgNotFound if there is none.
+func (b *Broker) getMsg(ctx context.Context, stream string, req msgRequest) (stored, error) {
+	var answer msgAnswer
+	if err := b.api(ctx, apiMsgGet+stream, req, &answer); err != nil {
+		return stored{}, err
+	}
+	return answer.stored()
 }
 
 // api makes a request of the server's API. Errors of the server are in the response.
@@ -183,28 +192,20 @@ func (b *Broker) readAll(ctx context.Context, t topic, subject string) ([]stored
 		if err != nil {
 			return nil, err
 		}
-		switch msg.Header.Get("Status") {
-		case "":
-			s, err := direct(msg)
-			if err != nil {
-				return nil, err
-			}
-			if found = append(found, s); len(found) > broker.MaxRead {
-				return found, nil
-			}
-		case strconv.Itoa(http.StatusNoContent): // the end
-			if upTo, _ := strconv.ParseUint(msg.Header.Get("Nats-UpTo-Sequence"), 10, 64); upTo < known {
+		s, err := direct(msg)
+		switch {
+		case errors.Is(err, errEnd):
+			if upTo(msg) < known {
 				return nil, errLagging
 			}
 			return found, nil
-		case strconv.Itoa(http.StatusNotFound):
+		case errors.Is(err, jetstream.ErrMsgNotFound):
 			return nil, b.surelyEmpty(ctx, t, subject)
-		case strconv.Itoa(http.StatusRequestEntityTooLarge):
-			return nil, broker.ErrTooMany
-		case strconv.Itoa(http.StatusServiceUnavailable):
-			return nil, nats.ErrNoResponders
-		default:
-			return nil, fmt.Errorf("the server says %s %s", msg.Header.Get("Status"), msg.Header.Get("Description"))
+		case err != nil:
+			return nil, err
+		}
+		if found = append(found, s); len(found) > broker.MaxRead {
+			return found, nil
 		}
 	}
 }
@@ -219,17 +220,14 @@ func (b *Broker) readOne(ctx context.Context, t topic, subject string) ([]stored
 	if err != nil {
 		return nil, err
 	}
-	switch status := msg.Header.Get("Status"); status {
-	case "":
-		s, err := direct(msg)
-		return []stored{s}, err
-	case strconv.Itoa(http.StatusNotFound):
+	s, err := direct(msg)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return nil, b.surelyEmpty(ctx, t, subject)
-	case strconv.Itoa(http.StatusServiceUnavailable):
-		return nil, nats.ErrNoResponders
-	default:
-		return nil, fmt.Errorf("the server says %s %s", status, msg.Header.Get("Description"))
+	case err != nil:
+		return nil, err
 	}
+	return []stored{s}, nil
 }
 
 // surelyEmpty asks the leader whether there is really nothing: an answer without messages does not say how far the replica is.
@@ -247,8 +245,15 @@ func (b *Broker) surelyEmpty(ctx context.Context, t topic, subject string) error
 	return errLagging
 }
 
-// direct decodes the answer to a direct get.
+// errEnd says that a direct get of several messages was answered.
+var errEnd = errors.New("there are no more messages")
+
+// direct decodes an answer to a direct get: a message, or, as an error, what the server says instead: errEnd, jetstream.ErrMsgNotFound, broker.ErrTooMany, nats.ErrNoResponders or in words. Only a message has a
+// sequence: an application's header may have the name of the server's status.
 func direct(msg *nats.Msg) (stored, error) {
+	if len(msg.Header["Nats-Sequence"]) == 0 {
+		return stored{}, instead(msg.Header)
+	}
 	seq, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
 	if err != nil {
 		return stored{}, fmt.Errorf("an answer without a sequence: %w", err)
@@ -258,6 +263,31 @@ func direct(msg *nats.Msg) (stored, error) {
 		return stored{}, fmt.Errorf("an answer without a time: %w", err)
 	}
 	return stored{msg.Header.Get("Nats-Subject"), seq, at, msg.Header, msg.Data}, nil
+}
+
+// instead is what the server says instead of a message. It is never nil.
+func instead(h nats.Header) error {
+	switch status := h.Get("Status"); status {
+	case strconv.Itoa(http.StatusNoContent):
+		return errEnd
+	case strconv.Itoa(http.StatusNotFound):
+		return jetstream.ErrMsgNotFound
+	case strconv.Itoa(http.StatusRequestEntityTooLarge):
+		return broker.ErrTooMany
+	case strconv.Itoa(http.StatusServiceUnavailable):
+		return nats.ErrNoResponders
+	default:
+		return fmt.Errorf("the server says %q %q, and no message", status, h.Get("Description"))
+	}
+}
+
+// upTo is how far the replica was that answered; 0 if it does not say.
+func upTo(end *nats.Msg) uint64 {
+	seq, err := strconv.ParseUint(end.Header.Get("Nats-UpTo-Sequence"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return seq
 }
 
 // Purge implements broker.Broker.

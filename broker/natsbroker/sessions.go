@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/skaldhq/skald/broker"
 )
@@ -184,15 +185,11 @@ func (s *sessionReceiver) head(ctx context.Context, key broker.Key) (uint64, err
 	if err != nil {
 		return 0, err
 	}
-	switch status := msg.Header.Get("Status"); status {
-	case "":
-		at, err := direct(msg)
-		return at.seq, err
-	case "404":
+	at, err := direct(msg)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, nil
-	default:
-		return 0, fmt.Errorf("the server says %s %s", status, msg.Header.Get("Description"))
 	}
+	return at.seq, err
 }
 
 // believe takes the first waiting message of a session off if it is the head; otherwise it puts off the next look.

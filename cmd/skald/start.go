@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/httpapi"
@@ -91,18 +93,33 @@ func readPayload(w *world, from, what string) ([]byte, error) {
 			return nil, usage(err)
 		}
 	}
-	var document json.RawMessage
-	if err := json.Unmarshal(data, &document); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			before := string(data[:min(max(0, int(syntax.Offset)-1), len(data))])
-			line, column := 1+strings.Count(before, "\n"), len(before)-strings.LastIndex(before, "\n")
-			if _, file := os.Stat(from); file == nil {
-				return nil, usage(fmt.Errorf("%s is not JSON; the file of this name is meant by @%s", what, from))
-			}
-			return nil, usage(fmt.Errorf("%s is not JSON: line %d, column %d: %w", what, line, column, err))
+	document, err := readJSON(data, what)
+	if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
+		if _, file := os.Stat(from); file == nil {
+			err = fmt.Errorf("%s is not JSON; the file of this name is meant by @%s", what, from)
 		}
-		return nil, usage(fmt.Errorf("%s is not JSON: %w", what, err))
+	}
+	if err != nil {
+		return nil, usage(err)
+	}
+	return document, nil
+}
+
+// readJSON takes data that is one JSON document. The error says where it is none: line, and column in characters.
+func readJSON(data []byte, what string) (json.RawMessage, error) {
+	var document json.RawMessage
+	err := json.Unmarshal(data, &document)
+	if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
+		n := min(max(0, int(syntax.Offset)-1), len(data))
+		for n > 0 && n < len(data) && !utf8.RuneStart(data[n]) { // within the last character
+			n--
+		}
+		before := data[:n]
+		line, column := 1+bytes.Count(before, []byte("\n")), 1+utf8.RuneCount(before[1+bytes.LastIndexByte(before, '\n'):])
+		return nil, fmt.Errorf("%s is not JSON: line %d, column %d: %w", what, line, column, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is not JSON: %w", what, err)
 	}
 	return document, nil
 }

@@ -101,6 +101,9 @@ func (x *track) resolvable(r *Resolution) (i int, undo bool, err error) {
 	case r.Verb == journal.VerbReplace && len(r.Payload) == 0:
 		return 0, false, fmt.Errorf("%w: replacing needs the new input", machine.ErrVerb)
 	}
+	if err := machine.Full(x.summary.Seq, r.Verb); err != nil {
+		return 0, false, err
+	}
 	undo = x.undoAsked.Has(i)
 	kind := x.m.Plan.Steps[i].Kind
 	if !undo {

@@ -50,3 +50,19 @@ func TestAnUndoingFollowsOnlyOnceItsSuccessorsAreClear(t *testing.T) {
 		t.Error("create is taken as undone although look is not clear and nothing was refused yet")
 	}
 }
+
+// Each participant tells by its own clock, and the store takes no journal that goes back in time.
+func TestAJournalDoesNotGoBackInTimeWhenAParticipantsClockDoes(t *testing.T) {
+	tr, token := reported(t)
+	early := token("issue", participant.TokenDone)
+	early.Time = early.Time.Add(-time.Hour)
+	tr.take(early)
+	if len(tr.pending) == 0 || tr.pending[len(tr.pending)-1].Kind != journal.StepDone {
+		t.Fatalf("what was told is not recorded: %+v", tr.pending)
+	}
+	for i := range tr.pending[1:] {
+		if before, e := tr.pending[i], tr.pending[i+1]; e.Time.Before(before.Time) {
+			t.Errorf("event %d is of %s, and the one before it of %s", e.Seq, e.Time, before.Time)
+		}
+	}
+}

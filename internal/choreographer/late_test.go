@@ -162,7 +162,9 @@ func TestF03_ContradictionIsSeenAlsoWhenTheDefinitionIsGone(t *testing.T) {
 		s.down("tracker")
 		p := s.p
 		s.p = order(s.t, func(d *plan.Draft) { d.Revision = "2" })
-		x = s.track(disk)
+		x = s.track(disk, func(c *choreographer.TrackerConfig) { // its clock is behind as well, and no journal goes back in time
+			c.Now = func() time.Time { return time.Now().Add(-24 * time.Hour) }
+		})
 		s.p = p
 		if err := s.see(x, "s-1", "create"); !errors.Is(err, machine.ErrVerb) {
 			s.t.Errorf("nothing to see: %v", err)
@@ -172,6 +174,10 @@ func TestF03_ContradictionIsSeenAlsoWhenTheDefinitionIsGone(t *testing.T) {
 		}
 		if open := s.contradictions(x); len(open) != 0 {
 			s.t.Errorf("open: %q", open)
+		}
+		events, err := x.Events(s.t.Context(), "s-1", 0)
+		if err != nil || !slices.IsSortedFunc(events, func(a, b journal.Event) int { return a.Time.Compare(b.Time) }) {
+			s.t.Errorf("the journal goes back in time: %+v (%v)", events, err)
 		}
 	})
 }

@@ -198,24 +198,22 @@ func (x *track) retrying(n *note) bool {
 	if n.phase == participant.Compensation {
 		kind, asked, answered = journal.CompensationRetrying, x.undoAsked, x.tokens.Undone
 	}
+	opens := n.refused && machine.Opens(x.summary.Seq, x.incidents[n.step], n.reason)
 	switch {
 	case answered.Has(i):
 		return true
 	case !asked.Has(i):
 		return false
-	case n.attempt <= x.attempts[i], n.attempt > thinAfter && n.attempt%10 != 0:
+	case n.attempt <= x.attempts[i], machine.Thinned(x.summary.Seq, n.attempt) && !opens:
 		return true
 	}
 	detail := x.m.Plan.Steps[i].KeptWords(n.detail)
 	x.record(journal.Event{Kind: kind, Step: n.step, Attempt: n.attempt, Reason: n.reason, Detail: detail, At: n.next}, n.at)
-	if n.refused && x.incidents[n.step] != n.reason {
+	if opens {
 		x.record(journal.Event{Kind: journal.IncidentOpened, Step: n.step, Reason: n.reason, Detail: detail}, n.at)
 	}
 	return true
 }
-
-// thinAfter is the number of attempts after which only every tenth is recorded, as in orchestrated mode.
-const thinAfter = 100
 
 // record adds an event to the journal and takes it in.
 func (x *track) record(e journal.Event, at time.Time) {

@@ -23,9 +23,13 @@ import (
 )
 
 // track starts a tracker on a disk.
-func (s *scene) track(disk *memstore.Disk) *choreographer.Tracker {
+func (s *scene) track(disk *memstore.Disk, change ...func(*choreographer.TrackerConfig)) *choreographer.Tracker {
 	s.t.Helper()
-	x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{Broker: s.broker, Store: memstore.Open(disk), Name: "tracker", Plans: []*plan.Plan{s.p}})
+	c := choreographer.TrackerConfig{Broker: s.broker, Store: memstore.Open(disk), Name: "tracker", Plans: []*plan.Plan{s.p}}
+	for _, change := range change {
+		change(&c)
+	}
+	x, err := choreographer.OpenTracker(s.t.Context(), c)
 	if err != nil {
 		s.t.Fatal(err)
 	}

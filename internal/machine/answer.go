@@ -27,6 +27,16 @@ const thinAfter = 100
 // roomy is the length of a journal from which on attempts are no longer recorded: the rest is kept for what decides.
 const roomy = journal.MaxEvents * 9 / 10
 
+// Thinned says whether an attempt is left out of a journal of so many events, unless it opens an incident.
+func Thinned(events uint64, attempt uint32) bool {
+	return events > roomy || attempt > thinAfter && attempt%10 != 0
+}
+
+// Opens says whether a reason opens an incident in a journal of so many events, beside the one that is open for a reason, or none. In a long journal that one says enough: a participant may have a new reason each time.
+func Opens(events uint64, open, reason string) bool {
+	return reason != open && (open == "" || events <= roomy)
+}
+
 // Answered turns an answer into what is to be recorded. Late answers revive nothing, see Late.
 func (m *Machine) Answered(s *State, a Answer, cmds []Command) []Command {
 	b := plan.One(a.Step)
@@ -172,8 +182,8 @@ func (m *Machine) retry(s *State, a Answer, r plan.Retry, kind journal.Kind, cmd
 	if held && reason == "" {
 		reason = ReasonUnknown
 	}
-	opens := (refused || held) && st.Incident != reason
-	if thin := s.Seq > roomy || st.Attempt > thinAfter && st.Attempt%10 != 0; thin && !opens && !held {
+	opens := (refused || held) && Opens(s.Seq, st.Incident, reason)
+	if Thinned(s.Seq, st.Attempt) && !opens && !held {
 		s.retry(a.Step, &c.Event)
 		return cmds
 	}

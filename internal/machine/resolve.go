@@ -38,8 +38,8 @@ func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload [
 	if s.Phase.Ended() {
 		return ErrEnded
 	}
-	if s.Seq > journal.MaxEvents && (verb == journal.VerbRetry || verb == journal.VerbReplace) {
-		return fmt.Errorf("%w: its journal is full; it is retried by itself, or end the step with skip or done", ErrVerb)
+	if err := Full(s.Seq, verb); err != nil {
+		return err
 	}
 	switch verb {
 	case journal.VerbRetry, journal.VerbReplace, journal.VerbSkip, journal.VerbDone:
@@ -69,6 +69,14 @@ func (m *Machine) Resolvable(s *State, verb journal.Verb, step string, payload [
 		return err
 	}
 	return m.Plan.Steps[i].Takes(verb, payload)
+}
+
+// Full says whether a journal of so many events has room for what follows from a verb: one that ends a step always has.
+func Full(events uint64, verb journal.Verb) error {
+	if events > journal.MaxEvents && (verb == journal.VerbRetry || verb == journal.VerbReplace) {
+		return fmt.Errorf("%w: its journal is full; it is retried by itself, or end the step with skip or done", ErrVerb)
+	}
+	return nil
 }
 
 // seeable says whether there is a contradiction to be seen.

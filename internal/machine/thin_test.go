@@ -1,10 +1,13 @@
 package machine_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/skaldhq/skald/internal/machine"
+	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
@@ -82,4 +85,55 @@ func TestF25_JournalOfAStepThatIsAskedForEverIsNeverFull(t *testing.T) {
 	}
 	b.answer("tell", isDone)
 	b.wants("step done tell", "saga completed", "announce")
+}
+
+// A participant that has a new reason each time fills no journal either, and the step's incident stays open until it is done. Such reasons are those of a retriable step, of a compensation, and of results that are not known.
+func TestF25_JournalOfAStepWithANewReasonEachTimeIsNeverFull(t *testing.T) {
+	tests := map[string]struct {
+		step  string
+		class participant.Class
+		ends  []string
+	}{
+		"a retriable step that is refused":  {"tell", participant.Refused, []string{"step done tell", "incident closed tell", "saga completed", "announce"}},
+		"a compensation that is refused":    {"hold", participant.Refused, []string{"compensation done hold", "incident closed hold", "saga compensated", "announce"}},
+		"a step whose result is not known":  {"tell", participant.Unknown, []string{"step done tell", "incident closed tell", "saga completed", "announce"}},
+		"a compensation that is not heard":  {"hold", participant.Unknown, []string{"compensation done hold", "incident closed hold", "saga compensated", "announce"}},
+		"a pivot whose result is not known": {"sign", participant.Unknown, []string{"step done sign", "incident closed sign", "step asked tell", "call tell#1 after 1"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, participant.L2)
+			b.done("look", "hold", "take")
+			switch tt.step {
+			case "tell":
+				b.done("sign")
+			case "hold":
+				b.answer("sign", isRefused)
+				b.done("take")
+			}
+			later := at(plan.MaxBackoff)
+			b.do(b.m.Due(&b.s, later, nil)...) // its own deadline has passed, by then
+			i, _ := b.m.Plan.Index(tt.step)
+			for n := range 2 * journal.MaxEvents {
+				b.answer(tt.step, participant.Answer{Class: tt.class, Reason: fmt.Sprintf("No%d", n)})
+				if w := b.m.Wake(&b.s); w.IsZero() || w.After(later) {
+					t.Fatalf("after %d answers it wakes at %s", n+1, w)
+				}
+				b.said = nil
+				b.do(b.m.Due(&b.s, later, nil)...)
+				if again := fmt.Sprintf(" %s#%d ", tt.step, n+2); !strings.Contains(strings.Join(b.said, "\n"), again) {
+					t.Fatalf("after %d answers it is not asked again: %q", n+1, b.said)
+				}
+			}
+			if b.s.Seq > roomy+2 {
+				t.Errorf("its journal has %d events, of which there may be %d", b.s.Seq, journal.MaxEvents)
+			}
+			if step, reason := b.s.Incident(); step != i || reason == "" {
+				t.Errorf("the incident is %q of step %d", reason, step)
+			}
+			b.said = nil
+			b.answer(tt.step, isDone)
+			b.wants(tt.ends...)
+		})
+	}
 }

@@ -159,6 +159,27 @@ func TestF03_AnswersAtTheSameTimeOpenOneIncident(t *testing.T) {
 	})
 }
 
+// No journal goes back in time.
+func TestF03_ContradictionIsRecordedThoughTheClockWasSetBackAfterTheOutcome(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := begin(t, func(c *orchestrator.Config) { c.Clock = wrong{0} })
+		s.start("one")
+		s.outcome("one")
+		s.end()
+		ended := s.view("one").Ended
+		s.c.Clock = wrong{-24 * time.Hour}
+		s.open()
+		defer s.end()
+		s.says("one", "create", isRefused)
+		if diff := cmp.Diff([]string{"one completed create skald.contradiction"}, s.openIncidents(t)); diff != "" {
+			t.Error(diff)
+		}
+		if v := s.view("one"); v.Updated.Before(ended) {
+			t.Errorf("the journal goes back in time: from %s to %s", ended, v.Updated)
+		}
+	})
+}
+
 func TestF03_EndedSagaWithAContradictionIsKeptUntilItWasSeen(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := begin(t, func(c *orchestrator.Config) { c.Retention = time.Hour })

@@ -71,6 +71,31 @@ func TestHandlerLimitsBodies(t *testing.T) {
 	}
 }
 
+// A compensation's body has room for two payloads, of which neither may be larger than a payload.
+func TestHandlerLimitsEachPayloadOfACompensation(t *testing.T) {
+	called := 0
+	h := httpparticipant.Handler(plain(func(participant.Call) participant.Answer {
+		called++
+		return participant.Answer{Class: participant.Done}
+	}), httpparticipant.HandlerConfig{})
+	largest, larger := `"`+strings.Repeat("x", participant.MaxPayload-2)+`"`, `"`+strings.Repeat("x", participant.MaxPayload-1)+`"`
+	for _, test := range []struct {
+		input, result string
+		want          int
+	}{{largest, largest, 200}, {larger, "1", 400}, {"1", larger, 400}} {
+		r := request(`{"input":` + test.input + `,"result":` + test.result + `}`)
+		r.Header.Set("Idempotency-Key", "s-1/hold/compensation")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != test.want {
+			t.Errorf("%d and %d bytes: %d %.200s, want %d", len(test.input), len(test.result), w.Code, w.Body, test.want)
+		}
+	}
+	if called != 1 {
+		t.Errorf("the participant was called %d times, want 1", called)
+	}
+}
+
 func TestHandlerCanBeMountedUnderAPath(t *testing.T) {
 	h := httpparticipant.Handler(plain(func(participant.Call) participant.Answer { return participant.Answer{Class: participant.Done} }), httpparticipant.HandlerConfig{})
 	mux := http.NewServeMux()

@@ -109,3 +109,19 @@ func TestTheLengthOfTheLogIsSynced(t *testing.T) {
 		t.Errorf("the log was lengthened by call %d of %d, and no sync followed: %q", last, len(calls), calls[max(last, 0):])
 	}
 }
+
+// Some file systems find out that there is no room only when a file is synced: until then it is no ballast.
+func TestTheBallastIsSynced(t *testing.T) {
+	path := made(t)
+	if err := os.Remove(path + "-ballast"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	const enough = 100 // for the ballast to be made meanwhile
+	_, calls, ended := traced(t, path, path+"-ballast", enough)
+	if ended != nil {
+		t.Fatal(ended)
+	}
+	if len(calls) == 0 || !isOneOf(calls[len(calls)-1], syncs) {
+		t.Errorf("after %d calls the ballast was not synced: %.200q", len(calls), calls)
+	}
+}

@@ -30,6 +30,9 @@ type Route struct {
 // skald.ReasonMalformed.
 func On[In, Out any](messageType string, op skald.Operation[In, Out]) Route {
 	return Route{messageType, op.Name(), func(data []byte) error {
+		if bytes.Equal(bytes.TrimSpace(data), []byte("null")) {
+			return errors.New("it is null: send the operation's input") // else it would be read as the zero value
+		}
 		d := json.NewDecoder(bytes.NewReader(data))
 		d.DisallowUnknownFields()
 		var in In

@@ -88,9 +88,10 @@ func checkAddress(address string, loopback bool) (string, []problem.Fault) {
 	wrong := func(detail string) (string, []problem.Fault) {
 		return "", []problem.Fault{{Field: "url", Detail: detail}}
 	}
+	unusable := fmt.Sprintf("give an absolute address such as https://example.org/events, of at most %d bytes", maxURL)
 	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" || len(address) > maxURL:
-		return wrong(fmt.Sprintf("give an absolute address such as https://example.org/events, of at most %d bytes", maxURL))
+	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" || strings.Contains(u.Host, "%"): // the zone of an address, which is one of its own machine's
+		return wrong(unusable)
 	case u.User != nil || u.Fragment != "":
 		return wrong("leave out user, password and fragment: events are signed, so put no secret into the address")
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback):
@@ -100,5 +101,9 @@ func checkAddress(address string, loopback bool) (string, []problem.Fault) {
 	if u.Path == "" {
 		u.Path = "/"
 	}
-	return u.String(), nil
+	canonical := u.String() // in which what is not ASCII takes more bytes
+	if len(address) > maxURL || len(canonical) > maxURL {
+		return wrong(unusable)
+	}
+	return canonical, nil
 }

@@ -39,9 +39,26 @@ func (a *answers) await(step string) (decided <-chan answer, forget func()) {
 	}
 }
 
-// hear handles a status event. Types that it does not know are no business of its own: they are events, not commands.
+// hear handles a status event.
 func (a *answers) hear(_ context.Context, d *broker.Delivery) error {
-	m := d.Message
+	said, err := readAnswer(&d.Message)
+	if err != nil {
+		return &broker.Rejection{Problem: broker.Problem{Reason: skald.ReasonMalformed, Description: fmt.Sprintf("%s: %v", d.Message.Type, err)}}
+	}
+	if said.eventType == "" {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c := a.waiting[d.Message.Step]; c != nil {
+		delete(a.waiting, d.Message.Step)
+		c <- said // it has room for the one
+	}
+	return nil
+}
+
+// readAnswer reads what a status event answers to a command. Types that it does not know are no business of its own, and give no answer: they are events, not commands.
+func readAnswer(m *broker.Message) (answer, error) {
 	said := answer{eventType: m.Type}
 	var err error
 	switch m.Type {
@@ -50,16 +67,7 @@ func (a *answers) hear(_ context.Context, d *broker.Delivery) error {
 	case delivery.EventRescheduleRefused, delivery.EventCancelRefused:
 		err = json.Unmarshal(m.Data, &said.refusal)
 	default:
-		return nil
+		return answer{}, nil
 	}
-	if err != nil {
-		return &broker.Rejection{Problem: broker.Problem{Reason: skald.ReasonMalformed, Description: fmt.Sprintf("%s: %v", m.Type, err)}}
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if c := a.waiting[m.Step]; c != nil {
-		delete(a.waiting, m.Step)
-		c <- said // it has room for the one
-	}
-	return nil
+	return said, err
 }
