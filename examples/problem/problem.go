@@ -71,36 +71,54 @@ func JSON[T any](w http.ResponseWriter, status int, media string, document T) {
 }
 
 // Read decodes a JSON body of at most limit bytes that has only the fields of T. If it cannot, it answers and returns false. What was
-// in the body is never repeated in the answer.
+// in the body is never repeated in the answer. One that is larger is answered with 413, any other with 400.
 func Read[T any](w http.ResponseWriter, r *http.Request, limit int64, into *T) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	d.DisallowUnknownFields()
-	why := reading(d.Decode(into))
+	err := d.Decode(into)
+	why := reading(err)
 	if why == "" {
-		if _, err := d.Token(); errors.Is(err, io.EOF) {
+		if _, err = d.Token(); errors.Is(err, io.EOF) {
 			return true
 		}
 		why = "something follows the document"
 	}
-	New(http.StatusBadRequest, fmt.Sprintf("the body cannot be read: %s; send one JSON document of at most %d bytes", why, limit)).Write(w)
+	status := http.StatusBadRequest
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		status, why = http.StatusRequestEntityTooLarge, "it is too large"
+	}
+	New(status, fmt.Sprintf("the body cannot be read: %s; send one JSON document of at most %d bytes", why, limit)).Write(w)
 	return false
 }
 
 // reading says why a document cannot be read: the field, never the value.
 func reading(err error) string {
-	var (
-		kind  *json.UnmarshalTypeError
-		large *http.MaxBytesError
-	)
+	var kind *json.UnmarshalTypeError
 	switch {
 	case err == nil:
 		return ""
+	case errors.As(err, &kind) && kind.Field == "":
+		return "it is not " + inJSON(kind.Type.Kind().String())
 	case errors.As(err, &kind):
-		return fmt.Sprintf("%s is not a %s", kind.Field, kind.Type)
-	case errors.As(err, &large):
-		return "it is too large"
+		return kind.Field + " is not " + inJSON(kind.Type.Kind().String())
 	case strings.HasPrefix(err.Error(), "json: unknown field"):
 		return strings.TrimPrefix(err.Error(), "json: ")
 	}
 	return "it is not JSON of the expected form"
+}
+
+// inJSON is what a kind of Go's is for those who write JSON.
+func inJSON(kind string) string {
+	switch kind {
+	case "string":
+		return "a string"
+	case "bool":
+		return "true or false"
+	case "struct", "map":
+		return "an object"
+	case "slice", "array":
+		return "a list"
+	}
+	return "a number that can be used here"
 }

@@ -25,6 +25,11 @@ func TestEveryFaultIsListed(t *testing.T) {
 
 func TestBodiesThatCannotBeReadAreAnsweredWithoutRepeatingThem(t *testing.T) {
 	for body, says := range map[string]string{
+		`["4242"]`:                     "it is not an object",
+		`{"kg":1e4242}`:                "kg is not a number that can be used here",
+		`{"soon":"4242"}`:              "soon is not true or false",
+		`{"of":{"all":{"n":4242}}}`:    "of.all is not a list",
+		`{"of":4242}`:                  "of is not an object",
 		``:                             "not JSON of the expected form",
 		`{"card":4242}`:                "card is not a string",
 		`{"card":"4242","cvc":"4242"}`: `unknown field "cvc"`,
@@ -33,13 +38,22 @@ func TestBodiesThatCannotBeReadAreAnsweredWithoutRepeatingThem(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		var into struct {
-			Card string `json:"card"`
+			Card string  `json:"card"`
+			Kg   float64 `json:"kg"`
+			Soon bool    `json:"soon"`
+			Of   struct {
+				All []string `json:"all"`
+			} `json:"of"`
+		}
+		status := http.StatusBadRequest
+		if len(body) > 100 {
+			status = http.StatusRequestEntityTooLarge
 		}
 		if problem.Read(w, httptest.NewRequest(http.MethodPut, "/", strings.NewReader(body)), 100, &into) {
 			t.Errorf("%s was read", body)
 			continue
 		}
-		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), strings.ReplaceAll(says, `"`, `\"`)) || strings.Contains(w.Body.String(), "4242") {
+		if w.Code != status || !strings.Contains(w.Body.String(), strings.ReplaceAll(says, `"`, `\"`)) || strings.Contains(w.Body.String(), "4242") {
 			t.Errorf("%s: %d %s, want it to say %s", body, w.Code, w.Body, says)
 		}
 	}

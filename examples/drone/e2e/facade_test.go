@@ -28,12 +28,19 @@ func TestFrontDoorChecksTheShapeOfRequests(t *testing.T) {
 	w := begin(t)
 	for body, status := range map[string]int{
 		`not JSON`: 400, `{}`: 422, `{"ownerId":"a"} {}`: 400, `{"weight":"1"}`: 400,
-		`{"ownerId":"a","pickupLocation":"1,1","dropOffLocation":"1,1","pickupTime":"soon","packageInfo":{"size":"Small"}}`:           422,
+		`{"ownerId":"a","pickupLocation":"1,1","dropOffLocation":"1,1","pickupTime":"soon","packageInfo":{"size":"Small"}}`:                    422,
+		`{"ownerId":"a","pickupLocation":"1,1","dropOffLocation":"1,1","deadline":"9999-12-31T23:59:59-14:00","packageInfo":{"size":"Small"}}`: 422,
+		`{"ownerId":"a\u0000","pickupLocation":"1,1","dropOffLocation":"1,1","packageInfo":{"size":"Small"}}`:                                  422, `{"ownerId":"` + strings.Repeat("a", 20_000) + `"}`: 413,
 		`{"ownerId":"a","pickupLocation":"1,1","dropOffLocation":"1,1","confirmationRequired":"Oath","packageInfo":{"size":"Small"}}`: 422,
 	} {
 		a := w.expect(status, http.MethodPost, "/api/deliveryrequests", body)
 		if got := a.header.Get("Content-Type"); got != "application/problem+json" {
 			t.Errorf("%s is answered with %s", body, got)
+		}
+	}
+	for body, says := range map[string]string{`{"ownerId":"a\u0000"}`: `{"field":"ownerId","detail":"It has characters that are no text."}`, `{"deadline":"9999-12-31T23:59:59-14:00"}`: `{"field":"deadline","detail":"A time has a year`} {
+		if a := w.expect(422, http.MethodPost, "/api/deliveryrequests", body); !strings.Contains(string(a.body), says) {
+			t.Errorf("%s is answered with %s", body, a.body)
 		}
 	}
 	w.expect(http.StatusNotFound, http.MethodGet, "/api/deliveries/nobody/status", nil)

@@ -94,7 +94,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	return s.err
 }
 
-// Time reads a time as clients write it: RFC 3339, or nothing for the zero time.
+// Time reads a time as clients write it: RFC 3339, or nothing for the zero time. Its year in UTC has four digits, so that it can be written again.
 func Time(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -103,5 +103,8 @@ func Time(text string) (time.Time, error) {
 	if err != nil {
 		return t, fmt.Errorf("a time is written as %s, and %.40q is not", time.RFC3339, text)
 	}
-	return t.UTC().Truncate(time.Microsecond), nil
+	if t = t.UTC().Truncate(time.Microsecond); t.Year() < 0 || t.Year() > 9999 {
+		return time.Time{}, fmt.Errorf("a time has a year of four digits, and %.40q has none in UTC", text)
+	}
+	return t, nil
 }

@@ -87,7 +87,18 @@ func TestTimesAreRFC3339OrNone(t *testing.T) {
 	if got, err := web.Time("2026-11-21T13:00:00.0001239+01:00"); err != nil || !got.Equal(want) {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := web.Time("tomorrow"); err == nil {
-		t.Error("any word is a time")
+	for text, says := range map[string]string{
+		"tomorrow": "is written as", "9999-12-31T23:59:59-14:00": "year of four digits", "0000-01-01T00:00:00+14:00": "year of four digits",
+	} {
+		if _, err := web.Time(text); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want it to say %s", text, err, says)
+		}
+	}
+	for _, text := range []string{"9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z"} {
+		if at, err := web.Time(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if _, err := at.MarshalJSON(); err != nil {
+			t.Errorf("%s cannot be written again: %v", text, err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -64,6 +65,9 @@ func (q *DeliveryRequest) read(id string) (deliver.Request, []problem.Fault) {
 		return t
 	}
 	text("ownerId", q.Owner, true)
+	if strings.ContainsFunc(q.Owner, unicode.IsControl) { // it is the delivery's business key
+		faults = append(faults, problem.Fault{Field: "ownerId", Detail: "it has characters that are no text"})
+	}
 	text("pickupLocation", q.Pickup, true)
 	text("dropOffLocation", q.Dropoff, true)
 	text("packageInfo.packageId", q.PackageInfo.ID, false)
