@@ -12,9 +12,9 @@ import (
 )
 
 // renamed is the box office's definition under another name, or with another revision.
-func (b *box) renamed(t *testing.T, name, revision string) *skald.Saga[SeatRequest] {
+func (b *box) renamed(t *testing.T, name, revision string, more ...skald.DefinitionOption) *skald.Saga[SeatRequest] {
 	t.Helper()
-	s := skald.Define[SeatRequest](name, skald.Revision(revision))
+	s := skald.Define[SeatRequest](name, append(more, skald.Revision(revision))...)
 	seat := skald.Step(s, takeSeat, skald.From(func(r SeatRequest) SeatRequest { return r }))
 	skald.Step(s, printOut, skald.From1(seat, func(_ SeatRequest, x Seat) Seat { return x }))
 	saga, err := s.Build()
@@ -117,14 +117,27 @@ func TestServicesAndRemediationsTakeDefinitions(t *testing.T) {
 		x := openBox(t)
 		service := serveBox(t, b, x)
 		e := openBoth(t, openStore(t), b, x, func(c *skald.Config) { c.Mode, c.Participants = skald.Choreographed, nil })
-		next := x.renamed(t, "evening", "2")
+		next := x.renamed(t, "evening", "2", skald.OnReason(skald.ReasonExhausted, "nobody answers", skald.Compensate()))
+		r, err := skald.Remediate(t.Context(), skald.RemediationConfig{Broker: b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Stop(context.WithoutCancel(t.Context())) }()
+		letter := broker.DeadLetter{Topic: "skald-tokens", Reason: skald.ReasonExhausted, Message: broker.Message{Headers: map[string]string{"ce-skalddefinition": "evening", "ce-skaldversion": next.Version()}}}
+		if _, _, known := r.Remedy(letter); known {
+			t.Error("a remedy is known before its definition")
+		}
 		for _, register := range []func() error{
 			func() error { return service.Register(t.Context(), next) },
 			func() error { return e.Register(t.Context(), []skald.Registered{next}, nil) },
+			func() error { return r.Register(next) },
 		} {
 			if err := register(); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if means, does, known := r.Remedy(letter); !known || means != "nobody answers" || does != "compensate" {
+			t.Errorf("the remedy is %q: %q, %t", means, does, known)
 		}
 		started, err := e.Start(t.Context(), skald.StartRequest{ID: "v-2", Definition: "evening", Input: []byte(`{"show":"Edda"}`)})
 		if err != nil {

@@ -81,7 +81,7 @@ func Remediate(ctx context.Context, c RemediationConfig) (*Remediation, error) {
 	return x, nil
 }
 
-// Register adds definitions whose remedies are applied from then on.
+// Register adds definitions whose remedies are applied from then on, also to letters that wait already.
 func (r *Remediation) Register(sagas ...Registered) error {
 	plans, err := r.redact.of(sagas)
 	if err != nil {

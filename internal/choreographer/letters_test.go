@@ -115,6 +115,27 @@ func TestARefusalWithARemedyLeavesALetter(t *testing.T) {
 	})
 }
 
+// A remediation that was started before the definition was there, beside services that have it, has passed its letters over.
+func TestLettersOfADefinitionThatIsRegisteredLaterAreHandled(t *testing.T) {
+	play(t, remedied, func(s *scene) {
+		r, err := choreographer.NewRemediator(choreographer.RemediatorConfig{Broker: s.broker, Name: "remediation"})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("remediation", r.Run)
+		s.says("reserves.do", noneFree, noneFree, noneFree)
+		s.start("s-1")
+		s.pass(time.Minute)
+		s.wantLetters("reserve NoneFree waiting 3: ")
+		if faults := r.Register([]*plan.Plan{s.p}); len(faults) > 0 {
+			s.t.Fatal(faults)
+		}
+		s.pass(time.Second)
+		s.want("s-1", allDone)
+		s.wantLetters("reserve NoneFree replayed 3: remediation: replay 1 of 2, after 10s")
+	})
+}
+
 func TestBeyondThePivotItGoesOnWithout(t *testing.T) {
 	play(t, remedied, func(s *scene) {
 		s.remediate()

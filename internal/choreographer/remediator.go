@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/skaldhq/skald/broker"
@@ -34,7 +35,8 @@ type Remediator struct {
 	RemediatorConfig
 	scores  scores
 	letters broker.DeadLetters
-	looked  string // cursor behind all that was looked at
+	looked  string      // cursor behind all that was looked at
+	again   atomic.Bool // definitions were added: their letters may have been passed over
 	waiting map[string]waitingLetter
 }
 
@@ -75,8 +77,14 @@ func NewRemediator(c RemediatorConfig) (*Remediator, error) {
 	return r, nil
 }
 
-// Register adds definitions whose remedies it knows. It returns the faults of those that cannot be choreographed, and adds none then.
-func (r *Remediator) Register(plans []*plan.Plan) []plan.Fault { return r.scores.add(plans) }
+// Register adds definitions whose remedies it knows, also for letters that wait already. It returns the faults of those that cannot be choreographed, and adds none then.
+func (r *Remediator) Register(plans []*plan.Plan) []plan.Fault {
+	faults := r.scores.add(plans)
+	if len(faults) == 0 {
+		r.again.Store(true)
+	}
+	return faults
+}
 
 // Run handles dead letters until the context ends, and then returns nil.
 func (r *Remediator) Run(ctx context.Context) error {
@@ -91,6 +99,9 @@ func (r *Remediator) Run(ctx context.Context) error {
 
 // Round looks for dead letters that came since the last one, and handles those that are due. It is called by one goroutine at a time.
 func (r *Remediator) Round(ctx context.Context) error {
+	if r.again.Swap(false) {
+		r.looked = ""
+	}
 	for more := true; more; {
 		page, err := r.letters.Letters(ctx, broker.LetterFilter{Cursor: r.looked, Limit: 1000})
 		if err != nil {
