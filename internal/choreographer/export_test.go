@@ -52,6 +52,9 @@ func (a *Agent) Forget() {
 	a.won.clear()
 }
 
+// Contradicts says whether what the participant wants to tell is reported, when something else was decided.
+func (a *Agent) Contradicts(t, decided participant.Token) bool { return a.contradicts(&t, &decided) }
+
 // Join is what a list of tokens says.
 func Join(m *machine.Machine, all []participant.Token) machine.Tokens { return join(m, all).tokens }
 

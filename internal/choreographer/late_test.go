@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/broker/membroker"
 	"github.com/skaldhq/skald/internal/choreographer"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
@@ -265,4 +266,48 @@ type mute struct{ broker.Broker }
 
 func (mute) Publish(context.Context, string, ...broker.Message) error {
 	return errors.New("the broker does not answer")
+}
+
+// What was decided by hand, or cannot be made of the input any more, is no word of the participant's against what it told before; neither is anything that a readonly step says.
+func TestF03_OnlyAParticipantsOwnWordContradicts(t *testing.T) {
+	p := order(t, func(d *plan.Draft) { d.Steps[1].Kind, d.Steps[1].Compensation = participant.ReadOnly, "" })
+	a, err := choreographer.NewAgent(choreographer.AgentConfig{Broker: membroker.New(membroker.Config{}), Desk: newService(&p.Steps[2], nil), Name: "charges", Plans: []*plan.Plan{p}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := func(kind participant.TokenKind, result string, more ...func(*participant.Token)) participant.Token {
+		x := participant.Token{Definition: p.Name, Version: p.Version, Saga: "s-1", Step: "charge", Kind: kind, Payload: []byte(result)}
+		for _, f := range more {
+			f(&x)
+		}
+		return x
+	}
+	byHand := func(x *participant.Token) { x.By = "ann" }
+	unmappable := func(x *participant.Token) { x.Reason = machine.ReasonMapping }
+	const done, refused, failed, skipped = participant.TokenDone, participant.TokenRefused, participant.TokenFailed, participant.TokenSkipped
+	for _, x := range []struct {
+		wants, decided participant.Token
+		contradicts    bool
+	}{
+		{token(done, "1"), token(done, "1"), false},
+		{token(done, "1"), token(done, "2"), true},
+		{token(done, "1"), token(done, "1", byHand), true},
+		{token(done, "1", byHand), token(done, "2"), false},
+		{token(done, "1"), token(refused, ""), true},
+		{token(done, "1"), token(skipped, ""), true},
+		{token(done, "1"), token(failed, ""), false}, // it undoes what it did
+		{token(refused, ""), token(done, "1"), true},
+		{token(refused, "", unmappable), token(done, "1"), false},
+		{token(refused, ""), token(failed, ""), false},
+		{token(failed, ""), token(done, "1"), false},
+		{token(skipped, ""), token(done, "1"), false},
+	} {
+		if got := a.Contradicts(x.wants, x.decided); got != x.contradicts {
+			t.Errorf("%s %s by %q against %s %s: %t", x.wants.Kind, x.wants.Payload, x.wants.By, x.decided.Kind, x.decided.Payload, got)
+		}
+		x.wants.Step, x.decided.Step = "reserve", "reserve"
+		if a.Contradicts(x.wants, x.decided) {
+			t.Errorf("a readonly step's %s contradicts %s", x.wants.Kind, x.decided.Kind)
+		}
+	}
 }

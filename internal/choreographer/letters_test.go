@@ -2,6 +2,7 @@ package choreographer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/choreographer"
+	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/participant"
 )
@@ -192,6 +194,31 @@ func TestAPersonCompensatesALetterByHand(t *testing.T) {
 		s.pass(time.Second)
 		s.wantEffects("")
 		s.wantLetters("reserve NoneFree remedied 3: ann: compensate (the client gave up): the step is failed")
+	})
+}
+
+// A step that was done since its letter was written is not compensated with the letter: whoever decides is told so, and the letter waits for another decision.
+func TestALetterOfAStepThatWasDoneSinceIsNotCompensated(t *testing.T) {
+	play(t, remedied, func(s *scene) {
+		s.says("reserves.do", noneFree, noneFree, noneFree)
+		s.start("s-1")
+		s.pass(5 * time.Second)
+		l := s.onlyLetter()
+		if err := s.broker.Publish(s.t.Context(), choreographer.DefaultActs, l.Message); err != nil { // its attempts begin anew, by another hand
+			s.t.Fatal(err)
+		}
+		s.pass(time.Second)
+		s.want("s-1", allDone)
+		r, err := choreographer.NewRemediator(choreographer.RemediatorConfig{Broker: s.broker, Name: "remediation", Plans: []*plan.Plan{s.p}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if err := r.Compensate(s.t.Context(), &l, "ann", "the client gave up"); !errors.Is(err, machine.ErrVerb) || !strings.Contains(err.Error(), "reserve was done meanwhile") {
+			s.t.Errorf("compensating gives %v", err)
+		}
+		s.pass(time.Minute)
+		s.wantEffects(allEffects)
+		s.wantLetters("reserve NoneFree waiting 3: ")
 	})
 }
 

@@ -809,6 +809,30 @@ func TestTokensAreDeletedAfterTheEnd(t *testing.T) {
 	})
 }
 
+// A reminder to delete a saga's tokens that comes late or again, when the id is another saga's, deletes nothing of that one.
+func TestALateReminderDeletesNothingOfASagaThatRuns(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("look")
+		s.start("s-1")
+		s.pass(time.Second)
+		before := s.tokens("s-1")
+		reminder := broker.Message{ID: "again", Type: "skald.purge", Source: "tracker", Key: "purge", Data: fmt.Appendf(nil, `[{"definition":%q,"saga":"s-1"}]`, s.p.Name)}
+		if err := s.broker.Publish(s.t.Context(), choreographer.DefaultPurges, reminder); err != nil {
+			s.t.Fatal(err)
+		}
+		s.pass(time.Second)
+		if _, err := s.initiator.Find(s.t.Context(), "s-1"); err != nil || s.tokens("s-1") != before {
+			s.t.Errorf("its start gives %v, left are %q of %q", err, s.tokens("s-1"), before)
+		}
+		s.up("look")
+		s.pass(time.Minute)
+		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != store.Completed {
+			s.t.Errorf("it is %s, %v", saga.State, err)
+		}
+	})
+}
+
 func TestASagaIsFoundAsSoonAsItIsStarted(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
 		x := s.track(memstore.NewDisk())
