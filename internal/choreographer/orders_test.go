@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ func TestEveryOrderOfDeliveriesEndsRight(t *testing.T) {
 	if testing.Short() { // it runs one goroutine at a time
 		*deep = 2
 	}
+	var tried []string
 	for n := 1; n <= *deep; n++ {
 		defs, worlds := 0, 0
 		budgets := []budget{{}}
@@ -54,13 +56,16 @@ func TestEveryOrderOfDeliveriesEndsRight(t *testing.T) {
 				worlds += k
 			}
 		})
-		t.Logf("%d definitions of %d steps, %d worlds", defs, n, worlds)
+		tried = append(tried, fmt.Sprintf("%d definitions of %d steps with %d worlds", defs, n, worlds))
 	}
+	t.Attr("tried", "every order of deliveries: "+strings.Join(tried, ", "))
 }
 
 // Orders drawn by chance, for definitions of three to five steps, with everything that can go wrong together.
 func TestRandomOrdersOfLargerDefinitionsEndRight(t *testing.T) {
-	random, walks, worlds := chance(t), 1000, 0
+	first, walks, worlds := seed(), 1000, 0
+	t.Logf("-seed %d", first)
+	random := rand.New(rand.NewPCG(first, first))
 	for range walks {
 		s := newStage(t, randomPlan(random, 3+random.IntN(3)), sound)
 		k, violation := s.walk(random, budget{fails: 2, stops: int8(random.IntN(2)), late: 1})
@@ -69,17 +74,15 @@ func TestRandomOrdersOfLargerDefinitionsEndRight(t *testing.T) {
 		}
 		worlds += k
 	}
-	t.Logf("%d walks, %d worlds", walks, worlds)
+	t.Attr("tried", fmt.Sprintf("%d walks through %d worlds (-seed %d)", walks, worlds, first))
 }
 
-// chance draws from a new seed, or from the one that a failed test printed.
-func chance(t *testing.T) *rand.Rand {
-	seed := *again
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
+// seed is a new one, or the one that a test printed.
+func seed() uint64 {
+	if *again != 0 {
+		return *again
 	}
-	t.Logf("-seed %d", seed)
-	return rand.New(rand.NewPCG(seed, seed))
+	return uint64(time.Now().UnixNano())
 }
 
 // walk follows one order of events to its end.
@@ -102,7 +105,7 @@ func (s *stage) walk(random *rand.Rand, b budget) (worlds int, violation string)
 	}
 }
 
-var again = flag.Uint64("seed", 0, "seed of what is drawn by chance, as a failed test printed it")
+var again = flag.Uint64("seed", 0, "seed of what is drawn by chance, as a test printed it")
 
 // randomPlan makes a valid definition.
 func randomPlan(random *rand.Rand, n int) *plan.Plan {
@@ -163,6 +166,7 @@ func TestEveryBrokenProtocolIsCaught(t *testing.T) {
 				t.Fatal("no run shows that it is broken")
 			}
 			t.Logf("definition %d: %s", tried, caught)
+			t.Attr("tried", fmt.Sprintf("caught in definition %d", tried))
 		})
 	}
 }

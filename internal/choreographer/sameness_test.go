@@ -4,7 +4,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -331,6 +334,27 @@ func wrongOrder(p *plan.Plan, history []string) string {
 	return ""
 }
 
+// asTest is a case as a Go test of this package.
+func (d drawn) asTest() string {
+	const test = "func TestTheSame(t *testing.T) {\n\td := %s\n\ta, b := d.orchestrated(t), d.choreographed(t)\n" +
+		"\tif a.Outcome != b.Outcome || !slices.Equal(a.Effects, b.Effects) || wrongOrder(d.plan(t), b.History) != \"\" {\n\t\tt.Errorf(\"%%+v\\n%%+v\", a, b)\n\t}\n}"
+	return fmt.Sprintf(test, strings.ReplaceAll(fmt.Sprintf("%#v", d), "choreographer_test.", ""))
+}
+
+// TestADifferenceIsPrintedAsAGoTest holds what is printed against Go's grammar, and against the names of this package.
+func TestADifferenceIsPrintedAsAGoTest(t *testing.T) {
+	d := drawn{Faults: 7, Steps: []drawnStep{{Kind: participant.Pivot, After: []int{0}, habit: habit{Refuse: true, Slow: time.Second}}}}
+	text := d.asTest()
+	if _, err := parser.ParseFile(token.NewFileSet(), "same_test.go", "package choreographer_test\n\n"+text, parser.AllErrors); err != nil {
+		t.Errorf("%v in\n%s", err, text)
+	}
+	for _, part := range []string{"d := drawn{Steps:[]drawnStep{drawnStep{", "habit:habit{Refuse:true", "Faults:7}", "d.choreographed(t)"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("it lacks %s:\n%s", part, text)
+		}
+	}
+}
+
 // TestBothModesLeaveTheSame runs generated definitions with generated behaviour in both modes. What differs is shrunk and printed.
 func TestBothModesLeaveTheSame(t *testing.T) {
 	compared, outcomes := 0, make(map[string]int)
@@ -348,16 +372,24 @@ func TestBothModesLeaveTheSame(t *testing.T) {
 			why = fmt.Sprintf("orchestrated leaves %q, choreographed %q", first.Effects, second.Effects)
 		}
 		if why != "" {
-			rt.Fatalf("%s\nas a test:\n\nfunc TestTheSame(t *testing.T) {\n\td := %#v\n\tif a, b := d.orchestrated(t), d.choreographed(t); a.Outcome != b.Outcome || !slices.Equal(a.Effects, b.Effects) {\n\t\tt.Errorf(\"%%+v\\n%%+v\", a, b)\n\t}\n}", why, d)
+			rt.Fatalf("%s\nas a test:\n\n%s", why, d.asTest())
 		}
 	}
 	if testing.Short() { // under the race detector each takes ten times as long
 		*cases = min(*cases, 100)
 	}
-	for n := 0; n < *cases; n += 100 {
-		rapid.Check(t, check) // 100 cases each, unless a flag says otherwise
+	const each = 100 // cases of one check, unless a flag says otherwise
+	first := seed()
+	given := flag.Lookup("rapid.seed").Value.String() != "0" // of one case, as it was printed
+	for n := 0; n < *cases; n += each {
+		if !given {
+			if err := flag.Set("rapid.seed", strconv.FormatUint(first+uint64(n)*1000, 10)); err != nil { // far enough apart: what is drawn for one check is not drawn for the next
+				t.Fatal(err)
+			}
+		}
+		rapid.Check(t, check)
 	}
-	t.Logf("%d cases, %v", compared, outcomes)
+	t.Attr("tried", fmt.Sprintf("%d cases in both modes (-seed %d): %v", compared, first, outcomes))
 	if outcomes["completed"] == 0 || outcomes["compensated"] == 0 {
 		t.Error("the cases are all alike")
 	}

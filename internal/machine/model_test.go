@@ -454,7 +454,7 @@ func TestEveryInterleavingEndsRight(t *testing.T) {
 			worlds += w
 		})
 	}
-	t.Logf("%d definitions, %d worlds", defs, worlds)
+	t.Attr("tried", fmt.Sprintf("every interleaving: %d definitions of up to %d steps with %d worlds", defs, *deep, worlds))
 }
 
 func TestRandomWalksOverFourStepsEndRight(t *testing.T) {

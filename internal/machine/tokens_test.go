@@ -245,7 +245,7 @@ func TestEveryInterleavingOfTokensEndsRight(t *testing.T) {
 			scenes += k
 		})
 	}
-	t.Logf("%d definitions, %d scenes", defs, scenes)
+	t.Attr("tried", fmt.Sprintf("every interleaving of tokens: %d definitions of up to %d steps with %d scenes", defs, most, scenes))
 }
 
 func TestEveryBrokenProtocolIsCaught(t *testing.T) {

@@ -11,6 +11,8 @@ type event struct {
 	Package     string  `json:"Package"`
 	Test        string  `json:"Test"`
 	Output      string  `json:"Output"`
+	Key         string  `json:"Key"` // of an attribute that a test gave itself with Attr
+	Value       string  `json:"Value"`
 	Elapsed     float64 `json:"Elapsed"`     // seconds
 	ImportPath  string  `json:"ImportPath"`  // of a build event
 	FailedBuild string  `json:"FailedBuild"` // import path of the build because of which this package failed

@@ -19,6 +19,7 @@ type report struct {
 	passed   int
 	failed   []string // names, in the order in which they failed
 	skipped  []skip
+	tried    []string // what tests of many cases said of them
 }
 
 // skip is a test that did not run, and why.
@@ -64,6 +65,10 @@ func (r *report) addTest(p *packageRun, e event) bool {
 		p.pause(e.Test, e.Action == "pause")
 	case "output":
 		p.print(e.Test, e.Output)
+	case "attr":
+		if e.Key == "tried" {
+			r.tried = append(r.tried, p.name+" "+e.Test+"\n      "+e.Value)
+		}
 	case "pass", "skip":
 		p.end(e.Test, e.Action)
 	case "fail":
@@ -148,6 +153,10 @@ func (r *report) finish(strict bool) bool {
 		p := r.packages[name]
 		r.tally(p)
 		r.fail(name+" (the stream of events ended before the package did)", p.everything())
+	}
+	if len(r.tried) > 0 {
+		slices.Sort(r.tried)
+		fmt.Fprintf(r.out, "\nTried:\n  %s\n", strings.Join(r.tried, "\n  "))
 	}
 	r.listSkipped(strict)
 	if len(r.failed) > 0 {

@@ -69,6 +69,24 @@ func TestPassingRunEndsWithThePlainSum(t *testing.T) {
 	}
 }
 
+// Tests that try many cases say how many, and with which seed, also when they pass.
+func TestWhatWasTriedIsSaidOfTestsThatPass(t *testing.T) {
+	const tried = `{"Action":"run","Package":"p","Test":"TestB"}
+{"Action":"attr","Package":"p","Test":"TestB","Key":"tried","Value":"2000 cases (-seed 7)"}
+{"Action":"attr","Package":"p","Test":"TestB","Key":"owner","Value":"nobody"}
+{"Action":"output","Package":"p","Test":"TestB","Output":"=== ATTR  TestB tried 2000 cases (-seed 7)\n"}
+{"Action":"pass","Package":"p","Test":"TestB","Elapsed":0}
+`
+	out, good := run(t, tried+onePass, true)
+	wantContains(t, out, "\nTried:\n  p TestB\n      2000 cases (-seed 7)\n\n2 passed")
+	if !good || strings.Contains(out, "nobody") || strings.Contains(out, "ATTR") {
+		t.Errorf("good is %t of\n%s", good, out)
+	}
+	if out, _ := run(t, onePass, true); strings.Contains(out, "Tried") {
+		t.Errorf("nothing was tried:\n%s", out)
+	}
+}
+
 func TestSkipIsNamedWithItsReasonAndFailsOnlyAStrictRun(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		out, good := run(t, onePass+oneSkip, strict)

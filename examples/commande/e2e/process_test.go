@@ -99,7 +99,7 @@ func TestRealProcessesAreKilledAtRandom(t *testing.T) {
 	killed := p.Rage(t.Context(), h)
 	closeShop()
 	acknowledged := customers()
-	t.Logf("%d orders acknowledged during %d kills in %s: %v", len(acknowledged), h.Kills, time.Since(began).Round(time.Second), killed)
+	t.Attr("tried", fmt.Sprintf("%d orders acknowledged during %d kills in %s (-seed %d): %v", len(acknowledged), h.Kills, time.Since(began).Round(time.Second), h.Seed, killed))
 	p.WaitReady(t)
 	ready := time.Now()
 	w.settlePatiently(t)

@@ -132,6 +132,7 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 		}
 	}
 	w.audit()
+	t.Attr("tried", fmt.Sprintf("%d deliveries during %d kills (-seed %d)", len(expected), *kills, *seed))
 }
 
 // chanceReader makes ids of the test's own choices.
