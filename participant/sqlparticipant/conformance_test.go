@@ -46,6 +46,7 @@ func onDatabase(t *testing.T, d sqlparticipant.Dialect, empty func(*testing.T) s
 		{"what is taken is one transaction", whatIsTakenIsOneTransaction},
 		{"tokens are kept as they are", tokensAreKeptAsTheyAre},
 		{"what fails changes nothing and is planned again", whatFailsChangesNothingAndIsPlannedAgain},
+		{"what is refused and not for good leaves nothing", whatIsRefusedAndNotForGoodLeavesNothing},
 		{"an expired action never takes effect", anExpiredActionNeverTakesEffect},
 		{"joins are not missed", joinsAreNotMissed},
 		{"prune keeps tokens that are young or not told", pruneKeepsTokens},

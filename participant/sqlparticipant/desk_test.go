@@ -45,7 +45,8 @@ func newClerk(t *testing.T, d sqlparticipant.Dialect, address string) *clerk {
 	pay := participant.Handler{Action: "stock.pay", Kind: participant.Pivot, Do: do, Prepare: func(ctx context.Context, _ []byte) (context.Context, error) {
 		return context.WithValue(ctx, paidKey{}, true), nil
 	}}
-	k.Participant = mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock", Now: func() time.Time { return time.Now().Add(k.late) }}, hold, look, pay)
+	send := participant.Handler{Action: "stock.send", Kind: participant.Retriable, Do: do}
+	k.Participant = mustNew(t, sqlparticipant.Config{DB: db, Dialect: d, Name: "stock", Now: func() time.Time { return time.Now().Add(k.late) }}, hold, look, pay, send)
 	return k
 }
 
@@ -197,6 +198,42 @@ func whatFailsChangesNothingAndIsPlannedAgain(t *testing.T, d sqlparticipant.Dia
 	k.take(forget)
 	k.wantLedger("ask:done [hold:done] [look:done] [pay:done]")
 	wantColumn(t, db, "effects", `SELECT what FROM effect`, "+hold +pay")
+}
+
+// A retriable action and a compensation are asked again after a refusal, which is not for good: what the handler changed before it refused is gone, and so is the claim to the row.
+func whatIsRefusedAndNotForGoodLeavesNothing(t *testing.T, d sqlparticipant.Dialect, address string) {
+	k, db := newClerk(t, d, address), open(t, d, address)
+	again := func(step, operation string, phase participant.Phase) func(participant.Ledger) (participant.Work, bool) {
+		next := call(step, operation, phase)
+		return func(l participant.Ledger) (participant.Work, bool) {
+			w, ok := next(l)
+			then := w.Then
+			w.Then = func(a participant.Answer) participant.Entry {
+				if a.Class == participant.Refused {
+					a.Class = participant.Unknown
+				}
+				return then(a)
+			}
+			return w, ok
+		}
+	}
+	k.take(call("hold", "stock.hold", participant.Action), heardOf("ask", participant.TokenDone))
+	send, free := again("send", "stock.send", participant.Action), again("hold", "stock.free", participant.Compensation)
+	k.fail = &participant.Refusal{Reason: "Closed", Detail: "come back tomorrow"}
+	for range 2 {
+		for _, next := range []func(participant.Ledger) (participant.Work, bool){send, free} {
+			if taken := k.take(next); taken.Wait == nil || taken.Wait.Detail != "come back tomorrow" {
+				t.Errorf("taken is %+v", taken)
+			}
+		}
+	}
+	wantColumn(t, db, "effects", `SELECT what FROM effect`, "+hold")
+	k.fail = nil
+	for _, next := range []func(participant.Ledger) (participant.Work, bool){send, free, send, free} {
+		k.take(next)
+	}
+	k.wantLedger("ask:done [hold:done] [send:done] [hold:undone]")
+	wantColumn(t, db, "effects", `SELECT what FROM effect`, "+hold +send -hold")
 }
 
 func anExpiredActionNeverTakesEffect(t *testing.T, d sqlparticipant.Dialect, address string) {
