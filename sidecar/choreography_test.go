@@ -15,6 +15,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
 	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/sidecar"
 	"github.com/skaldhq/skald/store/memstore"
 )
 
@@ -23,7 +24,8 @@ type house struct {
 	t *testing.T
 	*desk
 	*skald.Engine
-	saga *skald.Declared
+	saga    *skald.Declared
+	sidecar *sidecar.Sidecar
 }
 
 func openHouse(t *testing.T, events participant.Publisher) house {
@@ -50,6 +52,7 @@ func openHouse(t *testing.T, events participant.Publisher) house {
 	cfg.Broker, cfg.Events = there, events
 	s := open(t, cfg)
 	t.Cleanup(func() { stop(t, s) })
+	h.sidecar = s
 	h.Engine, err = skald.Open(t.Context(), skald.Config{Mode: skald.Choreographed, Broker: here, Store: memstore.New(), Sagas: []skald.Registered{h.saga},
 		Participants: map[string]skald.Participant{"desk": {Level: participant.L1}}, Logger: quiet()})
 	if err != nil {
@@ -111,6 +114,11 @@ func TestAServiceTakesPartThroughItsSidecar(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the service saw (-want +got):\n%s", diff)
+	}
+	for _, want := range []string{`skald_participant_actions{participant="desk"} 0`, `skald_participant_actions_room{participant="desk"} 64`} {
+		if text := get(t, h.sidecar, "/metrics", http.StatusOK); !strings.Contains(text, want) {
+			t.Errorf("the metrics lack %s:\n%s", want, text)
+		}
 	}
 }
 

@@ -67,6 +67,7 @@ func (s *Sidecar) open(ctx context.Context, operations []participant.Handler) er
 			_ = listener.Close()
 			return err
 		}
+		s.inbox.watch.actions(s.cfg.Name, s.served.Actions)
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.background = stop

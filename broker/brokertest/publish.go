@@ -202,6 +202,24 @@ func testPublish(t *testing.T, d Driver) {
 		publish(t, b, "q", late, soon) // again, as after an unknown result
 		nothing(t, r)
 	})
+	d.run(t, "DelayedMessagesOfOneIDOnTwoTopicsBothCome", func(t *testing.T) {
+		b := open(t, d, queue("one"), queue("two"))
+		m := message("same", "k")
+		m.NotBefore = time.Now().Add(200 * time.Millisecond)
+		for _, topic := range []string{"one", "two"} {
+			publish(t, b, topic, m)
+			publish(t, b, topic, m) // again, as after an unknown result
+		}
+		for _, topic := range []string{"one", "two"} {
+			r := receiver(t, b, topic, topic)
+			if got := next(t, r); got.Message.ID != "same" {
+				t.Errorf("%s has %s", topic, got.Message.ID)
+			} else {
+				complete(t, got)
+			}
+			nothing(t, r)
+		}
+	})
 	testDelivery(t, d)
 }
 

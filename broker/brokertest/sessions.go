@@ -80,6 +80,35 @@ func testSessions(t *testing.T, d Driver) {
 			complete(t, got)
 		}
 	})
+	d.run(t, "AMessageThatKillsItsHoldersIsSetAside", func(t *testing.T) {
+		const most = 3
+		b := open(t, d, queue("q", sessions, deliveries(most), lock(200*time.Millisecond)))
+		publish(t, b, "q", message("a1", "a"), message("a2", "a"))
+		handedOut := 0
+		for _, r := range []broker.Receiver{receiver(t, b, "q", "q"), receiver(t, another(t, d, b), "q", "q")} {
+			if got := next(t, r); got.Message.ID != "a1" { // and it is never settled
+				t.Fatalf("got %s", got.Message.ID)
+			}
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			handedOut++
+		}
+		last := receiver(t, b, "q", "q")
+		for {
+			got := next(t, last)
+			if got.Message.ID == "a2" {
+				complete(t, got)
+				break
+			}
+			if handedOut++; handedOut > most+1 { // after a holder's death it may count one less
+				t.Fatalf("%s was handed out %d times, the last time as number %d", got.Message.ID, handedOut, got.Count)
+			}
+		}
+		if got := onlyLetter(t, b); got.Message.ID != "a1" || got.Reason != broker.ReasonExhausted {
+			t.Errorf("the letter is %+v", got)
+		}
+	})
 	d.run(t, "WaitingBehindAnotherIsNoAttempt", func(t *testing.T) {
 		b := open(t, d, queue("q", sessions, deliveries(2), lock(300*time.Millisecond)))
 		publish(t, b, "q", numbered(40, "a")...)

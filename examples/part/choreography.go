@@ -34,6 +34,7 @@ func (p *Part) joinIn(ctx context.Context, c Config, desk participant.Desk, pane
 			return fmt.Errorf("taking part over the broker: %w", err)
 		}
 		p.choreography.services = append(p.choreography.services, s)
+		m.actions(name, s.Actions)
 		p.working.Go(func() {
 			select {
 			case <-s.Failed():

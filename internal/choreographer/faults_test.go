@@ -174,6 +174,9 @@ func TestF16_CompensationsFlowWhileAllPlacesForActionsAreTaken(t *testing.T) {
 		if h.hangs != 64 {
 			s.t.Fatalf("%d actions hang", h.hangs)
 		}
+		if underWay, room := s.agents["charge"].Actions(); underWay != 64 || room != 64 {
+			s.t.Errorf("it says that %d of %d places are taken", underWay, room)
+		}
 		for i := range sagas {
 			if id := journal.SagaID(fmt.Sprintf("s-%d", i)); !strings.Contains(s.tokens(id), "skald.start:undone") {
 				s.t.Fatalf("saga %s is not compensated while others hang: %s", id, s.tokens(id))
@@ -185,6 +188,9 @@ func TestF16_CompensationsFlowWhileAllPlacesForActionsAreTaken(t *testing.T) {
 			if id := journal.SagaID(fmt.Sprintf("h-%d", i)); !strings.Contains(s.tokens(id), "skald.end:done") {
 				s.t.Fatalf("saga %s did not complete: %s", id, s.tokens(id))
 			}
+		}
+		if underWay, _ := s.agents["charge"].Actions(); underWay != 0 {
+			s.t.Errorf("it says that %d places are taken by nothing", underWay)
 		}
 	})
 }

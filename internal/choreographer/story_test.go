@@ -36,6 +36,7 @@ type scene struct {
 	script  map[string][]func(context.Context) participant.Answer // by operation; done when there is none left
 	calls   []string
 	running map[string]func() // by step: stops its agent
+	agents  map[string]*choreographer.Agent
 	inFront map[string]participant.Desk
 	refused map[journal.SagaID]string // operation that refuses in a saga
 }
@@ -52,6 +53,7 @@ func playWith(t *testing.T, p func(testing.TB) *plan.Plan, chance membroker.Chan
 		s := &scene{
 			t: t, p: p(t), broker: membroker.New(membroker.Config{Chance: chance}), services: make(map[string]*service),
 			script: make(map[string][]func(context.Context) participant.Answer), running: make(map[string]func()),
+			agents: make(map[string]*choreographer.Agent),
 		}
 		for i := range s.p.Steps {
 			x := &s.p.Steps[i]
@@ -83,6 +85,7 @@ func (s *scene) up(step string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.agents[step] = a
 	s.run(step, a.Run)
 	synctest.Wait()
 }
