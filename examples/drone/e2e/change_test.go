@@ -118,7 +118,19 @@ func TestCommandsMayOvertakeTheirDelivery(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := w.send(parcelOf(later))
-	w.expect(http.StatusOK, http.MethodPatch, "/api/deliveryrequests/"+id, map[string]string{"pickupTime": ""})
+	pickup, limit := in(30*time.Second), in(5*time.Minute)
+	for _, x := range []struct{ ask, agreed map[string]string }{
+		{map[string]string{"pickupTime": pickup}, map[string]string{"pickupTime": pickup}},
+		{map[string]string{"deadline": limit}, map[string]string{"pickupTime": pickup, "deadline": limit}},
+		{map[string]string{"pickupTime": ""}, map[string]string{"deadline": limit}},
+	} {
+		got := decode[struct{ PickupTime, Deadline *time.Time }](t, w.expect(http.StatusOK, http.MethodPatch, "/api/deliveryrequests/"+id, x.ask).body)
+		for field, at := range map[string]*time.Time{"pickupTime": got.PickupTime, "deadline": got.Deadline} {
+			if want := x.agreed[field]; want == "" && at != nil || want != "" && (at == nil || at.Format(time.RFC3339Nano) != want) {
+				t.Errorf("after %v the %s is %v, want %s", x.ask, field, at, want)
+			}
+		}
+	}
 	if err := w.system.StartService(t.Context(), "package"); err != nil {
 		t.Fatal(err)
 	}

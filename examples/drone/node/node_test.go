@@ -126,9 +126,14 @@ func TestTheServiceKeepsToTheContract(t *testing.T) {
 	c.want(withdraw("d-6"), participant.Done, "null")
 	c.want(upsert("d-6", "p-6", "Small", "1"), participant.Refused, participant.ReasonCompensated)
 	c.want(withdraw("d-2"), participant.Done, "null")
+	decided := func(operation, input string) participant.Call {
+		return participant.Call{Saga: "d-1", Step: "command." + operation, Phase: participant.Action, Operation: operation, Attempt: 1, Input: []byte(input)}
+	}
+	c.want(decided("package.reschedule", `{"delivery":"d-1","pickup_time":"2026-11-21T12:00:00Z","deadline":"2026-11-21T12:30:00Z","by":"delivery"}`), participant.Done, "{}")
+	c.want(decided("package.cancel", `{"delivery":"d-1","by":"delivery","reason":"x"}`), participant.Done, "{}")
 	want(t, http.MethodPost, p.URL()+"/operations/package.upsert", "{}", http.StatusUnsupportedMediaType)
 	want(t, http.MethodPost, p.URL()+"/operations/constructor", "{}", http.StatusNotFound)
-	known := `{"id":"p-1","size":"Small","weight":1,"tag":"x","deliveries":[{"delivery":"d-1","state":"held"},{"delivery":"d-2","state":"withdrawn"}]}`
+	known := `{"id":"p-1","size":"Small","weight":1,"tag":"x","deliveries":[{"delivery":"d-1","state":"held","cancelled":true,"pickupTime":"2026-11-21T12:00:00Z","deadline":"2026-11-21T12:30:00Z"},{"delivery":"d-2","state":"withdrawn"}]}`
 	p.Kill()
 	p = alone(t, folder) // and what it knew before it was killed it still knows
 	if diff := cmp.Diff(known, get(t, p.URL()+"/api/packages/p-1", http.StatusOK)); diff != "" {
@@ -140,8 +145,8 @@ func TestTheServiceKeepsToTheContract(t *testing.T) {
 	c.want(withdraw("d-1"), participant.Done, "null")
 	c.want(withdraw("d-1"), participant.Done, "null")
 	c.want(upsert("d-1", "p-1", "Small", "1"), participant.Refused, participant.ReasonCompensated)
-	if got := book(t, folder); len(got) != 11 {
-		t.Errorf("the book has %d entries, want 11", len(got))
+	if got := book(t, folder); len(got) != 13 {
+		t.Errorf("the book has %d entries, want 13", len(got))
 	}
 }
 

@@ -67,7 +67,10 @@ export class Parcels {
     if (!known) {
       return undefined;
     }
-    const deliveries = [...this.claims.values()].filter((c) => c.package === id).map((c) => ({ delivery: c.delivery, state: c.state, ...this.notes.get(c.delivery) }));
+    const deliveries = [...this.claims.values()].filter((c) => c.package === id).map((c) => {
+      const { cancelled, pickup_time: pickupTime, deadline } = this.notes.get(c.delivery) ?? {};
+      return { delivery: c.delivery, state: c.state, cancelled, pickupTime, deadline }; // what is undefined is left out
+    });
     const { revision, ...said } = known;
     return deliveries.length > 0 ? { ...said, deliveries } : said;
   }

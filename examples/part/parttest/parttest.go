@@ -152,6 +152,22 @@ func Request(t testing.TB, p *part.Part, method, path, body string) (status int,
 	return res.StatusCode, res.Header, answer
 }
 
+// Eventually waits until something holds.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
+}
+
 func encode[T any](t testing.TB, v T) []byte {
 	t.Helper()
 	data, err := json.Marshal(v)

@@ -95,10 +95,19 @@ func (s *service) reschedule(ctx context.Context, tx participant.Tx, in command.
 func (s *service) wish(ctx context.Context, tx participant.Tx, in command.Reschedule) (contract.Event, error) {
 	const wish = `INSERT INTO wishes (delivery, has_pickup, pickup_us, has_deadline, deadline_us) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (delivery) DO UPDATE SET
 		pickup_us = iif(excluded.has_pickup, excluded.pickup_us, pickup_us), has_pickup = max(has_pickup, excluded.has_pickup),
-		deadline_us = iif(excluded.has_deadline, excluded.deadline_us, deadline_us), has_deadline = max(has_deadline, excluded.has_deadline)`
-	_, err := tx.ExecContext(ctx, wish, in.Delivery, in.PickupTime != nil, bus.Micros(in.PickupTime), in.Deadline != nil, bus.Micros(in.Deadline))
+		deadline_us = iif(excluded.has_deadline, excluded.deadline_us, deadline_us), has_deadline = max(has_deadline, excluded.has_deadline)
+		RETURNING pickup_us, deadline_us`
+	var pickup, deadline bus.Moment
+	err := tx.QueryRowContext(ctx, wish, in.Delivery, in.PickupTime != nil, bus.Micros(in.PickupTime), in.Deadline != nil, bus.Micros(in.Deadline)).Scan(&pickup, &deadline)
 	if err != nil {
 		return contract.Event{}, fmt.Errorf("noting another time for delivery %s: %w", in.Delivery, err)
 	}
-	return contract.Event{Delivery: in.Delivery, Stage: contract.Rescheduled, PickupTime: in.PickupTime, Deadline: in.Deadline}, nil
+	e := contract.Event{Delivery: in.Delivery, Stage: contract.Rescheduled} // all that was asked so far, as an event of a delivery that has begun: those who note it keep nothing from before
+	if !pickup.IsZero() {
+		e.PickupTime = &pickup.Time
+	}
+	if !deadline.IsZero() {
+		e.Deadline = &deadline.Time
+	}
+	return e, nil
 }

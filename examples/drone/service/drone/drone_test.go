@@ -4,17 +4,24 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/broker/membroker"
 	"github.com/skaldhq/skald/examples/drone/area"
+	"github.com/skaldhq/skald/examples/drone/bus"
+	"github.com/skaldhq/skald/examples/drone/contract/command"
 	contract "github.com/skaldhq/skald/examples/drone/contract/drone"
+	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/geo"
 	"github.com/skaldhq/skald/examples/drone/service/drone"
 	"github.com/skaldhq/skald/examples/part"
 	"github.com/skaldhq/skald/examples/part/parttest"
 	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
 const (
@@ -126,6 +133,34 @@ func TestSameRequestGetsTheSameDroneAndFreeingGivesItBack(t *testing.T) {
 	if d := fleet(t, start(t, folder))[second.Drone]; d.State != "idle" || geo.Distance(d.At, where) > 1 || math.Abs(d.Battery-.75) > .2 {
 		t.Errorf("after a restart it is %+v", d)
 	}
+}
+
+// What Delivery decided may be heard before the drone is asked for.
+func TestDeliveryThatWasCancelledGetsNoDrone(t *testing.T) {
+	saga, err := deliver.Definition(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, folder := membroker.New(membroker.Config{}), t.TempDir()
+	t.Cleanup(func() { _ = b.Close() })
+	p := parttest.Started(t)(drone.Start(t.Context(), drone.Config{Config: part.Config{Data: folder, Broker: b}, Saga: saga, Factor: 10}))
+	data := []byte(`{"delivery":"one","by":"delivery","reason":"x"}`)
+	if err := b.Publish(t.Context(), bus.DroneCommands, broker.Message{ID: "c-1", Type: command.TypeCancelled, Source: "delivery", Saga: "one", Step: "command.1", Data: data, Key: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlparticipant.OpenSQLite(filepath.Join(folder, drone.Name+".db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	parttest.Eventually(t, "it is noted", func() (noted bool) {
+		if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM notes WHERE delivery = 'one' AND cancelled = 1`).Scan(&noted); err != nil {
+			t.Fatal(err)
+		}
+		return noted
+	})
+	parttest.Refused(t, parttest.Act(t, p, contract.Assign, "one", asks("one", 1)), contract.ReasonCancelled)
+	give(t, p, asks("two", 1))
 }
 
 func TestNoDroneIsAssignedTwiceAtATime(t *testing.T) {

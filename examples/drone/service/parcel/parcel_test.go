@@ -1,13 +1,22 @@
 package parcel_test
 
 import (
+	"fmt"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/broker/membroker"
+	"github.com/skaldhq/skald/examples/drone/bus"
+	"github.com/skaldhq/skald/examples/drone/contract/command"
 	contract "github.com/skaldhq/skald/examples/drone/contract/parcel"
+	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/service/parcel"
 	"github.com/skaldhq/skald/examples/part"
 	"github.com/skaldhq/skald/examples/part/parttest"
+	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
 func start(t *testing.T) *part.Part {
@@ -102,4 +111,43 @@ func TestWhatIsNoPackageIsRefused(t *testing.T) {
 		t.Errorf("the PUT is answered with %d %s", status, body)
 	}
 	gone(t, p)
+}
+
+// What Delivery decided is noted, may be heard before the package is, and is shown with the package: in these words by the service in JavaScript, too.
+func TestWhatWasDecidedIsNoted(t *testing.T) {
+	saga, err := deliver.Definition(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, folder := membroker.New(membroker.Config{}), t.TempDir()
+	t.Cleanup(func() { _ = b.Close() })
+	p := parttest.Started(t)(parcel.Start(t.Context(), parcel.Config{Config: part.Config{Data: folder, Broker: b}, Saga: saga}))
+	upsert(t, p, of("one", "Small", 1))
+	for i, m := range []broker.Message{
+		{Type: command.TypeRescheduled, Saga: "one", Data: []byte(`{"delivery":"one","pickup_time":"2026-11-21T12:00:00Z","deadline":"2026-11-21T12:30:00Z","by":"delivery"}`)},
+		{Type: command.TypeCancelled, Saga: "one", Data: []byte(`{"delivery":"one","by":"delivery","reason":"x"}`)},
+		{Type: command.TypeCancelled, Saga: "two", Data: []byte(`{"delivery":"two","by":"delivery","reason":"x"}`)},
+	} {
+		m.ID, m.Step, m.Source, m.Key = fmt.Sprint("c-", i), fmt.Sprint("command.", i), "delivery", broker.Key(m.Saga)
+		if err := b.Publish(t.Context(), bus.DroneCommands, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := sqlparticipant.OpenSQLite(filepath.Join(folder, parcel.Name+".db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	parttest.Eventually(t, "all is noted", func() bool {
+		var noted int
+		if err := db.QueryRowContext(t.Context(), `SELECT coalesce(sum(cancelled + (pickup_us IS NOT NULL)), 0) FROM notes`).Scan(&noted); err != nil {
+			t.Fatal(err)
+		}
+		return noted == 3
+	})
+	parttest.Refused(t, parttest.Act(t, p, contract.Upsert, "two", of("two", "Small", 1)), contract.ReasonCancelled)
+	const want = `{"id":"p-1","size":"Small","weight":1,"tag":"one","deliveries":[{"delivery":"one","state":"held","cancelled":true,"pickupTime":"2026-11-21T12:00:00Z","deadline":"2026-11-21T12:30:00Z"}]}`
+	if _, _, got := parttest.Request(t, p, http.MethodGet, "/api/packages/p-1", ""); strings.TrimSpace(string(got)) != want {
+		t.Errorf("the package is %s, want %s", got, want)
+	}
 }
