@@ -118,7 +118,10 @@ func TestCommandsMayOvertakeTheirDelivery(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := w.send(parcelOf(later))
-	pickup, limit := in(30*time.Second), in(5*time.Minute)
+	whole := func(d time.Duration) string {
+		return time.Now().Add(d).UTC().Truncate(time.Second).Format(time.RFC3339)
+	}
+	pickup, limit := whole(30*time.Second), whole(5*time.Minute)
 	for _, x := range []struct{ ask, agreed map[string]string }{
 		{map[string]string{"pickupTime": pickup}, map[string]string{"pickupTime": pickup}},
 		{map[string]string{"deadline": limit}, map[string]string{"pickupTime": pickup, "deadline": limit}},
@@ -126,7 +129,7 @@ func TestCommandsMayOvertakeTheirDelivery(t *testing.T) {
 	} {
 		got := decode[struct{ PickupTime, Deadline *time.Time }](t, w.expect(http.StatusOK, http.MethodPatch, "/api/deliveryrequests/"+id, x.ask).body)
 		for field, at := range map[string]*time.Time{"pickupTime": got.PickupTime, "deadline": got.Deadline} {
-			if want := x.agreed[field]; want == "" && at != nil || want != "" && (at == nil || at.Format(time.RFC3339Nano) != want) {
+			if want := x.agreed[field]; want == "" && at != nil || want != "" && (at == nil || at.Format(time.RFC3339) != want) {
 				t.Errorf("after %v the %s is %v, want %s", x.ask, field, at, want)
 			}
 		}

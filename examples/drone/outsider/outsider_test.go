@@ -65,8 +65,8 @@ func TestAnOutsiderThatIsAwayIsAskedAgain(t *testing.T) {
 	w := newWorld(t, nil)
 	asked := 0
 	late := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if asked++; asked < 3 {
-			w.WriteHeader(http.StatusServiceUnavailable)
+		if asked++; asked < 4 {
+			w.WriteHeader([]int{http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadGateway}[asked-1])
 			return
 		}
 		w.Header().Set("WebHook-Allowed-Origin", "*")
