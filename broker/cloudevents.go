@@ -167,11 +167,18 @@ func (d *decoder) time(attribute int) time.Time {
 		return time.Time{}
 	}
 	at, err := time.Parse(time.RFC3339Nano, d.said[attribute])
-	if err != nil {
+	switch at = at.UTC(); {
+	case err != nil:
 		d.fault("ce-%s is %.40q: send a time as in RFC 3339", attributes[attribute], d.said[attribute])
+	case !writable(at): // its zone's hours took it beyond
+		d.fault("ce-%s is %.40q: in UTC its year has no four digits", attributes[attribute], d.said[attribute])
+		return time.Time{}
 	}
-	return at.UTC()
+	return at
 }
+
+// writable says whether a time can be written as in RFC 3339.
+func writable(at time.Time) bool { return at.UTC().Year() >= 0 && at.UTC().Year() <= 9999 }
 
 func (d *decoder) number(attribute, bits int) uint64 {
 	if d.said[attribute] == "" {

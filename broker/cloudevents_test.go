@@ -3,6 +3,7 @@ package broker_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -107,6 +108,20 @@ func TestMessagesAreDecodedAsTheVectorsSay(t *testing.T) {
 		}
 		if diff := cmp.Diff(v.message(), m, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-vector +decoded):\n%s", v.Name, diff)
+		}
+	}
+}
+
+// A time that could be written in no header is none to be published: whoever reads it would set the message aside.
+func TestTimesHaveAYearOfFourDigits(t *testing.T) {
+	for _, year := range []int{-1, 0, 9999, 10_000} {
+		at := time.Date(year, time.June, 1, 0, 0, 0, 0, time.UTC)
+		for name, m := range map[string]broker.Message{"Time": {Time: at}, "Expires": {Expires: at}, "NotBefore": {NotBefore: at}} {
+			m.ID, m.Type, m.Source, m.Key = "1", "T", "s", "k"
+			err := m.Check()
+			if fits := year >= 0 && year <= 9999; fits != (err == nil) || !fits && (!errors.Is(err, broker.ErrInvalid) || !strings.Contains(err.Error(), name+" is in the year")) {
+				t.Errorf("%s in the year %d: %v", name, year, err)
+			}
 		}
 	}
 }

@@ -76,6 +76,14 @@ func (m Message) check(headers []Header) error {
 			faults = append(faults, err)
 		}
 	}
+	for _, at := range []struct {
+		name string
+		time.Time
+	}{{"Time", m.Time}, {"Expires", m.Expires}, {"NotBefore", m.NotBefore}} {
+		if !writable(at.Time) {
+			faults = append(faults, fmt.Errorf("%s is in the year %d: give one of four digits", at.name, at.UTC().Year()))
+		}
+	}
 	if err := m.Key.Check(); err != nil {
 		faults = append(faults, err)
 	}

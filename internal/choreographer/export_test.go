@@ -39,6 +39,9 @@ func (i *Initiator) Concerns(t *participant.Token) bool {
 // Work does what a saga needs now, as the alarm does.
 func (a *Agent) Work(ctx context.Context, id journal.SagaID) error { return a.work(ctx, id, nil) }
 
+// LookAgain looks once more at sagas of which nothing was heard for a while, until the context ends.
+func (i *Initiator) LookAgain(ctx context.Context) { i.lookAgain(ctx) }
+
 // Forget forgets what the initiator heard in the last moments, as a crash does.
 func (i *Initiator) Forget() {
 	i.recent.mu.Lock()

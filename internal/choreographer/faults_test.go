@@ -106,24 +106,33 @@ func TestF31_AnUnknownPublishIsMadeAgainAndThereIsOneToken(t *testing.T) {
 
 // A message that is no token is set aside with all that is known of it, and everything else goes on.
 func TestF12_APoisonMessageIsSetAsideAndTheRestFlows(t *testing.T) {
-	play(t, plainOrder, func(s *scene) {
-		poison := broker.Message{ID: "poison", Type: "skald.token.done", Source: "somebody", Saga: "s-0", Step: "create", Key: broker.NewKey(s.p.Name, "s-0", "create", "forward"), Data: []byte("{")}
-		if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, poison); err != nil {
-			s.t.Fatal(err)
+	for _, step := range []string{"create", participant.StepStart} {
+		play(t, plainOrder, func(s *scene) { s.poisonIsSetAside(step) })
+	}
+}
+
+func (s *scene) poisonIsSetAside(step string) {
+	s.t.Helper()
+	poison := broker.Message{ID: "poison", Type: "skald.token.done", Source: "somebody", Saga: "s-0", Step: step, Key: broker.NewKey(s.p.Name, "s-0", step, "forward"), Data: []byte("{")}
+	if step == participant.StepStart { // whole, but for a deadline that nobody can keep
+		poison.Key = broker.NewKey("skald.start", "s-0")
+		poison.Headers = map[string]string{"ce-skalddefinition": s.p.Name, "ce-skaldversion": s.p.Version, "ce-skalddeadline": "9223372036854775807"}
+	}
+	if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, poison); err != nil {
+		s.t.Fatal(err)
+	}
+	s.start("s-1")
+	s.pass(time.Minute)
+	s.want("s-1", allDone)
+	page, err := s.broker.(broker.DeadLetters).Letters(s.t.Context(), broker.LetterFilter{Reason: broker.ReasonUnreadable})
+	if err != nil || len(page.Letters) == 0 {
+		s.t.Fatalf("%d letters, %v", len(page.Letters), err)
+	}
+	for _, l := range page.Letters {
+		if l.Message.ID != "poison" || l.Description == "" || l.Count != 1 || l.First.At.IsZero() || l.Last.At.IsZero() {
+			s.t.Errorf("letter is %+v", l)
 		}
-		s.start("s-1")
-		s.pass(time.Minute)
-		s.want("s-1", allDone)
-		page, err := s.broker.(broker.DeadLetters).Letters(s.t.Context(), broker.LetterFilter{Reason: broker.ReasonUnreadable})
-		if err != nil || len(page.Letters) == 0 {
-			s.t.Fatalf("%d letters, %v", len(page.Letters), err)
-		}
-		for _, l := range page.Letters {
-			if l.Message.ID != "poison" || l.Description == "" || l.Count != 1 || l.First.At.IsZero() || l.Last.At.IsZero() {
-				s.t.Errorf("letter is %+v", l)
-			}
-		}
-	})
+	}
 }
 
 // hanging is a desk whose actions for some sagas hang, outside its database, until the gate opens.

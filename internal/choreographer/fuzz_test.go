@@ -3,8 +3,10 @@ package choreographer
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,7 +22,9 @@ func FuzzToken(f *testing.F) {
 		Reason: "a reason", Detail: "50 % off\n", By: "ada", Verb: journal.VerbRetry, Deadline: time.UnixMicro(1),
 	})
 	f.Add(asked.ID, asked.Type, string(asked.Saga), asked.Step, asked.Headers[headerReason], asked.Headers[headerDetail], asked.Headers[headerDeadline], string(asked.Key), asked.Data)
+	f.Add(asked.ID, asked.Type, "s1", "pay", "", "", "253402300800000000", string(asked.Key), asked.Data) // a year of five digits
 	f.Add("", "skald.token.", "", "", "%", "%zz", "-9223372036854775808", "a/b", []byte(nil))
+	f.Add(asked.ID, asked.Type, "s1", "pay", "", "x"+strings.Repeat("%C3%A9", 600), "1", string(asked.Key), asked.Data)
 	f.Fuzz(func(t *testing.T, id, kind, saga, step, reason, detail, deadline, key string, data []byte) {
 		m := broker.Message{
 			ID: id, Type: kind, Saga: journal.SagaID(saga), Step: step, Source: "bank", Key: broker.Key(key), Data: data,
@@ -30,7 +34,13 @@ func FuzzToken(f *testing.F) {
 		if err != nil {
 			return
 		}
-		token.Detail = cut(token.Detail)
+		text := utf8.ValidString(token.Detail)
+		if token.Detail = cut(token.Detail); text && !utf8.ValidString(token.Detail) {
+			t.Errorf("words are cut within a character: %q", token.Detail)
+		}
+		if _, err := token.Deadline.MarshalJSON(); err != nil {
+			t.Errorf("a deadline that no database takes: %v", err)
+		}
 		again := encode(&token)
 		got, err := decode(&again)
 		if diff := cmp.Diff(token, got); err != nil || diff != "" {

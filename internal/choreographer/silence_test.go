@@ -1,7 +1,10 @@
 package choreographer_test
 
 import (
+	"context"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,6 +74,56 @@ func TestADeadlineBetweenTheLastStepAndTheEndIsNone(t *testing.T) {
 		if open := s.incidents(x, "s-1"); open != "" {
 			s.t.Errorf("the incidents are %q", open)
 		}
+	})
+}
+
+// lagging is a replica that has not heard of anything yet.
+type lagging struct {
+	broker.Broker
+	lags *atomic.Bool
+}
+
+// Read implements broker.Broker.
+func (l lagging) Read(ctx context.Context, topic string, f broker.Filter) ([]broker.Message, error) {
+	if l.lags.Load() {
+		return nil, nil
+	}
+	return l.Broker.Read(ctx, topic, f)
+}
+
+// Two processes hear the last two tokens, each of them one, and read the others from a replica that lags behind: neither sees the end. The saga is looked at once more when it has caught up, without any tracker.
+func TestAReadThatLaggedBehindIsMadeAgain(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.down("initiator")
+		s.start("s-1")
+		s.pass(time.Second)
+		replica := lagging{s.broker, new(atomic.Bool)}
+		replica.lags.Store(true)
+		var both []*choreographer.Initiator
+		for _, last := range []string{"confirm", "send"} {
+			i, err := choreographer.NewInitiator(choreographer.InitiatorConfig{Broker: replica, Name: "shop", Plans: []*plan.Plan{s.p}})
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			for _, x := range s.all("s-1") {
+				if x.Step != last {
+					continue
+				}
+				if err := i.Hear(s.t.Context(), x); err != nil {
+					s.t.Fatal(err)
+				}
+			}
+			both = append(both, i)
+		}
+		if strings.Contains(s.tokens("s-1"), "skald.end") {
+			s.t.Fatalf("the replica did not lag behind: %s", s.tokens("s-1"))
+		}
+		replica.lags.Store(false)
+		for n, i := range both {
+			s.run(fmt.Sprint("initiator ", n), func(ctx context.Context) error { i.LookAgain(ctx); return nil })
+		}
+		s.pass(5 * time.Second)
+		s.want("s-1", allDone)
 	})
 }
 

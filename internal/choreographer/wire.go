@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/journal"
@@ -79,12 +80,16 @@ func encode(t *participant.Token) broker.Message {
 	return m
 }
 
-// cut shortens words to what a journal keeps.
+// cut shortens words to what a journal keeps, at the end of a character.
 func cut(s string) string {
 	if len(s) <= journal.MaxDetail {
 		return s
 	}
-	return s[:journal.MaxDetail]
+	n := journal.MaxDetail
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 // kindOf is the kind of token that a message is, which is not valid if it is none.
@@ -119,7 +124,9 @@ func decode(m *broker.Message) (participant.Token, error) {
 		if err != nil {
 			faults = append(faults, fmt.Errorf("header %s: %w", headerDeadline, err))
 		}
-		t.Deadline = time.UnixMicro(micros).UTC()
+		if t.Deadline = time.UnixMicro(micros).UTC(); t.Deadline.Year() < 0 || t.Deadline.Year() > 9999 { // no database takes it, however often it came
+			faults = append(faults, fmt.Errorf("header %s: the year %d has no four digits", headerDeadline, t.Deadline.Year()))
+		}
 	}
 	if len(faults) == 0 && keyOf(&t) != m.Key {
 		faults = append(faults, fmt.Errorf("it lies under %s and belongs under %s", m.Key, keyOf(&t)))
