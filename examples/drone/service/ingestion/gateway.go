@@ -75,7 +75,7 @@ func (i *Ingestion) forwards(mux *http.ServeMux) {
 	to := i.config.Services
 	for pattern, service := range map[string]string{
 		"/api/packages/{id}": to.Package, "/api/dronedeliveries/{id}": to.Drone,
-		"PUT /api/deliveries/{id}": to.Delivery, "DELETE /api/deliveries/{id}": to.Delivery, "GET /api/deliveries/{id}/owner": to.Delivery,
+		"PUT /api/deliveries/{id}":                to.Delivery,
 		"POST /api/deliveries/{id}/confirmations": to.Delivery, "POST /api/deliveries/{id}/notifymerequests": to.Delivery,
 		"GET /api/deadletters": to.Remediation, "POST /api/deadletters/{id}/{verb}": to.Remediation,
 	} {

@@ -214,6 +214,8 @@ func (i *Ingestion) routes(metrics, console http.Handler) http.Handler {
 	mux.HandleFunc("GET /api/stream", i.stream)
 	mux.HandleFunc("GET /api/deliveries/{id}", i.delivery)
 	mux.HandleFunc("GET /api/deliveries/{id}/status", i.status)
+	mux.HandleFunc("GET /api/deliveries/{id}/owner", i.owner)
+	mux.HandleFunc("DELETE /api/deliveries/{id}", i.remove)
 
 	i.forwards(mux)
 	mux.Handle("/v1/", i.api)

@@ -75,7 +75,7 @@ func (i *Ingestion) list(w http.ResponseWriter, r *http.Request) {
 
 // known answers for a delivery as Delivery knows it, or lets instead answer for one that has not got there.
 func (i *Ingestion) known(w http.ResponseWriter, r *http.Request, instead func(item Item)) {
-	s, err := i.ask.ask(r.Context(), i.config.Services.Delivery, http.MethodGet, r.URL.RequestURI(), nil)
+	s, err := i.ask.ask(r.Context(), i.config.Services.Delivery, r.Method, r.URL.RequestURI(), nil)
 	switch {
 	case err != nil:
 		i.unavailable(w, r, err, "Delivery does not answer: ask again")
@@ -119,6 +119,20 @@ func (i *Ingestion) status(w http.ResponseWriter, r *http.Request) {
 			Reason      string         `json:"reason,omitempty"`
 		}{Stage: item.Stage, At: item.At, Reason: item.Reason})
 	})
+}
+
+// owner answers GET /api/deliveries/{id}/owner.
+func (i *Ingestion) owner(w http.ResponseWriter, r *http.Request) {
+	i.known(w, r, func(item Item) {
+		problem.JSON(w, http.StatusOK, "application/json", struct {
+			ID string `json:"ownerId"`
+		}{item.Owner})
+	})
+}
+
+// remove answers DELETE /api/deliveries/{id} as Delivery does: 204 if the delivery is cancelled, or will be by its saga. One that has not got there is cancelled as a request is.
+func (i *Ingestion) remove(w http.ResponseWriter, r *http.Request) {
+	i.known(w, r, func(Item) { i.cancel(w, r) })
 }
 
 // History is what GET /api/deliveryrequests/{id}/history answers.
