@@ -14,7 +14,9 @@ import (
 	"github.com/skaldhq/skald/internal/choreographer"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store/memstore"
 )
 
 // remedied is the order with a registry of reason codes.
@@ -83,6 +85,31 @@ func TestWhatIsSetAsideIsReplayedAndSucceeds(t *testing.T) {
 		s.wantLetters("reserve NoneFree replayed 3: remediation: replay 1 of 2, after 10s")
 		if got := s.count("reserves.do"); got != 6 {
 			s.t.Errorf("reserve was tried %d times, want 6", got)
+		}
+	})
+}
+
+// The journal has the attempts of every round, which count on.
+func TestAttemptsOfARoundAfterALetterAreInTheJournal(t *testing.T) {
+	play(t, remedied, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.remediate()
+		s.says("reserves.do", noneFree, noneFree, noneFree, unknown, noneFree)
+		s.start("s-1")
+		s.pass(time.Minute)
+		s.want("s-1", allDone)
+		events, err := x.Events(s.t.Context(), "s-1", 0)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		var attempts []uint32
+		for _, e := range events {
+			if e.Kind == journal.StepRetrying {
+				attempts = append(attempts, e.Attempt)
+			}
+		}
+		if diff := cmp.Diff([]uint32{1, 2, 3, 4, 5}, attempts); diff != "" {
+			s.t.Errorf("attempts in the journal (-want +got):\n%s", diff)
 		}
 	})
 }

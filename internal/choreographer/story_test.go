@@ -490,6 +490,45 @@ func TestStartingTwiceIsOneSaga(t *testing.T) {
 	})
 }
 
+// overlooked is a desk that shows the calls that are asked of it.
+type overlooked struct {
+	participant.Desk
+	calls *[]participant.Call
+}
+
+// Take implements participant.Desk.
+func (o overlooked) Take(ctx context.Context, id journal.SagaID, heard []participant.Token, next func(participant.Ledger) (participant.Work, bool)) (participant.Taken, error) {
+	return o.Desk.Take(ctx, id, heard, func(l participant.Ledger) (participant.Work, bool) {
+		w, ok := next(l)
+		if ok && w.Call.Operation != "" {
+			*o.calls = append(*o.calls, w.Call)
+		}
+		return w, ok
+	})
+}
+
+// A call that begins shortly before the saga's deadline may take until then, unless only its own answer can decide the step.
+func TestACallEndsWithTheTimeOfItsSaga(t *testing.T) {
+	for step, left := range map[string]time.Duration{"charge": 3 * time.Second, "issue": 10 * time.Second} {
+		play(t, plainOrder, func(s *scene) {
+			var calls []participant.Call
+			s.inFront = map[string]participant.Desk{step: overlooked{s.services[step], &calls}}
+			s.down(step)
+			began := time.Now()
+			s.start("s-1")
+			s.pass(time.Hour - 3*time.Second - time.Since(began))
+			s.up(step)
+			s.pass(time.Second)
+			if len(calls) != 1 {
+				s.t.Fatalf("%s: calls %+v", step, calls)
+			}
+			if got := calls[0].Deadline.Sub(began.Add(time.Hour - 3*time.Second)); (got - left).Abs() > time.Second {
+				s.t.Errorf("%s has %s, want %s", step, got, left)
+			}
+		})
+	}
+}
+
 // A service that comes back after the saga's deadline does not act: not even the pivot, which only it may expire.
 func TestWhatComesTooLateIsNotDone(t *testing.T) {
 	for _, late := range []string{"reserve", "issue"} {
