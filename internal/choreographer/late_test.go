@@ -225,8 +225,13 @@ func TestF03_TokenToldAfterTheTokensWereDeletedIsHeldAgainstTheJournal(t *testin
 		i := slices.IndexFunc(all, func(t participant.Token) bool { return t.Step == "issue" })
 		repeat, other := all[i], all[i]
 		other.Kind, other.Reason, other.Payload = participant.TokenRefused, "NoPaper", nil
+		byHand := other
+		byHand.By = "ann" // who decided too late says nothing of what the participant did
 		before := s.tale(x, "s-1")
-		for _, t := range []participant.Token{repeat, other} {
+		for _, t := range []participant.Token{repeat, byHand, other} {
+			if now := s.tale(x, "s-1"); len(now) != len(before) {
+				s.t.Errorf("before %s by %q is heard, this was added: %q", t.Kind, t.By, now[len(before):])
+			}
 			if err := x.Hear(s.t.Context(), t); err != nil {
 				s.t.Fatal(err)
 			}
