@@ -66,7 +66,7 @@ func TestAnEventIsTakenOnceHoweverOftenItComes(t *testing.T) {
 	if events != 1 || deliveries != 2 {
 		t.Errorf("%d events and %d deliveries, want 1 and 2", events, deliveries)
 	}
-	// What is delivered is forgotten in time, what waits or is dead is not.
+	// What is delivered or discarded is forgotten in time, what waits or is dead is not.
 	d, err := s.store.next(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,11 @@ func TestAnEventIsTakenOnceHoweverOftenItComes(t *testing.T) {
 		}
 	}
 	remains(1)
-	if err := s.store.delivered(t.Context(), "b", d, time.Time{}, time.Now()); err != nil {
+	if err := s.store.missed(t.Context(), "b", d, miss{reason: reasonRefused, description: "no", dead: true}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	remains(1)
+	if err := s.store.discard(t.Context(), "b", d.ID, "ada: nobody wants it", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	remains(0)
