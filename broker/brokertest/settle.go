@@ -201,6 +201,18 @@ func testSetAside(t *testing.T, d Driver) {
 			t.Errorf("%+v", got)
 		}
 	})
+	d.run(t, "WhatIsTooLateInTheEndKeepsWhatItFailedOf", func(t *testing.T) {
+		b := open(t, d, queue("q"))
+		m := message("late", "k")
+		m.Expires = time.Now().Add(300 * time.Millisecond)
+		publish(t, b, "q", m)
+		r := receiver(t, b, "q", "q")
+		abandon(t, next(t, r), 400*time.Millisecond, broker.Problem{Reason: "Busy", Description: "once"})
+		receiveUntil(t, r, b)
+		if got := onlyLetter(t, b); got.Reason != broker.ReasonExpired || got.Count != 1 || got.First.Reason != "Busy" || got.Last.Reason != "Busy" || got.Last.Description != "once" {
+			t.Errorf("%+v", got)
+		}
+	})
 	d.run(t, "TooLate", func(t *testing.T) {
 		for _, with := range []func(*broker.Subscription){func(*broker.Subscription) {}, sessions} {
 			b := open(t, d, queue("q", with))
