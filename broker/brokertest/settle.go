@@ -202,14 +202,15 @@ func testSetAside(t *testing.T, d Driver) {
 		}
 	})
 	d.run(t, "WhatIsTooLateInTheEndKeepsWhatItFailedOf", func(t *testing.T) {
-		b := open(t, d, queue("q"))
+		b := open(t, d, queue("q", lock(2500*time.Millisecond)))
 		m := message("late", "k")
-		m.Expires = time.Now().Add(300 * time.Millisecond)
+		m.Expires = time.Now().Add(2 * time.Second)
 		publish(t, b, "q", m)
 		r := receiver(t, b, "q", "q")
-		abandon(t, next(t, r), 400*time.Millisecond, broker.Problem{Reason: "Busy", Description: "once"})
+		abandon(t, next(t, r), 50*time.Millisecond, broker.Problem{Reason: "Busy", Description: "once"})
+		next(t, r) // and whoever has it dies
 		receiveUntil(t, r, b)
-		if got := onlyLetter(t, b); got.Reason != broker.ReasonExpired || got.Count != 1 || got.First.Reason != "Busy" || got.Last.Reason != "Busy" || got.Last.Description != "once" {
+		if got := onlyLetter(t, b); got.Reason != broker.ReasonExpired || got.Count != 2 || got.First.Reason != "Busy" || got.Last.Reason != "Busy" || got.Last.Description != "once" {
 			t.Errorf("%+v", got)
 		}
 	})
