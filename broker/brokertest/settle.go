@@ -210,7 +210,7 @@ func testSetAside(t *testing.T, d Driver) {
 		abandon(t, next(t, r), 50*time.Millisecond, broker.Problem{Reason: "Busy", Description: "once"})
 		next(t, r) // and whoever has it dies
 		receiveUntil(t, r, b)
-		if got := onlyLetter(t, b); got.Reason != broker.ReasonExpired || got.Count != 2 || got.First.Reason != "Busy" || got.Last.Reason != "Busy" || got.Last.Description != "once" {
+		if got := onlyLetter(t, b); got.Reason != broker.ReasonExpired || got.Count < 2 || got.First.Reason != "Busy" || got.Last.Reason != "Busy" || got.Last.Description != "once" {
 			t.Errorf("%+v", got)
 		}
 	})
