@@ -50,12 +50,16 @@ func (p *part) sleep(ctx context.Context) (f figures, err error) {
 		return nil, err
 	}
 	before, rss := heap(), load.RSS()
-	var left atomic.Int64
-	left.Store(int64(p.N))
+	var started atomic.Int64
 	enough := errors.New("enough are asleep")
 	_, err = load.Run(ctx, p.Lanes, patience, func(ctx context.Context) error {
-		if left.Add(-1) < 0 {
+		n := started.Add(1)
+		if n > int64(p.N) {
 			return enough
+		}
+		// A coordinator takes no more starts than its participants can follow.
+		if err := until(ctx, "sagas that were started before sleep", func() bool { return n-l.watched.retried.Load() <= int64(4*p.Lanes) }); err != nil {
+			return err
 		}
 		_, err := l.saga.Start(ctx, l.engine, order{SKU: "CAF-001", Amount: 1, Sleep: true})
 		return err

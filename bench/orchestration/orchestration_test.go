@@ -100,6 +100,17 @@ func TestStoreThatIsFilledStartsUp(t *testing.T) {
 	}
 }
 
+func TestManySagasAreSentToSleep(t *testing.T) {
+	part := part{Do: doSleep, Dir: t.TempDir(), Address: served(t), Lanes: 64, Slice: 300 * time.Millisecond, N: 10000, Failures: -1}
+	f, err := part.measure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f["heap"] < 1000 || f["heap"] > 8000 {
+		t.Errorf("figures %v", f)
+	}
+}
+
 func TestEndedSagasThatAreFilledInCanBeRead(t *testing.T) {
 	address, dir := served(t), t.TempDir()
 	fill := part{Do: doFill, Dir: dir, Address: address, N: 20}

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -15,9 +16,8 @@ func main() {
 	mine, err := orchestration.Role(ctx, os.Args[1:], os.Stdin, os.Stdout)
 	if !mine {
 		set := figure.New()
-		if err = parse(os.Args[1:]).measure(ctx, set); err == nil {
-			err = set.Print(os.Stdout)
-		}
+		err = parse(os.Args[1:]).measure(ctx, set)
+		err = errors.Join(err, set.Print(os.Stdout)) // also what was measured before something failed: it may have taken an hour
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
