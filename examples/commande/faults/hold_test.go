@@ -144,10 +144,12 @@ func takeOver(socket int) (int, error) {
 func (h *held) answer(asked, n int) error {
 	ready := []unix.PollFd{{Fd: int32(asked), Events: unix.POLLIN}}
 	for {
-		if _, err := unix.Poll(ready, -1); err != nil && !errors.Is(err, unix.EINTR) {
+		switch _, err := unix.Poll(ready, -1); {
+		case errors.Is(err, unix.EINTR): // what it says of the events is what it said before
+			continue
+		case err != nil:
 			return err
-		}
-		if ready[0].Revents&unix.POLLHUP != 0 {
+		case ready[0].Revents&unix.POLLHUP != 0:
 			return nil
 		}
 		var q question
