@@ -122,6 +122,9 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, fmt.Errorf("natsbroker: making the streams of namespace %s: %w", cfg.Namespace, err)
 	}
 	b.calls.Go(b.moveDelayed)
+	if cfg.Server != nil {
+		cfg.Server.brokers.Add(1)
+	}
 	return b, nil
 }
 
@@ -244,5 +247,8 @@ func (b *Broker) Close() error {
 		b.log.Info("closing: what was said last may not have been heard", "error", err)
 	}
 	b.conn.Close()
+	if b.cfg.Server != nil {
+		b.cfg.Server.brokers.Add(-1)
+	}
 	return faults
 }

@@ -2,6 +2,7 @@ package natsbroker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -75,6 +76,50 @@ func TestWhatIsDecidedHereIsAskedAboutAgainBeforeItIsHandedOut(t *testing.T) {
 	}
 	if diff := cmp.Diff([]broker.Key{"far/1", "vain/1"}, l.all()); diff != "" {
 		t.Errorf("handled (-want +got):\n%s", diff)
+	}
+}
+
+// Whoever overhears everything asks the server twice a second, and not all the time, until somebody else can publish, too.
+func TestWhoeverOverhearsEverythingRestsBetweenRequests(t *testing.T) {
+	here := openEmbedded(t, t.TempDir())
+	defer here.Close()
+	topic := broker.Topic{Name: "tokens", Kept: true, Subscriptions: []broker.Subscription{{Name: "all", Lock: 5 * time.Second, MaxInFlight: 10_000}}}
+	if err := here.Declare(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	l := &listener{asked: make(map[broker.Key]int), handled: make(map[broker.Key]bool)}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- broker.Consume(ctx, here, broker.ConsumerConfig{Topic: "tokens", Subscription: "all", Ignore: l.ignore, Overheard: true, Unconfirmed: true, Log: quiet()}, l.handle)
+	}()
+	decide := func(by broker.Broker, key broker.Key) {
+		t.Helper()
+		if d, err := by.Decide(t.Context(), "tokens", broker.Message{ID: string(key), Type: "t", Source: "s", Key: key, Time: time.Now()}); err != nil || !d.Won {
+			t.Fatalf("%+v: %v", d, err)
+		}
+	}
+	for i := range 100 {
+		decide(here, broker.NewKey("overheard", fmt.Sprint(i)))
+	}
+	decide(here, "vain/1")
+	until(t, "what was overheard in vain is handled all the same", func() bool { return len(l.all()) > 0 })
+	until(t, "nothing is left", func() bool {
+		backlog, err := here.Backlog(t.Context(), "tokens", "all")
+		return err == nil && backlog == broker.Backlog{}
+	})
+	for range 20 {
+		if n := consumerInfo(t, here, "skald-tokens", "all").NumWaiting; n != 0 {
+			t.Errorf("%d requests wait for messages", n)
+		}
+	}
+	there := open(t, natsbroker.Config{Server: here.server})
+	until(t, "a request waits for what another broker publishes", func() bool { return consumerInfo(t, here, "skald-tokens", "all").NumWaiting > 0 })
+	decide(there, "far/1")
+	until(t, "what was decided elsewhere is handled", func() bool { return len(l.all()) > 1 })
+	cancel()
+	if err := errors.Join(<-ended, there.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -47,6 +47,7 @@ type Server struct {
 	current *server.Server
 	closed  bool
 
+	brokers  atomic.Int64 // that are open on it
 	full     atomic.Bool
 	restarts atomic.Int64
 	doubt    chan struct{}
@@ -127,6 +128,9 @@ func (s *Server) run() (*server.Server, error) {
 	}
 	return n, nil
 }
+
+// alone says whether all that is published comes through the one broker that is open: there is no port, and there is no other broker.
+func (s *Server) alone() bool { return s.cfg.Listen == "" && s.brokers.Load() == 1 }
 
 // InProcessConn lets the NATS client connect to the server that runs now.
 func (s *Server) InProcessConn() (net.Conn, error) {
