@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/skaldhq/skald/broker"
@@ -47,11 +48,37 @@ func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 	}
 	told()
 	if g, mine := a.won.get(d.Message.Key); !mine || !g.fresh(a.Now()) { // what follows from its own was done when it was told, a moment ago
+		if err := a.contest(ctx, &t); err != nil {
+			return err
+		}
 		if err := a.take(ctx, t, d); err != nil {
 			return err
 		}
 	}
 	return a.file(ctx, &t, d)
+}
+
+// contest tells what is written here of the step that a token of its own is about, and is not known to be decided: if that contradicts the token it has to be reported before the token takes its place, after which
+// nobody knows of it. There is something only after a crash, or where two processes have databases of their own.
+func (a *Agent) contest(ctx context.Context, t *participant.Token) error {
+	r := a.role(a.scores.of(t))
+	if r == nil {
+		return nil
+	}
+	if i, ok := r.m.Plan.Index(t.Step); !ok || !r.own.Has(i) {
+		return nil
+	}
+	untold, err := a.Desk.Untold(ctx, a.Now(), relayBatch)
+	if err != nil {
+		return err
+	}
+	same := func(u participant.Token) bool {
+		return u.Saga == t.Saga && u.Step == t.Step && u.Direction() == t.Direction()
+	}
+	if i := slices.IndexFunc(untold, same); i >= 0 {
+		_, err = a.tell(ctx, &untold[i])
+	}
+	return err
 }
 
 // take hears a token that was handed out, in the lane it belongs in.
