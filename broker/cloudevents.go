@@ -170,15 +170,12 @@ func (d *decoder) time(attribute int) time.Time {
 	switch at = at.UTC(); {
 	case err != nil:
 		d.fault("ce-%s is %.40q: send a time as in RFC 3339", attributes[attribute], d.said[attribute])
-	case !writable(at): // its zone's hours took it beyond
+	case !journal.Writable(at): // its zone's hours took it beyond
 		d.fault("ce-%s is %.40q: in UTC its year has no four digits", attributes[attribute], d.said[attribute])
 		return time.Time{}
 	}
 	return at
 }
-
-// writable says whether a time can be written as in RFC 3339.
-func writable(at time.Time) bool { return at.UTC().Year() >= 0 && at.UTC().Year() <= 9999 }
 
 func (d *decoder) number(attribute, bits int) uint64 {
 	if d.said[attribute] == "" {

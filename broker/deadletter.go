@@ -8,7 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/skaldhq/skald/journal"
 )
 
 // MaxNote and MaxDescription bound what people write and what handlers say, in bytes. Longer texts are cut.
@@ -141,12 +142,5 @@ func (p Problem) Cut() Problem {
 
 // cut shortens a text to a number of bytes, at the end of a character.
 func cut(s string, max int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= max {
-		return s
-	}
-	for max > 0 && !utf8.RuneStart(s[max]) {
-		max--
-	}
-	return s[:max]
+	return journal.Beginning(strings.ToValidUTF8(s, "\uFFFD"), max)
 }

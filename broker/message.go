@@ -80,7 +80,7 @@ func (m Message) check(headers []Header) error {
 		name string
 		time.Time
 	}{{"Time", m.Time}, {"Expires", m.Expires}, {"NotBefore", m.NotBefore}} {
-		if !writable(at.Time) {
+		if !journal.Writable(at.Time) {
 			faults = append(faults, fmt.Errorf("%s is in the year %d: give one of four digits", at.name, at.UTC().Year()))
 		}
 	}

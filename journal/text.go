@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -23,6 +24,23 @@ func CheckText(what, text string) error {
 		return fmt.Errorf("%w: the %s has characters that are no text", ErrText, what)
 	}
 	return nil
+}
+
+// Beginning is as much of a text as has room in a number of bytes, to the end of a character.
+func Beginning(text string, bytes int) string {
+	if len(text) <= bytes {
+		return text
+	}
+	for bytes > 0 && !utf8.RuneStart(text[bytes]) {
+		bytes--
+	}
+	return text[:bytes]
+}
+
+// Writable says whether a time can be written as in RFC 3339, in UTC: its year has four digits. Databases take no other, either.
+func Writable(at time.Time) bool {
+	year := at.UTC().Year()
+	return year >= 0 && year <= 9999
 }
 
 // TooDeep says whether objects and lists lie deeper in each other than MaxDepth: those who read such JSON later may run out of room for it. What it says of text that is no JSON means nothing.

@@ -41,16 +41,6 @@ func (m *metrics) call(operation string, class participant.Class, took time.Dura
 	m.duration.WithLabelValues(operation).Observe(took.Seconds())
 }
 
-// actions adds gauges of the room for actions of choreographed sagas. While it is all taken, more of them wait at the broker.
-func (m *metrics) actions(name string, of func() (underWay, room int)) {
-	gauge := func(metric, help string, value func() int) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: metric, Help: help, ConstLabels: prometheus.Labels{"participant": name}},
-			func() float64 { return float64(value()) }))
-	}
-	gauge("skald_participant_actions", "Actions of choreographed sagas that are under way.", func() int { n, _ := of(); return n })
-	gauge("skald_participant_actions_room", "Actions of choreographed sagas that may be under way at a time; more wait at the broker.", func() int { _, n := of(); return n })
-}
-
 // gauges are read from the sidecar's database and its state at each scrape.
 func (m *metrics) gauges(db *sql.DB, name string, ready func() bool) {
 	count := func(metric, help, query string, args ...any) {

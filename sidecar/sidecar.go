@@ -14,6 +14,7 @@ import (
 
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/internal/filelock"
+	skaldmetrics "github.com/skaldhq/skald/metrics"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
@@ -63,11 +64,13 @@ func (s *Sidecar) open(ctx context.Context, operations []participant.Handler) er
 	s.address = listener.Addr().String()
 	if s.cfg.Broker != nil {
 		s.served, err = skald.Serve(ctx, skald.ServiceConfig{Broker: s.cfg.Broker, Name: s.cfg.Name, Desk: s.inbox, Sagas: s.cfg.Sagas, Redact: s.cfg.Redact, Logger: s.cfg.Log})
+		if err == nil {
+			err = skaldmetrics.RegisterActions(s.inbox.watch.registry, s.cfg.Name, s.served.Actions)
+		}
 		if err != nil {
 			_ = listener.Close()
 			return err
 		}
-		s.inbox.watch.actions(s.cfg.Name, s.served.Actions)
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.background = stop

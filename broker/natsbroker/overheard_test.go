@@ -44,11 +44,9 @@ func (l *listener) all() []broker.Key {
 	return slices.Sorted(maps.Keys(l.handled))
 }
 
-func TestWhatIsDecidedHereIsAskedAboutAgainBeforeItIsHandedOut(t *testing.T) {
-	here := openEmbedded(t, t.TempDir())
-	defer here.Close()
-	there := open(t, natsbroker.Config{Server: here.server})
-	defer there.Close()
+// listening lets a listener hear a kept topic that is overheard, until the function that it returns is called, which returns how that ended.
+func listening(t *testing.T, here *embedded) (*listener, func() error) {
+	t.Helper()
 	topic := broker.Topic{Name: "tokens", Kept: true, Subscriptions: []broker.Subscription{{Name: "all", Lock: 5 * time.Second, MaxInFlight: 10_000}}}
 	if err := here.Declare(t.Context(), topic); err != nil {
 		t.Fatal(err)
@@ -59,19 +57,38 @@ func TestWhatIsDecidedHereIsAskedAboutAgainBeforeItIsHandedOut(t *testing.T) {
 	go func() {
 		ended <- broker.Consume(ctx, here, broker.ConsumerConfig{Topic: "tokens", Subscription: "all", Ignore: l.ignore, Overheard: true, Unconfirmed: true, Log: quiet()}, l.handle)
 	}()
-	for key, by := range map[broker.Key]broker.Broker{"overheard/1": here, "overheard/2": here, "vain/1": here, "far/1": there} {
-		m := broker.Message{ID: string(key), Type: "t", Source: "s", Key: key, Time: time.Now()}
-		if d, err := by.Decide(t.Context(), "tokens", m); err != nil || !d.Won {
-			t.Fatalf("%+v: %v", d, err)
-		}
+	return l, func() error { cancel(); return <-ended }
+}
+
+// decide publishes a message under a key, as the first.
+func decide(t *testing.T, by broker.Broker, key broker.Key) {
+	t.Helper()
+	m := broker.Message{ID: string(key), Type: "t", Source: "s", Key: key, Time: time.Now()}
+	if d, err := by.Decide(t.Context(), "tokens", m); err != nil || !d.Won {
+		t.Fatalf("%+v: %v", d, err)
 	}
-	until(t, "what was overheard in vain, and what was decided elsewhere, is handled", func() bool { return len(l.all()) >= 2 })
+}
+
+func untilNothingIsLeft(t *testing.T, here *embedded) {
+	t.Helper()
 	until(t, "nothing is left", func() bool {
 		backlog, err := here.Backlog(t.Context(), "tokens", "all")
 		return err == nil && backlog == broker.Backlog{}
 	})
-	cancel()
-	if err := <-ended; err != nil {
+}
+
+func TestWhatIsDecidedHereIsAskedAboutAgainBeforeItIsHandedOut(t *testing.T) {
+	here := openEmbedded(t, t.TempDir())
+	defer here.Close()
+	there := open(t, natsbroker.Config{Server: here.server})
+	defer there.Close()
+	l, end := listening(t, here)
+	for key, by := range map[broker.Key]broker.Broker{"overheard/1": here, "overheard/2": here, "vain/1": here, "far/1": there} {
+		decide(t, by, key)
+	}
+	until(t, "what was overheard in vain, and what was decided elsewhere, is handled", func() bool { return len(l.all()) >= 2 })
+	untilNothingIsLeft(t, here)
+	if err := end(); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff([]broker.Key{"far/1", "vain/1"}, l.all()); diff != "" {
@@ -83,31 +100,13 @@ func TestWhatIsDecidedHereIsAskedAboutAgainBeforeItIsHandedOut(t *testing.T) {
 func TestWhoeverOverhearsEverythingRestsBetweenRequests(t *testing.T) {
 	here := openEmbedded(t, t.TempDir())
 	defer here.Close()
-	topic := broker.Topic{Name: "tokens", Kept: true, Subscriptions: []broker.Subscription{{Name: "all", Lock: 5 * time.Second, MaxInFlight: 10_000}}}
-	if err := here.Declare(t.Context(), topic); err != nil {
-		t.Fatal(err)
-	}
-	l := &listener{asked: make(map[broker.Key]int), handled: make(map[broker.Key]bool)}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- broker.Consume(ctx, here, broker.ConsumerConfig{Topic: "tokens", Subscription: "all", Ignore: l.ignore, Overheard: true, Unconfirmed: true, Log: quiet()}, l.handle)
-	}()
-	decide := func(by broker.Broker, key broker.Key) {
-		t.Helper()
-		if d, err := by.Decide(t.Context(), "tokens", broker.Message{ID: string(key), Type: "t", Source: "s", Key: key, Time: time.Now()}); err != nil || !d.Won {
-			t.Fatalf("%+v: %v", d, err)
-		}
-	}
+	l, end := listening(t, here)
 	for i := range 100 {
-		decide(here, broker.NewKey("overheard", fmt.Sprint(i)))
+		decide(t, here, broker.NewKey("overheard", fmt.Sprint(i)))
 	}
-	decide(here, "vain/1")
+	decide(t, here, "vain/1")
 	until(t, "what was overheard in vain is handled all the same", func() bool { return len(l.all()) > 0 })
-	until(t, "nothing is left", func() bool {
-		backlog, err := here.Backlog(t.Context(), "tokens", "all")
-		return err == nil && backlog == broker.Backlog{}
-	})
+	untilNothingIsLeft(t, here)
 	for range 20 {
 		if n := consumerInfo(t, here, "skald-tokens", "all").NumWaiting; n != 0 {
 			t.Errorf("%d requests wait for messages", n)
@@ -115,10 +114,9 @@ func TestWhoeverOverhearsEverythingRestsBetweenRequests(t *testing.T) {
 	}
 	there := open(t, natsbroker.Config{Server: here.server})
 	until(t, "a request waits for what another broker publishes", func() bool { return consumerInfo(t, here, "skald-tokens", "all").NumWaiting > 0 })
-	decide(there, "far/1")
+	decide(t, there, "far/1")
 	until(t, "what was decided elsewhere is handled", func() bool { return len(l.all()) > 1 })
-	cancel()
-	if err := errors.Join(<-ended, there.Close()); err != nil {
+	if err := errors.Join(end(), there.Close()); err != nil {
 		t.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/switches"
 	"github.com/skaldhq/skald/journal"
+	skaldmetrics "github.com/skaldhq/skald/metrics"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -34,7 +35,9 @@ func (p *Part) joinIn(ctx context.Context, c Config, desk participant.Desk, pane
 			return fmt.Errorf("taking part over the broker: %w", err)
 		}
 		p.choreography.services = append(p.choreography.services, s)
-		m.actions(name, s.Actions)
+		if err := skaldmetrics.RegisterActions(m.registry, name, s.Actions); err != nil {
+			return err
+		}
 		p.working.Go(func() {
 			select {
 			case <-s.Failed():

@@ -135,16 +135,6 @@ func (m *metrics) watch(backlog func(context.Context) (sqlparticipant.Backlog, e
 	})
 }
 
-// actions adds gauges of the room that a participant has for actions of choreographed sagas: while it is all taken, more of them wait at the broker.
-func (m *metrics) actions(participant string, of func() (underWay, room int)) {
-	gauge := func(name, help string, value func() int) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: prometheus.Labels{"participant": participant}},
-			func() float64 { return float64(value()) }))
-	}
-	gauge("skald_participant_actions", "Actions of choreographed sagas that are under way.", func() int { n, _ := of(); return n })
-	gauge("skald_participant_actions_room", "Actions of choreographed sagas that may be under way at a time; more wait at the broker.", func() int { _, n := of(); return n })
-}
-
 // outbox collects the outbox's state when it is scraped.
 type outbox struct {
 	backlog       func(context.Context) (sqlparticipant.Backlog, error)

@@ -89,7 +89,7 @@ var rooms = []room{
 	{path: "traces", mayImport: all(contracts, "."), modules: anyModule},
 	{path: "traces/*", mayImport: []string{"traces"}, modules: anyModule},
 	// The sidecar is a participant of its own, with the SQLite desk, HTTP and the broker as its parts.
-	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "access", "sealed", "traces", "traces/*", "internal/filelock", "internal/turns")...), modules: anyModule},
+	{path: "sidecar", mayImport: all(contracts, all(drivers, ".", "access", "metrics", "sealed", "traces", "traces/*", "internal/filelock", "internal/turns")...), modules: anyModule},
 	// The explorer drives the real coordinator through its seams, which users do not get.
 	{path: "skaldtest", mayImport: all(contracts, all(drivers, ".", "internal/plan", "internal/orchestrator")...), modules: anyModule, onlyTests: true},
 	// What is doubtful about definitions, and what a new version changes.

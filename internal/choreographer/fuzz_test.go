@@ -35,7 +35,7 @@ func FuzzToken(f *testing.F) {
 			return
 		}
 		text := utf8.ValidString(token.Detail)
-		if token.Detail = cut(token.Detail); text && !utf8.ValidString(token.Detail) {
+		if token.Detail = journal.Beginning(token.Detail, journal.MaxDetail); text && !utf8.ValidString(token.Detail) {
 			t.Errorf("words are cut within a character: %q", token.Detail)
 		}
 		if _, err := token.Deadline.MarshalJSON(); err != nil {
@@ -64,7 +64,7 @@ func FuzzNote(f *testing.F) {
 		if err != nil {
 			return
 		}
-		n.detail = cut(n.detail)
+		n.detail = journal.Beginning(n.detail, journal.MaxDetail)
 		again := n.encode("bank")
 		got, err := decodeNote(&again)
 		if diff := cmp.Diff(n, got, cmp.AllowUnexported(note{})); err != nil || diff != "" {

@@ -42,7 +42,7 @@ func (n *note) encode(source string) broker.Message {
 		Time: n.at, Attempt: n.attempt, Key: broker.NewKey(string(n.saga)), Data: []byte("null"),
 		Headers: map[string]string{headerDefinition: n.definition, headerVersion: n.version, headerPhase: string(n.phase), headerNext: strconv.FormatInt(n.next.UnixMicro(), 10)},
 	}
-	for name, value := range map[string]string{headerReason: n.reason, headerDetail: cut(n.detail)} {
+	for name, value := range map[string]string{headerReason: n.reason, headerDetail: journal.Beginning(n.detail, journal.MaxDetail)} {
 		if value != "" {
 			m.Headers[name] = url.PathEscape(value)
 		}

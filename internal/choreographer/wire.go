@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/journal"
@@ -69,7 +68,7 @@ func encode(t *participant.Token) broker.Message {
 		ID: t.ID, Type: typePrefix + string(t.Kind), Source: t.Source, Saga: t.Saga, Step: t.Step, Time: t.Time, Cause: t.Cause, Trace: t.Trace,
 		Attempt: t.Attempts, Key: keyOf(t), Data: t.Payload, Headers: map[string]string{headerDefinition: t.Definition, headerVersion: t.Version},
 	}
-	for name, value := range map[string]string{headerReason: t.Reason, headerDetail: cut(t.Detail), headerBy: t.By, headerVerb: string(t.Verb), headerKey: t.Key} {
+	for name, value := range map[string]string{headerReason: t.Reason, headerDetail: journal.Beginning(t.Detail, journal.MaxDetail), headerBy: t.By, headerVerb: string(t.Verb), headerKey: t.Key} {
 		if value != "" {
 			m.Headers[name] = url.PathEscape(value)
 		}
@@ -78,18 +77,6 @@ func encode(t *participant.Token) broker.Message {
 		m.Headers[headerDeadline] = strconv.FormatInt(t.Deadline.UnixMicro(), 10)
 	}
 	return m
-}
-
-// cut shortens words to what a journal keeps, at the end of a character.
-func cut(s string) string {
-	if len(s) <= journal.MaxDetail {
-		return s
-	}
-	n := journal.MaxDetail
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }
 
 // kindOf is the kind of token that a message is, which is not valid if it is none.
@@ -124,7 +111,7 @@ func decode(m *broker.Message) (participant.Token, error) {
 		if err != nil {
 			faults = append(faults, fmt.Errorf("header %s: %w", headerDeadline, err))
 		}
-		if t.Deadline = time.UnixMicro(micros).UTC(); t.Deadline.Year() < 0 || t.Deadline.Year() > 9999 { // no database takes it, however often it came
+		if t.Deadline = time.UnixMicro(micros).UTC(); !journal.Writable(t.Deadline) { // no database takes it, however often it came
 			faults = append(faults, fmt.Errorf("header %s: the year %d has no four digits", headerDeadline, t.Deadline.Year()))
 		}
 	}

@@ -184,10 +184,10 @@ func readTime(s string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+	if !journal.Writable(t) {
 		return time.Time{}, errors.New("in UTC its year has no four digits")
 	}
-	return t, nil
+	return t.UTC(), nil
 }
 
 // traceOf returns a W3C traceparent, or nothing if it is none: a trace that cannot be read must not stop a call.

@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
@@ -236,11 +235,7 @@ func trim(s string) string {
 	if len(s) <= journal.MaxDetail {
 		return s
 	}
-	cut := journal.MaxDetail - len("…")
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
+	return journal.Beginning(s, journal.MaxDetail-len("…")) + "…"
 }
 
 func null() []byte { return []byte("null") }

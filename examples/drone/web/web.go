@@ -16,6 +16,7 @@ import (
 	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/examples/local"
 	"github.com/skaldhq/skald/examples/problem"
+	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -103,8 +104,8 @@ func Time(text string) (time.Time, error) {
 	if err != nil {
 		return t, fmt.Errorf("a time is written as %s, and %.40q is not", time.RFC3339, text)
 	}
-	if t = t.UTC().Truncate(time.Microsecond); t.Year() < 0 || t.Year() > 9999 {
+	if !journal.Writable(t) {
 		return time.Time{}, fmt.Errorf("a time has a year of four digits, and %.40q has none in UTC", text)
 	}
-	return t, nil
+	return t.UTC().Truncate(time.Microsecond), nil
 }
