@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,6 +167,64 @@ func TestServicesTakePartByThemselves(t *testing.T) {
 			t.Errorf("saga is %+v", s)
 		}
 	})
+}
+
+// reading counts how often somebody reads back what was published.
+type reading struct {
+	*membroker.Broker
+	reads atomic.Int64
+}
+
+// Read implements broker.Broker.
+func (b *reading) Read(ctx context.Context, topic string, f broker.Filter) ([]broker.Message, error) {
+	b.reads.Add(1)
+	return b.Broker.Read(ctx, topic, f)
+}
+
+// What a saga was started with is not read back from the broker by its first participant when its turn comes again.
+func TestAStartThatWasHeardIsNotReadBack(t *testing.T) {
+	take, show, keep := skald.Pivot[string, string]("desk.take"), skald.Retriable[string, string]("hall.show"), skald.Retriable[string, string]("desk.keep")
+	x := skald.Define[string]("roundtrip")
+	taken := skald.Step(x, take, skald.From(func(in string) string { return in }))
+	shown := skald.Step(x, show, skald.From1(taken, func(_ string, out string) string { return out }))
+	skald.Step(x, keep, skald.From1(shown, func(in string, _ string) string { return in }))
+	saga, err := x.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	echo := func(_ context.Context, _ participant.Tx, in string) (string, error) { return in, nil }
+	b := membroker.New(membroker.Config{})
+	first := &reading{Broker: b}
+	serve := func(name string, b broker.Broker, handlers ...participant.Handler) {
+		db, err := sqlparticipant.OpenSQLite(filepath.Join(t.TempDir(), name+".db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		desk, err := sqlparticipant.New(sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: name}, handlers...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		service, err := skald.Serve(t.Context(), skald.ServiceConfig{Broker: b, Name: name, Desk: desk, Sagas: []skald.Registered{saga}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = service.Stop(context.WithoutCancel(t.Context())) })
+	}
+	serve("desk", first, skald.Handle(take, echo), skald.Handle(keep, echo))
+	serve("hall", b, skald.Handle(show, echo))
+	e, err := skald.Open(t.Context(), skald.Config{Store: memstore.New(), Sagas: []skald.Registered{saga}, Mode: skald.Choreographed, Broker: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Stop(context.WithoutCancel(t.Context())) })
+	run, err := saga.Start(t.Context(), e, "round")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := (visits{Engine: e}).ends(t, run.ID); s.State != skald.Completed || first.reads.Load() != 0 {
+		t.Errorf("the saga is %s, after %d reads", s.State, first.reads.Load())
+	}
 }
 
 func TestChoreographyNeedsItsParts(t *testing.T) {

@@ -17,7 +17,7 @@ type completions struct {
 
 // How completions gather.
 const (
-	completeAfter = 500 * time.Millisecond
+	completeAfter = time.Second
 	completeMost  = 512
 )
 

@@ -2,6 +2,7 @@ package natsbroker_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/natsbroker"
@@ -47,10 +49,7 @@ func (l *listener) all() []broker.Key {
 // listening lets a listener hear a kept topic that is overheard, until the function that it returns is called, which returns how that ended.
 func listening(t *testing.T, here *embedded) (*listener, func() error) {
 	t.Helper()
-	topic := broker.Topic{Name: "tokens", Kept: true, Subscriptions: []broker.Subscription{{Name: "all", Lock: 5 * time.Second, MaxInFlight: 10_000}}}
-	if err := here.Declare(t.Context(), topic); err != nil {
-		t.Fatal(err)
-	}
+	declareTokens(t, here)
 	l := &listener{asked: make(map[broker.Key]int), handled: make(map[broker.Key]bool)}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -58,6 +57,14 @@ func listening(t *testing.T, here *embedded) (*listener, func() error) {
 		ended <- broker.Consume(ctx, here, broker.ConsumerConfig{Topic: "tokens", Subscription: "all", Ignore: l.ignore, Overheard: true, Unconfirmed: true, Log: quiet()}, l.handle)
 	}()
 	return l, func() error { cancel(); return <-ended }
+}
+
+func declareTokens(t *testing.T, b broker.Broker) {
+	t.Helper()
+	topic := broker.Topic{Name: "tokens", Kept: true, Subscriptions: []broker.Subscription{{Name: "all", Lock: 5 * time.Second, MaxInFlight: 10_000}}}
+	if err := b.Declare(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // decide publishes a message under a key, as the first.
@@ -96,7 +103,7 @@ func TestWhatIsDecidedHereIsAskedAboutAgainBeforeItIsHandedOut(t *testing.T) {
 	}
 }
 
-// Whoever overhears everything asks the server twice a second, and not all the time, until somebody else can publish, too.
+// Whoever overhears everything asks the server once a second, and not all the time, until somebody else can publish, too.
 func TestWhoeverOverhearsEverythingRestsBetweenRequests(t *testing.T) {
 	here := openEmbedded(t, t.TempDir())
 	defer here.Close()
@@ -118,6 +125,85 @@ func TestWhoeverOverhearsEverythingRestsBetweenRequests(t *testing.T) {
 	until(t, "what was decided elsewhere is handled", func() bool { return len(l.all()) > 1 })
 	if err := errors.Join(end(), there.Close()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whoever rests asks for all that came meanwhile at once, and not for as much as there is room for handlers.
+func TestWhoeverRestsAsksForAllThatCameMeanwhile(t *testing.T) {
+	here := openEmbedded(t, t.TempDir())
+	defer here.Close()
+	requests := requestsFor(t, here, "skald-tokens", "all")
+	_, end := listening(t, here)
+	for i := range backlog {
+		decide(t, here, broker.NewKey("overheard", fmt.Sprint(i)))
+	}
+	untilNothingIsLeft(t, here)
+	if n := len(requests()); n > backlog/room/2 {
+		t.Errorf("%d requests for %d messages that are ignored", n, backlog)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// As long as there is something to do about what comes, no more of it is asked for than there is room for.
+func TestWhoeverHasSomethingToDoAsksForNoMoreThanThereIsRoomFor(t *testing.T) {
+	here := openEmbedded(t, t.TempDir())
+	defer here.Close()
+	declareTokens(t, here)
+	there := open(t, natsbroker.Config{Server: here.server})
+	for i := range backlog {
+		decide(t, there, broker.NewKey("far", fmt.Sprint(i)))
+	}
+	if err := there.Close(); err != nil {
+		t.Fatal(err)
+	}
+	requests := requestsFor(t, here, "skald-tokens", "all")
+	l, end := listening(t, here)
+	until(t, "all is handled", func() bool { return len(l.all()) == backlog })
+	if batches := requests(); len(batches) < backlog/room || slices.Max(batches[:backlog/room]) > room {
+		t.Errorf("asked for %v, want at most %d at a time", batches, room)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+const (
+	room    = 16 // for handlers, of a consumer that does not say
+	backlog = 600
+)
+
+// requestsFor returns what says how many messages were asked for so far, request by request, for a subscription.
+func requestsFor(t *testing.T, b *embedded, stream, consumer string) func() []int {
+	t.Helper()
+	conn, err := nats.Connect("", nats.InProcessServer(b.server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	var mu sync.Mutex
+	var batches []int
+	if _, err := conn.Subscribe("$JS.API.CONSUMER.MSG.NEXT."+stream+"."+consumer, func(m *nats.Msg) {
+		var request struct {
+			Batch int `json:"batch"`
+		}
+		if err := json.Unmarshal(m.Data, &request); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		batches = append(batches, request.Batch)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return func() []int {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(batches)
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 const (
 	pullExpires   = 30 * time.Second
 	pullHeartbeat = time.Second
-	pullRest      = 500 * time.Millisecond
+	pullRest      = time.Second
+	pullRestMost  = 1024 // messages of one request between rests
 )
 
 // arrival is a message that a consumer sent.
@@ -33,12 +34,14 @@ func (a arrival) first(name string) string {
 
 // puller asks a consumer for exactly as many messages as are wanted. The client's own iterators ask for more in advance, and so hold messages that another process could handle.
 //
-// Where all that comes was overheard when it was published, there is hardly ever anything to do about it. So it is asked for twice a second, and not handed out one by one: for each message that it hands out a server wakes up, encodes it and, ten times a second and for each subscription, writes to the disk how far it has come.
+// Where all that comes was overheard when it was published, there is hardly ever anything to do about it. So it is asked for once a second, many at a time, and not handed out one by one: for each message that it hands out a server wakes up, encodes it and, ten times a second and for each subscription, writes
+// to the disk, synced, how far it has come. As soon as there is something to do after all it does not rest, and is asked for no more than is wanted.
 type puller struct {
 	conn    *nats.Conn
 	subject string             // of the consumer's next messages
 	wake    chan struct{}      // has an element when there may be something new
-	rests   func() bool        // says whether it rests between requests; nil: no
+	rests   func() bool        // says whether it may rest between requests; nil: no
+	rested  func()             // called when a request ends that is followed by a rest
 	fate    func(arrival) fate // says what becomes of a message where it comes in, so that nobody need be woken; nil: it is handed out
 
 	mu      sync.Mutex
@@ -48,7 +51,8 @@ type puller struct {
 	timer   *time.Timer // for the first of them; nil: none runs
 	open    []*request
 	idle    []*request // done with, to be used again
-	pauseTo time.Time  // no new request before, after one failed
+	pauseTo time.Time  // no new request before, after one failed or was followed by a rest
+	handed  bool       // something was handed out since the last request, or this is the first
 }
 
 // request is one request for messages. Each has an address of its own: what comes does not say otherwise which request it answers.
@@ -57,12 +61,12 @@ type request struct {
 	sub   *nats.Subscription
 	size  int  // how many were asked for
 	left  int  // how many of them have not come
-	brief bool // it ends when there are no more, and is followed by a rest
+	brief bool // it ends when there are no more
 	heard time.Time
 }
 
 func newPuller(conn *nats.Conn, stream, consumer string) *puller {
-	return &puller{conn: conn, subject: apiNext + stream + "." + consumer, wake: make(chan struct{}, 1)}
+	return &puller{conn: conn, subject: apiNext + stream + "." + consumer, wake: make(chan struct{}, 1), handed: true}
 }
 
 func (p *puller) signal() {
@@ -98,8 +102,9 @@ func (p *puller) take(r *request, msg *nats.Msg) {
 		r.heard = time.Now()
 		return
 	case "404", "408": // it ends in peace
-		if r.brief {
+		if r.brief && !p.handed {
 			p.pauseTo = time.Now().Add(pullRest)
+			p.rested()
 		}
 	default:
 		p.pauseTo = time.Now().Add(100 * time.Millisecond)
@@ -137,6 +142,7 @@ func (p *puller) place(a arrival) {
 		}
 	default:
 		p.queue = append(p.queue, a)
+		p.handed = true
 		p.signal()
 	}
 }
@@ -202,16 +208,20 @@ func (p *puller) want(n int) (again time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	r.brief = p.rests != nil && p.rests()
-	ask := map[string]any{"batch": n - asked, "expires": pullExpires, "idle_heartbeat": pullHeartbeat}
-	if r.brief {
-		ask = map[string]any{"batch": n - asked, "no_wait": true}
+	batch := n - asked
+	ask := map[string]any{"batch": batch, "expires": pullExpires, "idle_heartbeat": pullHeartbeat}
+	if r.brief = p.rests != nil && p.rests(); r.brief {
+		if !p.handed {
+			batch = max(batch, pullRestMost)
+		}
+		ask = map[string]any{"batch": batch, "no_wait": true}
 	}
+	p.handed = false
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return 0, err
 	}
-	r.size, r.left, r.heard = n-asked, n-asked, now
+	r.size, r.left, r.heard = batch, batch, now
 	p.open = append(p.open, r)
 	if err := p.conn.PublishRequest(p.subject, r.inbox, body); err != nil {
 		p.finish(r)

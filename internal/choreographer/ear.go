@@ -46,7 +46,8 @@ func (e *ear) listen(ctx context.Context) error {
 		})
 		defer end()
 		stop := from.Overhear(e.topic, func(m broker.Message) {
-			if ctx.Err() != nil || m.Source == e.name || e.ignored(m.Key, func(name string) string { return m.Headers[name] }) {
+			headers := m.Headers // by itself: a message that a function keeps is copied to the heap, for each of those who overhear it
+			if ctx.Err() != nil || m.Source == e.name || e.ignored(m.Key, func(name string) string { return headers[name] }) {
 				return
 			}
 			crew.give(&working, m, func(m broker.Message) { e.overheard(grace, m) }) // if there is no room it is handed out
@@ -82,12 +83,12 @@ func (c *crew) give(working *sync.WaitGroup, m broker.Message, work func(broker.
 		return
 	}
 	c.members++
+	todo := make(chan broker.Message, 1)
+	todo <- m
 	working.Go(func() {
-		todo := make(chan broker.Message, 1)
-		for more := true; more; {
-			work(m)
-			if more = c.rest(todo); more {
-				m, more = <-todo
+		for m := range todo {
+			if work(m); !c.rest(todo) {
+				return
 			}
 		}
 	})

@@ -126,14 +126,14 @@ func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
 	if r == nil || !r.concerns(t.Step, t.Kind) {
 		return nil
 	}
-	hear := []participant.Token{t}
-	i, ok := r.m.Plan.Index(t.Step)
-	switch {
-	case t.Step == participant.StepStart && !r.first:
-		// It is needed when a step's turn comes, and lies on the broker for as long as the saga does. Writing it down now would cost a commit.
+	if t.Step == participant.StepStart {
 		a.starts.put(t.Saga, t)
-		return nil
-	case ok && t.Kind == participant.TokenDone && r.before.Has(i):
+		if !r.first { // it is needed when a step's turn comes, and lies on the broker for as long as the saga does. Writing it down now would cost a commit.
+			return nil
+		}
+	}
+	hear := []participant.Token{t}
+	if i, ok := r.m.Plan.Index(t.Step); ok && t.Kind == participant.TokenDone && r.before.Has(i) {
 		start, err := a.start(ctx, t.Saga)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -35,8 +36,10 @@ type ended struct {
 
 func newPurger(x *Tracker) *purger { return &purger{x, make(chan *purge, purgeMost)} }
 
-// purgeMost bounds the sagas of one message.
-const purgeMost = 500
+const (
+	purgeMost      = 500                    // sagas of one message
+	purgeGathering = 100 * time.Millisecond // how long sagas are gathered for one; the tokens with which they ended wait for that
+)
 
 // plan returns when it is durable that a saga's tokens are to be deleted.
 func (p *purger) plan(ctx context.Context, e ended) error {
@@ -61,26 +64,33 @@ func (p *purger) plan(ctx context.Context, e ended) error {
 // run publishes what is planned until the context ends.
 func (p *purger) run(ctx context.Context) error {
 	for {
-		var batch []*purge
-		select {
-		case j := <-p.jobs:
-			batch = append(batch, j)
-		case <-ctx.Done():
+		batch := p.gather(ctx)
+		if len(batch) == 0 {
 			return nil
-		}
-		for more := true; more && len(batch) < purgeMost; {
-			select {
-			case j := <-p.jobs:
-				batch = append(batch, j)
-			default:
-				more = false
-			}
 		}
 		err := p.publish(ctx, batch)
 		for _, j := range batch {
 			j.done <- err
 		}
 	}
+}
+
+// gather takes what is planned within a moment: a message costs a sync of the disk beside those that sagas wait for. There is none when the context ends.
+func (p *purger) gather(ctx context.Context) (batch []*purge) {
+	var moment <-chan time.Time // does not begin before there is something
+	for len(batch) < purgeMost {
+		select {
+		case j := <-p.jobs:
+			if batch = append(batch, j); moment == nil {
+				moment = time.After(purgeGathering)
+			}
+		case <-moment:
+			return batch
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return batch
 }
 
 func (p *purger) publish(ctx context.Context, batch []*purge) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -805,6 +806,41 @@ func TestTokensAreDeletedAfterTheEnd(t *testing.T) {
 		s.want("s-1", "")
 		if _, err := s.initiator.Find(s.t.Context(), "s-1"); !errors.Is(err, choreographer.ErrUnknown) {
 			s.t.Errorf("its start gives %v", err)
+		}
+	})
+}
+
+// reminders counts the messages with which trackers remind themselves.
+type reminders struct {
+	broker.Broker
+	published *atomic.Int64
+}
+
+// Publish implements broker.Broker.
+func (r reminders) Publish(ctx context.Context, topic string, m ...broker.Message) error {
+	if topic == choreographer.DefaultPurges {
+		r.published.Add(int64(len(m)))
+	}
+	return r.Broker.Publish(ctx, topic, m...)
+}
+
+// Sagas that end at about the same time share one reminder to delete their tokens, and none is forgotten.
+func TestSagasThatEndTogetherAreDeletedTogether(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		r := reminders{s.broker, new(atomic.Int64)}
+		s.broker = r
+		s.track(memstore.NewDisk())
+		ids := []journal.SagaID{"s-1", "s-2", "s-3", "s-4"}
+		for _, id := range ids {
+			s.start(id)
+		}
+		s.pass(time.Second)
+		if n := r.published.Load(); n != 1 {
+			s.t.Errorf("%d reminders for %d sagas", n, len(ids))
+		}
+		s.pass(11 * time.Minute)
+		for _, id := range ids {
+			s.want(id, "")
 		}
 	})
 }

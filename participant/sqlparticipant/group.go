@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -137,6 +138,7 @@ const leadFor = 100 * time.Millisecond
 func (p *Participant) turn() bool {
 	p.writer <- struct{}{}
 	defer func() { <-p.writer }()
+	runtime.Gosched() // those that are ready to run, and about to ask for a transaction, share this one; if nobody is, this costs nothing
 	batch := p.queue.take()
 	if len(batch) > 1 && p.together(batch) {
 		return true
