@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/bench/figure"
 	"github.com/skaldhq/skald/bench/load"
 )
@@ -213,15 +214,24 @@ func (b *bed) stuck(ctx context.Context, name string) error {
 	waiting, release := context.WithCancel(ctx)
 	defer release()
 	b.hold(waiting)
+	var stuck []skald.Run
 	for range 64 {
-		if _, err := b.saga.Start(ctx, b.engine, order{SKU: "CAF-001", Hang: true}); err != nil {
+		run, err := b.saga.Start(ctx, b.engine, order{SKU: "CAF-001", Hang: true})
+		if err != nil {
 			return err
 		}
+		stuck = append(stuck, run)
 	}
 	during, err := with()
 	if err != nil {
 		return err
 	}
 	b.set.Add(name, during/before, "x")
+	release()
+	for _, run := range stuck { // else they would go on while something else is measured
+		if _, err := run.Wait(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
 }

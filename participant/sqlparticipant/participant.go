@@ -91,6 +91,7 @@ type Participant struct {
 	writer     chan struct{} // held by the one writer that SQLite can have; nil for PostgreSQL
 	committed  chan struct{} // wakes the relay
 	queue      queue         // work that waits for the writer
+	lone       atomic.Int64  // so much work in a row had nobody to share its transaction with
 	commits    atomic.Int64
 
 	settling sync.Mutex
