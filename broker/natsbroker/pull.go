@@ -91,7 +91,7 @@ func (p *puller) take(r *request, msg *nats.Msg) {
 		if r.left--; r.left == 0 {
 			p.finish(r)
 		}
-		if r.left == r.size/2 { // it is time to ask for more
+		if r.left == 0 || r.left == r.size/2 { // it is time to ask for more
 			p.signal()
 		}
 		p.place(a)
@@ -142,7 +142,9 @@ func (p *puller) place(a arrival) {
 		}
 	default:
 		p.queue = append(p.queue, a)
-		p.handed = true
+		if p.handed = true; p.rests != nil {
+			p.pauseTo = time.Time{} // it rests no more
+		}
 		p.signal()
 	}
 }

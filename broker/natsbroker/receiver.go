@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -194,7 +195,7 @@ func (r *receiver) Close() error {
 	r.once.Do(func() {
 		close(r.done)
 		err = r.puller.withdraw()
-		for _, a := range r.puller.pop(len(r.puller.queue)) {
+		for _, a := range r.puller.pop(math.MaxInt) {
 			_ = a.Respond([]byte(ackNak)) // else its lock expires
 		}
 		r.b.forget(r)

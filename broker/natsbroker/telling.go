@@ -12,8 +12,8 @@ type telling struct {
 	since      time.Time           // when the young ones began to be kept
 }
 
-// toldFor is how long at least it is remembered.
-const toldFor = time.Second
+// toldFor is how long at least it is remembered: longer than anybody rests who is handed it afterwards.
+const toldFor = 2 * pullRest
 
 func (t *telling) put(subject string) {
 	t.mu.Lock()

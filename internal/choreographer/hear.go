@@ -127,7 +127,9 @@ func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
 		return nil
 	}
 	if t.Step == participant.StepStart {
-		a.starts.put(t.Saga, t)
+		if r.before != 0 { // what follows a step of others needs it
+			a.starts.put(t.Saga, t)
+		}
 		if !r.first { // it is needed when a step's turn comes, and lies on the broker for as long as the saga does. Writing it down now would cost a commit.
 			return nil
 		}

@@ -37,8 +37,8 @@ type ended struct {
 func newPurger(x *Tracker) *purger { return &purger{x, make(chan *purge, purgeMost)} }
 
 const (
-	purgeMost      = 500                    // sagas of one message
-	purgeGathering = 100 * time.Millisecond // how long sagas are gathered for one; the tokens with which they ended wait for that
+	purgeMost      = 500                   // sagas of one message
+	purgeGathering = 50 * time.Millisecond // how long sagas are gathered for one. The tokens with which they ended wait for that, and a broker keeps back for longer what was overheard
 )
 
 // plan returns when it is durable that a saga's tokens are to be deleted.

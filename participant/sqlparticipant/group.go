@@ -95,6 +95,12 @@ func (q *queue) add(j *shared) bool {
 	return false
 }
 
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.jobs) == 0
+}
+
 // leave says whether the leader may go: nothing waits. From then on there is none.
 func (q *queue) leave() bool {
 	q.mu.Lock()
@@ -120,7 +126,7 @@ func (q *queue) take() (batch []*shared) {
 	return batch
 }
 
-// lead does what waits, as the one writer, and goes when nothing has come for a while. All work is done in this goroutine: SQLite needs a deep stack, which grows anew in each goroutine that needs it, and shrinks again in those that rest. It owns nothing while it rests, and what is under way somebody waits for.
+// lead does what waits, as the one writer, and goes when nothing has come for a while. All work that shares transactions is done in this goroutine: SQLite needs a deep stack, which grows anew in each goroutine that needs it, and shrinks again in those that rest. It owns nothing while it rests, and what is under way somebody waits for.
 func (p *Participant) lead() {
 	idle := time.NewTimer(leadFor)
 	defer idle.Stop()
@@ -149,9 +155,12 @@ const leadFor = 100 * time.Millisecond
 
 // turn does what waits, as far as it shares a transaction, and says whether there was anything.
 func (p *Participant) turn() bool {
+	if p.queue.empty() { // without the writer, which somebody else may want
+		return false
+	}
+	runtime.Gosched() // those that are ready to run, and about to ask for a transaction, share this one; if nobody is, this costs nothing
 	p.writer <- struct{}{}
 	defer func() { <-p.writer }()
-	runtime.Gosched() // those that are ready to run, and about to ask for a transaction, share this one; if nobody is, this costs nothing
 	batch := p.queue.take()
 	switch len(batch) {
 	case 0:
