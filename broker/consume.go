@@ -44,7 +44,7 @@ type ConsumerConfig struct {
 	// what it ignores takes no place, is not even decoded where the broker can spare it, and is completed without a handler and without waiting until the broker has heard it. Optional.
 	Ignore func(k Key, header func(name string) string) bool
 	// Overheard says that the topic is overheard through the same Broker (Overhearer), so that there will be nothing to do about what that decides, most probably, in a moment. Such a message may be kept back for a
-	// tenth of a second, and Ignore asked about it again, before it is handed out. Without Ignore it means nothing.
+	// tenth of a second, and Ignore asked about it again, before it is handed out. As long as all that comes is ignored, a driver may take more from the broker than there are places. Without Ignore it means nothing.
 	Overheard bool
 	// Backoff is the delay after a failed attempt, by the number of attempts so far. Default: DefaultBackoff.
 	Backoff func(count int) time.Duration
