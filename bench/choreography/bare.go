@@ -5,21 +5,22 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/skaldhq/skald/broker"
-	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/skaldhq/skald/participant/sqlparticipant"
 )
 
-// bare is the floor: the publishes and the commits of a saga, as many of them and as durable, one after the other, and nothing else.
+// bare is the floor: the publishes and the commits of a saga, as many of them and as durable, one after the other, and nothing else. Its broker is JetStream as it comes, in the process, which syncs each message.
 type bare struct {
-	broker *natsbroker.Broker
-	dbs    []*bareDB
-	close  []func() error
+	js    jetstream.JetStream
+	dbs   []*bareDB
+	close []func() error
 }
 
 // bareDB is a database with its one writer.
@@ -38,17 +39,7 @@ func openBare(ctx context.Context, dir string) (f *bare, err error) {
 			err = errors.Join(err, f.stop())
 		}
 	}()
-	quiet := slog.New(slog.DiscardHandler)
-	server, err := natsbroker.Start(natsbroker.ServerConfig{Dir: filepath.Join(dir, "broker"), Log: quiet})
-	if err != nil {
-		return f, err
-	}
-	f.close = append(f.close, server.Close)
-	if f.broker, err = natsbroker.Open(ctx, natsbroker.Config{Server: server, Log: quiet}); err != nil {
-		return f, err
-	}
-	f.close = append(f.close, f.broker.Close)
-	if err := f.broker.Declare(ctx, broker.Topic{Name: "tokens", Kept: true}); err != nil {
+	if err := f.openBroker(ctx, filepath.Join(dir, "broker")); err != nil {
 		return f, err
 	}
 	for i := range databases {
@@ -67,6 +58,35 @@ func openBare(ctx context.Context, dir string) (f *bare, err error) {
 		f.dbs = append(f.dbs, &bareDB{insert: insert})
 	}
 	return f, nil
+}
+
+// bareStream is what the floor publishes to.
+const bareStream = "bare"
+
+func (f *bare) openBroker(ctx context.Context, dir string) error {
+	s, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true, JetStream: true, StoreDir: dir, SyncAlways: true, JetStreamMaxStore: 16 << 30})
+	if err != nil {
+		return err
+	}
+	s.Start()
+	f.close = append(f.close, func() error {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil
+	})
+	if !s.ReadyForConnections(30 * time.Second) {
+		return errors.New("the floor's JetStream does not start")
+	}
+	conn, err := nats.Connect("", nats.InProcessServer(s))
+	if err != nil {
+		return err
+	}
+	f.close = append(f.close, func() error { conn.Close(); return nil })
+	if f.js, err = jetstream.New(conn); err != nil {
+		return err
+	}
+	_, err = f.js.CreateStream(ctx, jetstream.StreamConfig{Name: bareStream, Subjects: []string{bareStream + ".>"}, Duplicates: 100 * time.Millisecond})
+	return err
 }
 
 func (f *bare) stop() error {
@@ -92,9 +112,8 @@ func (f *bare) one(ctx context.Context, saga string, publishes, commits int) err
 			}
 		}
 		if i < publishes {
-			m := broker.Message{ID: saga + step, Type: "bare", Source: "bench", Key: broker.NewKey(saga, step), Time: time.Now(), Data: data}
-			if d, err := f.broker.Decide(ctx, "tokens", m); err != nil || !d.Won {
-				return fmt.Errorf("publishing: won %t: %w", d.Won, err)
+			if _, err := f.js.Publish(ctx, bareStream+"."+saga+"."+step, data, jetstream.WithExpectLastSequencePerSubject(0)); err != nil {
+				return fmt.Errorf("publishing: %w", err)
 			}
 		}
 	}

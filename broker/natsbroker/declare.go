@@ -146,7 +146,11 @@ func (b *Broker) declareStream(ctx context.Context, t broker.Topic, unsaid limit
 		return stream, nil
 	}
 	old.MaxMsgs, old.MaxBytes, old.MaxMsgsPerSubject, old.DiscardNewPerSubject = cfg.MaxMsgs, cfg.MaxBytes, cfg.MaxMsgsPerSubject, cfg.DiscardNewPerSubject
-	return b.js.UpdateStream(ctx, old)
+	stream, err = b.js.UpdateStream(ctx, old)
+	if b.cfg.Server != nil {
+		b.cfg.Server.changed(old.Name)
+	}
+	return stream, err
 }
 
 func kept(cfg jetstream.StreamConfig) bool { return cfg.Retention == jetstream.LimitsPolicy }

@@ -82,7 +82,7 @@ func (b *Broker) outgoing(topic string, m broker.Message) (*nats.Msg, error) {
 // publishAll sends messages in their order and waits until all are stored.
 func (b *Broker) publishAll(ctx context.Context, out []*nats.Msg) error {
 	if len(out) == 1 {
-		_, err := b.js.PublishMsg(ctx, out[0], jetstream.WithRetryAttempts(0))
+		_, err := b.put(ctx, out[0])
 		return err
 	}
 	futures := make([]jetstream.PubAckFuture, 0, len(out))
@@ -94,9 +94,11 @@ func (b *Broker) publishAll(ctx context.Context, out []*nats.Msg) error {
 		futures = append(futures, future)
 	}
 	var faults []error
+	last := make(map[string]uint64) // sequence by stream
 	for _, future := range futures {
 		select {
-		case <-future.Ok():
+		case ack := <-future.Ok():
+			last[ack.Stream] = max(last[ack.Stream], ack.Sequence)
 		case err := <-future.Err():
 			faults = append(faults, err)
 		case <-ctx.Done():
@@ -108,7 +110,27 @@ func (b *Broker) publishAll(ctx context.Context, out []*nats.Msg) error {
 			return err
 		}
 	}
+	for stream, seq := range last {
+		faults = append(faults, b.onDisk(ctx, stream, seq))
+	}
 	return errors.Join(faults...)
+}
+
+// put stores a message. Like everything that shows what a stream holds, it waits until that is on the disk.
+func (b *Broker) put(ctx context.Context, msg *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	ack, err := b.js.PublishMsg(ctx, msg, append(options, jetstream.WithRetryAttempts(0))...)
+	if err != nil {
+		return nil, err
+	}
+	return ack, b.onDisk(ctx, ack.Stream, ack.Sequence)
+}
+
+// onDisk returns when a stream's messages up to a sequence are on the disk. Servers elsewhere say nothing of a message before.
+func (b *Broker) onDisk(ctx context.Context, stream string, seq uint64) error {
+	if b.cfg.Server == nil {
+		return nil
+	}
+	return b.cfg.Server.onDisk(ctx, stream, seq)
 }
 
 // outcome is a publish's error as the contract has it: an earlier attempt may have taken effect, whatever the last one says.
@@ -163,7 +185,7 @@ func (b *Broker) Overhear(topic string, heard func(broker.Message)) (stop func()
 }
 
 func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nats.Msg) (broker.Decision, error) {
-	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithRetryAttempts(0))
+	ack, err := b.put(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0))
 	if err == nil {
 		b.saw(t.name, ack.Sequence)
 		return broker.Decision{Won: true, Message: decided(m)}, nil

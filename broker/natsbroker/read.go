@@ -94,7 +94,11 @@ func (b *Broker) getMsg(ctx context.Context, stream string, req msgRequest) (sto
 	if err := b.api(ctx, apiMsgGet+stream, req, &answer); err != nil {
 		return stored{}, err
 	}
-	return answer.stored()
+	s, err := answer.stored()
+	if err != nil {
+		return stored{}, err
+	}
+	return s, b.onDisk(ctx, stream, s.seq)
 }
 
 // api makes a request of the server's API. Errors of the server are in the response.
@@ -198,14 +202,14 @@ func (b *Broker) readAll(ctx context.Context, t topic, subject string) ([]stored
 			if upTo(msg) < known {
 				return nil, errLagging
 			}
-			return found, nil
+			return found, b.allOnDisk(ctx, t, found)
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			return nil, b.surelyEmpty(ctx, t, subject)
 		case err != nil:
 			return nil, err
 		}
 		if found = append(found, s); len(found) > broker.MaxRead {
-			return found, nil
+			return found, nil // too many to be shown
 		}
 	}
 }
@@ -227,7 +231,15 @@ func (b *Broker) readOne(ctx context.Context, t topic, subject string) ([]stored
 	case err != nil:
 		return nil, err
 	}
-	return []stored{s}, nil
+	return []stored{s}, b.onDisk(ctx, t.stream, s.seq)
+}
+
+func (b *Broker) allOnDisk(ctx context.Context, t topic, found []stored) error {
+	last := uint64(0)
+	for _, s := range found {
+		last = max(last, s.seq)
+	}
+	return b.onDisk(ctx, t.stream, last)
 }
 
 // surelyEmpty asks the leader whether there is really nothing: an answer without messages does not say how far the replica is.

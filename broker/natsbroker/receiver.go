@@ -216,9 +216,8 @@ func (b *Broker) handOut(ctx context.Context, s subscription, a arrival) *broker
 		b.complete(&s, a.Msg)
 		return nil
 	}
-	d, h, err := b.delivery(s, a)
+	d, h, err := b.delivery(ctx, s, a)
 	if err != nil {
-		b.log.Error("a message that no consumer can have sent", "subject", a.Subject, "error", err)
 		return nil
 	}
 	if p, ok := h.unfit(time.Now()); ok {
@@ -228,10 +227,18 @@ func (b *Broker) handOut(ctx context.Context, s subscription, a arrival) *broker
 	return d
 }
 
-// delivery reads what a consumer sent. A message that cannot be decoded is in the holder, with the reason.
-func (b *Broker) delivery(s subscription, a arrival) (*broker.Delivery, *holder, error) {
+// delivery reads what a consumer sent. A message that cannot be decoded is in the holder, with the reason. An error was logged.
+func (b *Broker) delivery(ctx context.Context, s subscription, a arrival) (*broker.Delivery, *holder, error) {
 	meta, err := a.Metadata()
 	if err != nil {
+		b.log.Error("a message that no consumer can have sent", "subject", a.Subject, "error", err)
+		return nil, nil, err
+	}
+	if err := b.onDisk(ctx, meta.Stream, meta.Sequence.Stream); err != nil {
+		if ctx.Err() == nil {
+			b.log.Warn("message not handed out; it comes again", "subject", a.Subject, "error", err)
+		}
+		_ = a.Respond([]byte(ackNak)) // else its lock expires
 		return nil, nil, err
 	}
 	m, unreadable := decode(a.Header, a.Data, b.names.key(s.topic.name, a.Subject))

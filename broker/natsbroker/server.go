@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/skaldhq/skald/internal/filelock"
+	"github.com/skaldhq/skald/internal/relaxed"
 )
 
 // ServerConfig says where the server inside the process keeps its data.
@@ -35,16 +36,18 @@ type ServerConfig struct {
 	Log *slog.Logger
 }
 
-// Server is a NATS server inside the process. It syncs every message to disk before it is acknowledged.
+// Server is a NATS server inside the process. Every message is synced to disk before anybody hears of it. Without a port, messages that come while a sync is under way share the next one; with one, each is synced by itself.
 //
 // A server that met a full disk stays broken when there is room again. So this one is written to at intervals, and whenever a broker meets an error: if that fails
 // although the disk can be written to, it is started anew on the same data, and brokers connect again by themselves.
 type Server struct {
-	cfg  ServerConfig
-	lock *filelock.Lock
+	cfg   ServerConfig
+	lock  *filelock.Lock
+	fsync func(*os.File) error
 
 	mu      sync.RWMutex
 	current *server.Server
+	syncs   *syncs // nil: the server syncs each message by itself
 	closed  bool
 
 	brokers  atomic.Int64 // that are open on it
@@ -56,7 +59,9 @@ type Server struct {
 }
 
 // Start starts a server.
-func Start(cfg ServerConfig) (*Server, error) {
+func Start(cfg ServerConfig) (*Server, error) { return start(cfg, (*os.File).Sync) }
+
+func start(cfg ServerConfig, fsync func(*os.File) error) (*Server, error) {
 	if cfg.Dir == "" || cfg.MaxStore < 0 || cfg.ProbeInterval < 0 {
 		return nil, errors.New("natsbroker: Dir is empty, or MaxStore or ProbeInterval negative: name a folder, and leave the others out for 16 GiB and 5 s")
 	}
@@ -77,8 +82,8 @@ func Start(cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("natsbroker: %w", err)
 	}
-	s := &Server{cfg: cfg, lock: lock, doubt: make(chan struct{}, 1)}
-	if s.current, err = s.run(); err != nil {
+	s := &Server{cfg: cfg, lock: lock, fsync: fsync, doubt: make(chan struct{}, 1)}
+	if err := s.run(); err != nil {
 		return nil, errors.Join(err, lock.Release())
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -110,23 +115,49 @@ func (s *Server) options() (*server.Options, error) {
 }
 
 // run starts a server on the data and waits until it can be connected to.
-func (s *Server) run() (*server.Server, error) {
+func (s *Server) run() error {
 	o, err := s.options()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	n, err := server.NewServer(o)
 	if err != nil {
-		return nil, fmt.Errorf("natsbroker: %w", err)
+		return fmt.Errorf("natsbroker: %w", err)
 	}
 	n.SetLoggerV2(logger{s.cfg.Log}, false, false, false)
 	n.Start()
 	if !n.ReadyForConnections(30*time.Second) || !n.JetStreamEnabled() {
 		n.Shutdown()
 		n.WaitForShutdown()
-		return nil, fmt.Errorf("natsbroker: the server does not start on %s: see its log, and whether the disk is full", s.cfg.Dir)
+		return fmt.Errorf("natsbroker: the server does not start on %s: see its log, and whether the disk is full", s.cfg.Dir)
 	}
-	return n, nil
+	s.current = n
+	if s.cfg.Listen == "" && server.VERSION == relaxed.Version {
+		s.syncs = newSyncs(n, s.cfg.Dir, s.fsync, s.cfg.Log)
+	}
+	return nil
+}
+
+// onDisk returns when a stream's messages up to a sequence are on the disk. The server said that it has them.
+func (s *Server) onDisk(ctx context.Context, stream string, seq uint64) error {
+	if syncs := s.shared(); syncs != nil {
+		return syncs.await(ctx, stream, seq)
+	}
+	return nil // it had synced them then
+}
+
+// changed is to be called when a stream's configuration may have been.
+func (s *Server) changed(stream string) {
+	if syncs := s.shared(); syncs != nil {
+		syncs.changed(stream)
+	}
+}
+
+// shared are the syncs of the server that runs now, nil if it syncs each message by itself.
+func (s *Server) shared() *syncs {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.syncs
 }
 
 // alone says whether all that is published comes through the one broker that is open: there is no port, and there is no other broker.
@@ -201,6 +232,9 @@ func (s *Server) watch(ctx context.Context) {
 		case <-s.doubt:
 		}
 		err := p.write(ctx)
+		if syncs := s.shared(); err == nil && syncs != nil {
+			err = syncs.failure()
+		}
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
@@ -218,8 +252,9 @@ func (s *Server) mend(ctx context.Context, because error) {
 		}
 		if disk == nil {
 			s.cfg.Log.Warn("the broker cannot be written to although the disk can: starting it anew", "error", because)
-			s.restart()
-			return
+			if s.restart() {
+				return
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -228,19 +263,27 @@ func (s *Server) mend(ctx context.Context, because error) {
 	}
 }
 
-func (s *Server) restart() {
+// restart starts the server anew, and says whether it runs.
+func (s *Server) restart() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current != nil {
 		s.current.Shutdown()
 		s.current.WaitForShutdown()
+		s.current = nil
 	}
 	s.restarts.Add(1)
 	var err error
-	if s.current, err = s.run(); err != nil {
-		s.cfg.Log.Error("the broker does not start; trying again", "error", err)
-		s.suspect()
+	if s.syncs != nil {
+		err = s.syncs.renew()
 	}
+	if err == nil {
+		err = s.run()
+	}
+	if err != nil {
+		s.cfg.Log.Error("the broker does not start; trying again", "error", err)
+	}
+	return err == nil
 }
 
 // writeDisk says whether the disk takes data: some more than a server needs to start.

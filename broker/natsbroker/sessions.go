@@ -224,9 +224,11 @@ func (s *sessionReceiver) handOutHead(ctx context.Context, in *session, w *waiti
 		w.at = time.Now()
 		_ = w.Respond([]byte(ackProgress)) // if it is lost, the lock is
 	}
-	d, h, err := s.b.delivery(s.s, w.arrival)
+	d, h, err := s.b.delivery(ctx, s.s, w.arrival)
 	if err != nil {
-		s.b.log.Error("a message that no consumer can have sent", "subject", w.Subject, "error", err)
+		s.mu.Lock()
+		s.release(in)
+		s.mu.Unlock()
 		return nil
 	}
 	h.settled = sync.OnceFunc(func() { s.settled(in, h) })

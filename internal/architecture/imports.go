@@ -43,7 +43,7 @@ func checkImport(p Package, r room, imported string) (Violation, bool) {
 	switch {
 	case imported == "testing" && !r.onlyTests:
 		v.Mend = "keep test code in _test.go files or in a suite"
-	case imported == "reflect" && r.path != "." && !r.onlyTests:
+	case imported == "reflect" && !r.reflects && !r.onlyTests:
 		v.Mend = "user types stop at the root package; below it payloads are bytes, and there is nothing to reflect on"
 	case isStandard(imported):
 		if len(r.standard) == 0 || slices.Contains(r.standard, imported) {
