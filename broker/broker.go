@@ -104,9 +104,14 @@ type Gauge interface {
 }
 
 // Overhearer is a Broker that tells what was decided through it before it hands it out. It is optional.
+//
+// It is a hint that saves whoever lives in the same process the way through the broker, and nothing else: it may be left out, and every subscription is handed the message all the same. The functions that are given may be called
+// concurrently, return at once, do not call stop, and do not change the message.
 type Overhearer interface {
 	// Overhear calls heard with every message that this Broker value decided on a kept topic, as soon as it is durable and before Decide returns, until stop is called; after stop has returned it is not called any more.
-	// It is a hint that saves whoever lives in the same process the way through the broker, and nothing else: it may be left out, and every subscription is handed the message all the same. heard may be called
-	// concurrently, returns at once, does not call stop, and does not change the message.
 	Overhear(topic string, heard func(Message)) (stop func())
+
+	// OverhearEarly is like Overhear, but calls heard as soon as the message is decided, which may be a moment before it is durable. Whoever heard of it may begin to work, but nothing that outlives the process, or that others see,
+	// may follow from the message before durable has returned nil. If durable returns an error it is open whether the message stands; it is handed out if it does.
+	OverhearEarly(topic string, heard func(m Message, durable func(context.Context) error)) (stop func())
 }

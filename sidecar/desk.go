@@ -25,6 +25,9 @@ func (x *inbox) Take(ctx context.Context, saga journal.SagaID, heard []participa
 		})
 		defer func() { ended(err) }()
 	}
+	if err := participant.AwaitCause(ctx); err != nil { // the service is called before anything is committed
+		return participant.Taken{}, fmt.Errorf("sidecar: saga %s: %w", saga, err)
+	}
 	for range calls {
 		taken, err := x.Participant.Take(ctx, saga, heard, t.find)
 		if err == nil && t.need == nil && !taken.Worked {

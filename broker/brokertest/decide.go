@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -206,15 +207,31 @@ func testOverhear(t *testing.T, d Driver) {
 			defer mu.Unlock()
 			overheard = append(overheard, m)
 		})
+		var early []broker.Message
+		var waits []func(context.Context) error
+		stopEarly := b.OverhearEarly("tokens", func(m broker.Message, durable func(context.Context) error) {
+			mu.Lock()
+			defer mu.Unlock()
+			early, waits = append(early, m), append(waits, durable)
+		})
 		decide(t, b, "others", message("elsewhere", "d/1/z"))
 		decide(t, b, "tokens", full())
 		decide(t, b, "tokens", message("lost", full().Key))
 		stop()
+		stopEarly()
 		decide(t, b, "tokens", message("later", "d/1/b"))
 		mu.Lock()
 		defer mu.Unlock()
 		if diff := cmp.Diff([]broker.Message{full()}, overheard); diff != "" {
 			t.Errorf("-decided +overheard:\n%s", diff)
+		}
+		if diff := cmp.Diff([]broker.Message{full()}, early); diff != "" {
+			t.Errorf("-decided +overheard early:\n%s", diff)
+		}
+		for _, durable := range waits {
+			if err := durable(limited(t)); err != nil {
+				t.Errorf("what was decided is not durable: %v", err)
+			}
 		}
 		if diff := cmp.Diff([]string{full().ID, "later"}, ids(receive(t, receiver(t, b, "tokens", "all"), 2))); diff != "" {
 			t.Error(diff)

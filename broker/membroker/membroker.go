@@ -255,6 +255,7 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 	}
 	d := broker.Decision{Won: s.message.ID == m.ID, Message: s.message.Clone()}
 	if d.Won {
+		b.overhearing.TellEarly(name, s.message.Clone(), func(context.Context) error { return nil })
 		b.overhearing.Tell(name, s.message.Clone())
 	}
 	return d, nil
@@ -263,6 +264,11 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 // Overhear implements broker.Overhearer.
 func (b *Broker) Overhear(topic string, heard func(broker.Message)) (stop func()) {
 	return b.overhearing.Overhear(topic, heard)
+}
+
+// OverhearEarly implements broker.Overhearer.
+func (b *Broker) OverhearEarly(topic string, heard func(m broker.Message, durable func(context.Context) error)) (stop func()) {
+	return b.overhearing.OverhearEarly(topic, heard)
 }
 
 // Read implements broker.Broker.

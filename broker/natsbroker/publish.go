@@ -184,11 +184,19 @@ func (b *Broker) Overhear(topic string, heard func(broker.Message)) (stop func()
 	return b.overhearing.Overhear(topic, heard)
 }
 
+// OverhearEarly implements broker.Overhearer.
+func (b *Broker) OverhearEarly(topic string, heard func(m broker.Message, durable func(context.Context) error)) (stop func()) {
+	return b.overhearing.OverhearEarly(topic, heard)
+}
+
 func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nats.Msg) (broker.Decision, error) {
-	ack, err := b.put(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0))
+	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithRetryAttempts(0))
 	if err == nil {
+		durable := func(ctx context.Context) error { return b.onDisk(ctx, ack.Stream, ack.Sequence) }
+		won := broker.Decision{Won: true, Message: decided(m)}
+		b.overhearing.TellEarly(t.name, won.Message, durable)
 		b.saw(t.name, ack.Sequence)
-		return broker.Decision{Won: true, Message: decided(m)}, nil
+		return won, durable(ctx)
 	}
 	switch codeOf(err) {
 	case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:

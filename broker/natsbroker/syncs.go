@@ -35,7 +35,6 @@ type syncs struct {
 
 	mu      sync.Mutex
 	streams map[string]*streamSync
-	failed  error // the first failure
 }
 
 // newSyncs returns the syncs of a server that was started on a folder.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/turns"
+	"github.com/skaldhq/skald/participant"
 )
 
 // ear is how agents, initiators and trackers hear tokens. Those that are decided through a broker that lets it overhear them it takes in at once, without waiting until they are handed out; when they
@@ -20,6 +21,7 @@ type ear struct {
 	subscription string
 	parallel     int
 	name         string                                                   // whose tokens it need not overhear: its own; empty if it needs all
+	early        bool                                                     // whether it may hear of tokens before they are durable: its desk waits for that before it commits
 	ignores      func(k broker.Key, header func(name string) string) bool // nil: none
 	deliver      func(ctx context.Context, d *broker.Delivery) error
 	now          func() time.Time
@@ -31,8 +33,8 @@ type ear struct {
 
 // listen hears tokens until the context ends, and returns what kept it from that, or nil. It waits for what it began.
 func (e *ear) listen(ctx context.Context) error {
-	from, overheard := e.broker.(broker.Overhearer)
-	if overheard {
+	from, tells := e.broker.(broker.Overhearer)
+	if tells {
 		// What was begun outlives the context, or the receiving, by the grace that handlers of deliveries have.
 		var working sync.WaitGroup
 		grace, abort := context.WithCancel(context.WithoutCancel(ctx))
@@ -45,18 +47,28 @@ func (e *ear) listen(ctx context.Context) error {
 			time.AfterFunc(overhearGrace, abort)
 		})
 		defer end()
-		stop := from.Overhear(e.topic, func(m broker.Message) {
+		give := func(m broker.Message, durable func(context.Context) error) {
 			headers := m.Headers // by itself: a message that a function keeps is copied to the heap, for each of those who overhear it
 			if ctx.Err() != nil || m.Source == e.name || e.ignored(m.Key, func(name string) string { return headers[name] }) {
 				return
 			}
-			crew.give(&working, m, func(m broker.Message) { e.overheard(grace, m) }) // if there is no room it is handed out
-		})
-		defer stop()
+			crew.give(&working, overheard{m, durable}, func(o overheard) { e.overheard(grace, o) }) // if there is no room it is handed out
+		}
+		if e.early {
+			defer from.OverhearEarly(e.topic, give)()
+		} else {
+			defer from.Overhear(e.topic, func(m broker.Message) { give(m, nil) })()
+		}
 	}
 	return broker.Consume(ctx, e.broker, broker.ConsumerConfig{
-		Topic: e.topic, Subscription: e.subscription, Parallel: e.parallel, Unconfirmed: true, Ignore: e.ignored, Overheard: overheard, Backoff: backoff, Log: e.log,
+		Topic: e.topic, Subscription: e.subscription, Parallel: e.parallel, Unconfirmed: true, Ignore: e.ignored, Overheard: tells, Backoff: backoff, Log: e.log,
 	}, e.take)
+}
+
+// overheard is a message that was overheard.
+type overheard struct {
+	broker.Message
+	durable func(context.Context) error // waits until it is; nil: it is
 }
 
 // crew are goroutines that work on what was overheard. Those that have nothing to do rest until there is more, and whoever worked last is the first to go on: the stack of a new one has to grow first, and so does that of one that has
@@ -66,16 +78,16 @@ type crew struct {
 
 	mu      sync.Mutex
 	members int
-	resting []chan broker.Message // of each that rests, where it waits
-	over    bool                  // nobody rests any more
+	resting []chan overheard // of each that rests, where it waits
+	over    bool             // nobody rests any more
 }
 
 // give hands a message to one that rests, or to a new one, if there is room for it.
-func (c *crew) give(working *sync.WaitGroup, m broker.Message, work func(broker.Message)) {
+func (c *crew) give(working *sync.WaitGroup, o overheard, work func(overheard)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if last := len(c.resting) - 1; last >= 0 {
-		c.resting[last] <- m
+		c.resting[last] <- o
 		c.resting = c.resting[:last]
 		return
 	}
@@ -83,11 +95,11 @@ func (c *crew) give(working *sync.WaitGroup, m broker.Message, work func(broker.
 		return
 	}
 	c.members++
-	todo := make(chan broker.Message, 1)
-	todo <- m
+	todo := make(chan overheard, 1)
+	todo <- o
 	working.Go(func() {
-		for m := range todo {
-			if work(m); !c.rest(todo) {
+		for o := range todo {
+			if work(o); !c.rest(todo) {
 				return
 			}
 		}
@@ -95,7 +107,7 @@ func (c *crew) give(working *sync.WaitGroup, m broker.Message, work func(broker.
 }
 
 // rest says where one that has nothing to do waits. It is false when it need not.
-func (c *crew) rest(todo chan broker.Message) bool {
+func (c *crew) rest(todo chan overheard) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
@@ -120,15 +132,24 @@ func (c *crew) end() {
 const overhearGrace = 10 * time.Second
 
 // overheard takes a token in before it is handed out. A panic is left to whoever it is handed out to then.
-func (e *ear) overheard(ctx context.Context, m broker.Message) {
+//
+// Only what was done may lead to something before it is durable: what a desk commits waits for that, and letters about what was refused or failed do not.
+func (e *ear) overheard(ctx context.Context, o overheard) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.log.ErrorContext(ctx, "panic while a token was overheard; it is handed out", "token", m.ID, "panic", fmt.Sprint(p))
+			e.log.ErrorContext(ctx, "panic while a token was overheard; it is handed out", "token", o.ID, "panic", fmt.Sprint(p))
 		}
 	}()
-	err := e.take(ctx, &broker.Delivery{Message: m, Topic: e.topic, Subscription: e.subscription, Count: 1, Published: e.now()})
+	switch {
+	case o.durable == nil:
+	case kindOf(&o.Message) == participant.TokenDone:
+		ctx = participant.WithCause(ctx, o.durable)
+	case o.durable(ctx) != nil:
+		return // it is handed out, if it stands
+	}
+	err := e.take(ctx, &broker.Delivery{Message: o.Message, Topic: e.topic, Subscription: e.subscription, Count: 1, Published: e.now()})
 	if err != nil && ctx.Err() == nil && !errors.As(err, new(*broker.Retry)) {
-		e.log.DebugContext(ctx, "overheard in vain; it is handed out", "token", m.ID, "error", err)
+		e.log.DebugContext(ctx, "overheard in vain; it is handed out", "token", o.ID, "error", err)
 	}
 }
 

@@ -108,6 +108,51 @@ func TestOverhearingIsNotNeeded(t *testing.T) {
 	})
 }
 
+// slow is a broker that hands out nothing, and tells of what was decided long before it is durable.
+type slow struct {
+	deaf
+	durable chan struct{} // closed when everything is
+	loses   error
+}
+
+func (b slow) OverhearEarly(topic string, heard func(m broker.Message, durable func(context.Context) error)) (stop func()) {
+	return b.deaf.OverhearEarly(topic, func(m broker.Message, _ func(context.Context) error) {
+		heard(m, func(ctx context.Context) error {
+			select {
+			case <-b.durable:
+				return b.loses
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+}
+
+// What is told before it is durable leads to nothing before, and to nothing at all when it is lost.
+func TestNothingFollowsFromWhatMayBeLost(t *testing.T) {
+	for _, loses := range []error{nil, errGone} {
+		play(t, plainOrder, func(s *scene) {
+			b := slow{deaf{membroker.New(membroker.Config{}), make(chan struct{})}, make(chan struct{}), loses}
+			s.over(b)
+			s.start("s-1")
+			s.pass(100 * time.Millisecond)
+			s.wantEffects("")
+			close(b.durable)
+			s.pass(100 * time.Millisecond)
+			if loses == nil {
+				s.want("s-1", allDone)
+				s.wantEffects(allEffects)
+				return
+			}
+			s.wantEffects("")
+			close(b.hears) // it stands all the same
+			s.pass(5 * time.Second)
+			s.want("s-1", allDone)
+			s.wantEffects(allEffects)
+		})
+	}
+}
+
 // failing is a broker from whose kept topic nothing can be received any more, once it fails.
 type failing struct {
 	*membroker.Broker

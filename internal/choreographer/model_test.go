@@ -80,6 +80,9 @@ func (s *service) died(point string) bool { return s.lose != nil && s.lose(point
 
 // Take implements participant.Desk.
 func (s *service) Take(ctx context.Context, saga journal.SagaID, heard []participant.Token, next func(participant.Ledger) (participant.Work, bool)) (participant.Taken, error) {
+	if err := participant.AwaitCause(ctx); err != nil { // a real desk need not wait before it begins
+		return participant.Taken{}, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.died("before take") {

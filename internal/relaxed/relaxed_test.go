@@ -76,9 +76,8 @@ func TestAStreamIsRelaxed(t *testing.T) {
 
 // TestNothingIsWhereItWas: what is not found is an error, and no panic.
 func TestNothingIsWhereItWas(t *testing.T) {
-	type inner struct{ a int }
 	outer := struct {
-		inner *inner
+		inner *time.Time
 		b     string
 	}{}
 	for _, name := range []string{"none", "b", "inner"} {

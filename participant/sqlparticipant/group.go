@@ -202,7 +202,10 @@ func (p *Participant) together(batch []*shared) bool {
 		any, errs[i] = any || changed, err
 	}
 	if any {
-		err := p.commit(tx)
+		err := awaitCauses(batch)
+		if err == nil {
+			err = p.commit(tx)
+		}
 		durable = err == nil
 		for i := range errs {
 			if err != nil {
@@ -266,9 +269,22 @@ func (p *Participant) single(ctx context.Context, do work) error {
 	if ctx.Err() != nil { // whoever waits for it is gone: leave nothing behind
 		return fmt.Errorf("before committing: %w", context.Cause(ctx))
 	}
+	if err = participant.AwaitCause(ctx); err != nil {
+		return fmt.Errorf("before committing: %w", err)
+	}
 	err = p.commit(tx)
 	durable = err == nil
 	return err
+}
+
+// awaitCauses waits until what work follows from is durable. If one of them may be lost, none of the work is done.
+func awaitCauses(batch []*shared) error {
+	for _, j := range batch {
+		if err := participant.AwaitCause(j.ctx); err != nil {
+			return fmt.Errorf("before committing: %w", err)
+		}
+	}
+	return nil
 }
 
 func (p *Participant) commit(tx transaction) error {
