@@ -171,6 +171,55 @@ func TestWhoeverHasSomethingToDoAsksForNoMoreThanThereIsRoomFor(t *testing.T) {
 	}
 }
 
+// What comes in one large answer waits here for a place, for longer than its lock lasts, and is handled once.
+func TestWhatWaitsForAPlaceKeepsItsLock(t *testing.T) {
+	t.Parallel()
+	here := openEmbedded(t, t.TempDir())
+	defer here.Close()
+	declareTokens(t, here)
+	const lock, places, many, each = 5 * time.Second, 8, 24, 2200 * time.Millisecond // 6.6 s in all
+	var mu sync.Mutex
+	handled, lost := 0, 0
+	requests := requestsFor(t, here, "skald-tokens", "all")
+	handle := func(ctx context.Context, _ *broker.Delivery) error {
+		timer := time.NewTimer(each)
+		defer timer.Stop()
+		mu.Lock()
+		handled++
+		mu.Unlock()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			mu.Lock()
+			defer mu.Unlock()
+			lost++
+			return ctx.Err()
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	nothing := func(k broker.Key, _ func(string) string) bool { return k.Elements()[0] == "idle" }
+	go func() {
+		ended <- broker.Consume(ctx, here, broker.ConsumerConfig{Topic: "tokens", Subscription: "all", Parallel: places, Ignore: nothing, Overheard: true, Log: quiet()}, handle)
+	}()
+	decide(t, here, "idle/1") // so that many are asked for at once
+	until(t, "more is asked for than there are places", func() bool {
+		return slices.ContainsFunc(requests(), func(r asked) bool { return r.batch > places })
+	})
+	for i := range many {
+		decide(t, here, broker.NewKey("vain", fmt.Sprint(i)))
+	}
+	untilNothingIsLeft(t, here)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if handled != many || lost != 0 {
+		t.Errorf("%d handlers for %d messages, of which %d lost the lock of %v", handled, many, lost, lock)
+	}
+}
+
 const (
 	room    = 16 // for handlers, of a consumer that does not say
 	backlog = 600

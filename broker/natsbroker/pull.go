@@ -44,9 +44,12 @@ type puller struct {
 	rested  func()             // called when a request ends that is followed by a rest
 	fate    func(arrival) fate // says what becomes of a message where it comes in, so that nobody need be woken; nil: it is handed out
 
+	lock time.Duration // of a message; while one waits here it is renewed; 0: it is not
+
 	mu      sync.Mutex
 	wanted  bool
 	queue   []arrival
+	renewal *time.Timer // for what waits in it; nil: none runs
 	late    []arrival   // asked about again a moment later
 	timer   *time.Timer // for the first of them; nil: none runs
 	open    []*request
@@ -141,7 +144,9 @@ func (p *puller) place(a arrival) {
 			p.timer = time.AfterFunc(putOffFor, p.ask)
 		}
 	default:
-		p.queue = append(p.queue, a)
+		if p.queue = append(p.queue, a); p.renewal == nil && p.lock > 0 {
+			p.renewal = time.AfterFunc(p.lock/3, p.renew)
+		}
 		if p.handed = true; p.rests != nil {
 			p.pauseTo = time.Time{} // it rests no more
 		}
@@ -163,6 +168,21 @@ func (p *puller) ask() {
 		}
 		p.place(a)
 	}
+}
+
+// renew renews the locks of what waits: when nothing was to be done about most of what comes, more of it was asked for than there is room for.
+func (p *puller) renew() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.renewal = nil; len(p.queue) == 0 {
+		return
+	}
+	for i := range p.queue {
+		if p.queue[i].Respond([]byte(ackProgress)) == nil {
+			p.queue[i].at = time.Now()
+		}
+	}
+	p.renewal = time.AfterFunc(p.lock/3, p.renew)
 }
 
 // finish keeps the address of a request that was answered for the next one.
@@ -190,7 +210,7 @@ func (p *puller) want(n int) (again time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	asked := len(p.queue)
+	asked := len(p.queue) + len(p.late)
 	for _, r := range slices.Clone(p.open) {
 		if now.Sub(r.heard) > 2*pullHeartbeat {
 			p.open = slices.DeleteFunc(p.open, func(other *request) bool { return other == r })

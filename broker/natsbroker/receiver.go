@@ -37,10 +37,10 @@ func (b *Broker) Receiver(ctx context.Context, name, subscription string) (broke
 	}
 	r := &receiver{b: b, s: s, puller: newPuller(b.conn, s.topic.stream, s.name), done: make(chan struct{})}
 	var opened broker.Receiver = r
-	if s.sessions {
-		if opened, err = newSessions(r); err != nil {
-			return nil, err
-		}
+	if !s.sessions {
+		r.puller.lock = s.lock
+	} else if opened, err = newSessions(r); err != nil { // which renew the locks of what waits there
+		return nil, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
