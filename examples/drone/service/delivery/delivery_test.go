@@ -2,7 +2,9 @@ package delivery_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -176,4 +178,41 @@ func TestClientsDeliveryMayBeChangedUntilItsDroneHasLeft(t *testing.T) {
 		t.Errorf("a saga's delivery is changed: %d", code)
 	}
 	parttest.Refused(t, parttest.Act(t, p, contract.Start, "one", wants("one")), contract.ReasonDoubled)
+}
+
+// What is asked too late, or a second time and otherwise, is refused; the same again is not.
+func TestWhatIsAskedTooLateOrOtherwiseIsRefused(t *testing.T) {
+	p := start(t, t.TempDir(), 10_000)
+	ask := func(want int, method, path, body string) {
+		t.Helper()
+		if code, _, answer := parttest.Request(t, p, method, "/api/deliveries/"+path, body); code != want {
+			t.Errorf("%s %s %s is answered with %d %s, want %d", method, path, body, code, answer, want)
+		}
+	}
+	delivery := func(owner string) string {
+		return fmt.Sprintf(`{"ownerId":%q,"pickupLocation":%q,"dropOffLocation":%q,"confirmationRequired":"Picture"}`, owner, cityHall, hospital)
+	}
+	const bob, eve = `{"emailAddress":"bob@example.org"}`, `{"emailAddress":"eve@example.org"}`
+	ask(http.StatusUnprocessableEntity, http.MethodPut, "one", delivery(""))
+	ask(http.StatusCreated, http.MethodPut, "one", delivery("ada"))
+	ask(http.StatusCreated, http.MethodPost, "one/notifymerequests", bob)
+	deadline := time.Now().Add(time.Minute)
+	for status(t, p, "one").Stage != contract.StageCompleted {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not arrive: %+v", status(t, p, "one"))
+		}
+	}
+	ask(http.StatusNoContent, http.MethodPost, "one/notifymerequests", bob)
+	ask(http.StatusConflict, http.MethodPost, "one/notifymerequests", eve)
+	ask(http.StatusCreated, http.MethodPost, "one/confirmations", `{"type":"Picture","data":"door.jpg"}`)
+	ask(http.StatusNoContent, http.MethodPost, "one/confirmations", `{"type":"Picture","data":"door.jpg"}`)
+	ask(http.StatusConflict, http.MethodPost, "one/confirmations", `{"type":"Picture","data":"roof.jpg"}`)
+	ask(http.StatusNoContent, http.MethodPut, "one", delivery("ada"))
+	ask(http.StatusConflict, http.MethodPut, "one", delivery("bob"))
+
+	later := strings.Replace(delivery("ada"), "{", fmt.Sprintf(`{"pickupTime":%q,`, time.Now().Add(time.Minute).UTC().Format(time.RFC3339)), 1)
+	ask(http.StatusCreated, http.MethodPut, "two", later)
+	ask(http.StatusNoContent, http.MethodDelete, "two", "")
+	ask(http.StatusConflict, http.MethodPut, "two", later)
+	ask(http.StatusConflict, http.MethodPost, "two/notifymerequests", bob)
 }

@@ -85,7 +85,7 @@ func (s *service) owner(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// confirm answers POST /api/deliveries/{id}/confirmations: 201, or 204 if the same was confirmed before.
+// confirm answers POST /api/deliveries/{id}/confirmations: 201, 204 if the same was confirmed before, or 409 if it was confirmed otherwise.
 func (s *service) confirm(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Type string `json:"type"` // FingerPrint, Picture or Voice
@@ -106,11 +106,14 @@ func (s *service) confirm(w http.ResponseWriter, r *http.Request) {
 		web.Refuse(w, http.StatusConflict, "DeliveryFail.NotThere", "the drone has not left the pickup point: confirm when the parcel is there")
 		return
 	}
-	const confirm = `INSERT INTO confirmations (delivery, type, data, at_us) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	s.insert(w, r, confirm, d.id, body.Type, body.Data, time.Now().UnixMicro())
+	const (
+		confirm = `INSERT INTO confirmations (delivery, type, data, at_us) VALUES (?1, ?2, ?3, CAST(unixepoch('subsec') * 1000000 AS INTEGER)) ON CONFLICT DO NOTHING`
+		same    = `SELECT count(*) FROM confirmations WHERE delivery = ?1 AND type = ?2 AND data = ?3`
+	)
+	s.insert(w, r, confirm, same, contract.ReasonDoubled, "the delivery was confirmed otherwise: what was said first stands", d.id, body.Type, body.Data)
 }
 
-// subscribe answers POST /api/deliveries/{id}/notifymerequests: 201, or 204 if the same was asked before.
+// subscribe answers POST /api/deliveries/{id}/notifymerequests: 201, 204 if the same was asked before, or 409 once there is nothing more to tell.
 func (s *service) subscribe(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Email string `json:"emailAddress"`
@@ -127,24 +130,32 @@ func (s *service) subscribe(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	const subscribe = `INSERT INTO interested (delivery, contact) VALUES (?, ?) ON CONFLICT DO NOTHING`
-	s.insert(w, r, subscribe, d.id, body.Email+body.SMS)
+	const (
+		subscribe = `INSERT INTO interested (delivery, contact) SELECT id, ?2 FROM deliveries WHERE id = ?1 AND state IN ('started', 'shipped') ON CONFLICT DO NOTHING`
+		same      = `SELECT count(*) FROM interested WHERE delivery = ?1 AND contact = ?2`
+	)
+	s.insert(w, r, subscribe, same, contract.ReasonEnded, "the delivery has ended: its status says what came of it", d.id, body.Email+body.SMS)
 }
 
-// insert writes a row and answers 201, or 204 if it was there.
-func (s *service) insert(w http.ResponseWriter, r *http.Request, statement string, args ...any) {
-	res, err := s.db.ExecContext(r.Context(), statement, args...)
-	var n int64
+// insert writes a row and answers 201, or 204 if the same is there; if it is not, whatever was in the way is said with 409.
+func (s *service) insert(w http.ResponseWriter, r *http.Request, insert, same, reason, otherwise string, args ...any) {
+	res, err := s.db.ExecContext(r.Context(), insert, args...)
+	var written, there int64
 	if err == nil {
-		n, err = res.RowsAffected()
+		written, err = res.RowsAffected()
+	}
+	if err == nil && written == 0 {
+		err = s.db.QueryRowContext(r.Context(), same, args...).Scan(&there)
 	}
 	switch {
 	case err != nil:
 		web.Fail(w, r, s.log, err)
-	case n == 1:
+	case written == 1:
 		w.WriteHeader(http.StatusCreated)
-	default:
+	case there == 1:
 		w.WriteHeader(http.StatusNoContent)
+	default:
+		web.Refuse(w, http.StatusConflict, reason, otherwise)
 	}
 }
 

@@ -52,7 +52,7 @@ type done struct {
 	Created bool `json:"created"`
 }
 
-var putOperation = skald.Pivot[putting, done]("delivery.put", skald.Reasons(contract.ReasonDoubled, contract.ReasonAddress, contract.ReasonDeadline, contract.ReasonPickupTime))
+var putOperation = skald.Pivot[putting, done]("delivery.put", skald.Reasons(contract.ReasonDoubled, contract.ReasonShipped, contract.ReasonEnded, contract.ReasonAddress, contract.ReasonDeadline, contract.ReasonPickupTime))
 
 // take makes a client's delivery, or brings it up to date. Said again it changes nothing.
 func (s *service) take(ctx context.Context, tx participant.Tx, in putting) (done, error) {
@@ -93,17 +93,21 @@ func (s *service) amend(ctx context.Context, tx participant.Tx, r *row, in putti
 	times := r.pickupTime.UnixMicro() == in.PickupTime.UnixMicro() && r.deadline.UnixMicro() == in.Deadline.UnixMicro()
 	words := r.owner == in.Owner && r.expedited == in.Expedited && r.confirmation == in.Confirmation
 	switch {
+	case r.byClient && r.state == withdrawn:
+		return skald.Refuse(contract.ReasonEnded, "delivery %s was cancelled: choose another id", r.id)
 	case route && times && words:
 		return nil
 	case !r.byClient:
 		return skald.Refuse(contract.ReasonDoubled, "delivery %s was requested otherwise: change it with PATCH /api/deliveryrequests/%s", r.id, r.id)
 	case !place(r.plan.Pickup, pickup):
 		return skald.Refuse(contract.ReasonDoubled, "delivery %s is picked up at %s, where its drone waits: choose another id", r.id, r.plan.Pickup)
+	case r.state == completed:
+		return skald.Refuse(contract.ReasonEnded, "delivery %s was made: choose another id", r.id)
 	}
 	r.owner, r.expedited, r.confirmation = in.Owner, in.Expedited, in.Confirmation
 	if !route || !times {
 		if r.state != started {
-			return skald.Refuse(contract.ReasonShipped, "the drone has left with delivery %s, or it was cancelled", r.id)
+			return skald.Refuse(contract.ReasonShipped, "the drone has left with delivery %s", r.id)
 		}
 		r.pickupTime.Time, r.deadline.Time = in.PickupTime, in.Deadline
 		r.plan.Dropoff = dropoff
@@ -135,6 +139,10 @@ func (s *service) put(w http.ResponseWriter, r *http.Request) {
 	deadline, err2 := web.Time(body.Deadline)
 	if err := errors.Join(err, err2); err != nil {
 		problem.New(http.StatusUnprocessableEntity, err.Error()).Write(w)
+		return
+	}
+	if body.Owner == "" {
+		problem.New(http.StatusUnprocessableEntity, "it is not known whose delivery it is", problem.Fault{Field: "ownerId", Detail: "give one"}).Write(w)
 		return
 	}
 	if body.Confirmation == "" {
