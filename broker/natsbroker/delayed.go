@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/skaldhq/skald/broker"
 )
@@ -46,11 +47,6 @@ func (b *Broker) moveDelayed() {
 func (b *Broker) move(ctx context.Context, a arrival) error {
 	ctx, cancel := context.WithTimeout(ctx, moverLock/2)
 	defer cancel()
-	if meta, err := a.Metadata(); err != nil {
-		return err
-	} else if err := b.onDisk(ctx, meta.Stream, meta.Sequence.Stream); err != nil {
-		return err
-	}
 	due, err := time.Parse(time.RFC3339Nano, headerOf(a.Header, headerDue))
 	key := broker.Key(headerOf(a.Header, headerKey))
 	if err != nil || key.Check() != nil {
@@ -68,7 +64,7 @@ func (b *Broker) move(ctx context.Context, a arrival) error {
 		}
 	}
 	msg.Header[nats.MsgIdHdr] = a.Header["ce-id"]
-	if _, err := b.put(ctx, msg); err != nil {
+	if _, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0)); err != nil {
 		return fmt.Errorf("%w (giving it back: %w)", err, a.Respond(fmt.Appendf(nil, `%s {"delay":%d}`, ackNak, time.Second)))
 	}
 	_, err = b.conn.RequestWithContext(ctx, a.Reply, []byte(ackDone))

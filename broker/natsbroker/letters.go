@@ -88,11 +88,11 @@ func (b *Broker) putLetter(ctx context.Context, l letter, header nats.Header, da
 		}
 	}
 	msg.Header[headerLetter] = []string{asciiJSON(info)}
-	options := []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(before)}
+	options := []jetstream.PublishOpt{jetstream.WithExpectLastSequencePerSubject(before), jetstream.WithRetryAttempts(0)}
 	if ttl > 0 {
 		options = append(options, jetstream.WithMsgTTL(ttl))
 	}
-	_, err = b.put(ctx, msg, options...)
+	_, err = b.js.PublishMsg(ctx, msg, options...)
 	switch codeOf(err) {
 	case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		return errChanged
@@ -247,7 +247,7 @@ func (b *Broker) Replay(ctx context.Context, id, note string) error {
 		}
 		// Its own id would be taken for a copy of the first publish. This one makes copies of one replay one.
 		msg.Header[nats.MsgIdHdr] = []string{"replay " + id + " " + strconv.FormatUint(seq, 10)}
-		_, err = b.put(ctx, msg)
+		_, err = b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 		return err
 	})
 }

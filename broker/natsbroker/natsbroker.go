@@ -202,7 +202,7 @@ func (b *Broker) Probe(ctx context.Context) error {
 	}
 	m := nats.NewMsg(b.names.note("probe"))
 	m.Data = make([]byte, 1024)
-	if _, err := b.put(ctx, m); err != nil {
+	if _, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0)); err != nil {
 		b.suspect()
 		return fmt.Errorf("natsbroker: probing: %w", b.explain(err))
 	}

@@ -95,7 +95,7 @@ func (b *Broker) putNote(ctx context.Context, h *holder, n failures) error {
 	}
 	msg := &nats.Msg{Subject: b.noteSubject(h), Data: data}
 	err = b.retry(ctx, func(ctx context.Context) error {
-		_, err := b.put(ctx, msg)
+		_, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 		return err
 	})
 	if err != nil {

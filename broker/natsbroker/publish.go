@@ -82,7 +82,7 @@ func (b *Broker) outgoing(topic string, m broker.Message) (*nats.Msg, error) {
 // publishAll sends messages in their order and waits until all are stored.
 func (b *Broker) publishAll(ctx context.Context, out []*nats.Msg) error {
 	if len(out) == 1 {
-		_, err := b.put(ctx, out[0])
+		_, err := b.js.PublishMsg(ctx, out[0], jetstream.WithRetryAttempts(0))
 		return err
 	}
 	futures := make([]jetstream.PubAckFuture, 0, len(out))
@@ -94,11 +94,9 @@ func (b *Broker) publishAll(ctx context.Context, out []*nats.Msg) error {
 		futures = append(futures, future)
 	}
 	var faults []error
-	last := make(map[string]uint64) // sequence by stream
 	for _, future := range futures {
 		select {
-		case ack := <-future.Ok():
-			last[ack.Stream] = max(last[ack.Stream], ack.Sequence)
+		case <-future.Ok():
 		case err := <-future.Err():
 			faults = append(faults, err)
 		case <-ctx.Done():
@@ -110,27 +108,7 @@ func (b *Broker) publishAll(ctx context.Context, out []*nats.Msg) error {
 			return err
 		}
 	}
-	for stream, seq := range last {
-		faults = append(faults, b.onDisk(ctx, stream, seq))
-	}
 	return errors.Join(faults...)
-}
-
-// put stores a message. Like everything that shows what a stream holds, it waits until that is on the disk.
-func (b *Broker) put(ctx context.Context, msg *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	ack, err := b.js.PublishMsg(ctx, msg, append(options, jetstream.WithRetryAttempts(0))...)
-	if err != nil {
-		return nil, err
-	}
-	return ack, b.onDisk(ctx, ack.Stream, ack.Sequence)
-}
-
-// onDisk returns when a stream's messages up to a sequence are on the disk. Servers elsewhere say nothing of a message before.
-func (b *Broker) onDisk(ctx context.Context, stream string, seq uint64) error {
-	if b.cfg.Server == nil {
-		return nil
-	}
-	return b.cfg.Server.onDisk(ctx, stream, seq)
 }
 
 // outcome is a publish's error as the contract has it: an earlier attempt may have taken effect, whatever the last one says.
@@ -192,7 +170,7 @@ func (b *Broker) OverhearEarly(topic string, heard func(m broker.Message, durabl
 func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nats.Msg) (broker.Decision, error) {
 	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithRetryAttempts(0))
 	if err == nil {
-		durable := func(ctx context.Context) error { return b.onDisk(ctx, ack.Stream, ack.Sequence) }
+		durable := func(ctx context.Context) error { return b.onDisk(ctx, t, ack.Sequence) }
 		won := broker.Decision{Won: true, Message: decided(m)}
 		b.overhearing.TellEarly(t.name, won.Message, durable)
 		b.saw(t.name, ack.Sequence)
@@ -210,12 +188,23 @@ func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nat
 	if err != nil {
 		return broker.Decision{}, err
 	}
+	if err := b.onDisk(ctx, t, stored.seq); err != nil {
+		return broker.Decision{}, err
+	}
 	b.saw(t.name, stored.seq)
 	by, err := stored.message(b.names.key(t.name, stored.subject))
 	if err != nil {
 		return broker.Decision{}, fmt.Errorf("what was decided cannot be read: %w", err)
 	}
 	return broker.Decision{Won: by.ID == m.ID, Message: by}, nil
+}
+
+// onDisk returns when what a topic's stream holds up to a sequence is on the disk. All but the server inside the process say nothing of a message before, and that does so of topics that are not kept.
+func (b *Broker) onDisk(ctx context.Context, t topic, seq uint64) error {
+	if b.cfg.Server == nil || !t.kept {
+		return nil
+	}
+	return b.cfg.Server.onDisk(ctx, t.stream, seq)
 }
 
 // errUndecided is temporary.

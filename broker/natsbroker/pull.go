@@ -32,6 +32,14 @@ func (a arrival) first(name string) string {
 	return ""
 }
 
+// renewAfter renews the lock if it began that long ago.
+func (a *arrival) renewAfter(since time.Duration) {
+	if time.Since(a.at) > since {
+		a.at = time.Now()
+		_ = a.Respond([]byte(ackProgress)) // if it is lost, the lock is
+	}
+}
+
 // puller asks a consumer for exactly as many messages as are wanted. The client's own iterators ask for more in advance, and so hold messages that another process could handle.
 //
 // Where all that comes was overheard when it was published, there is hardly ever anything to do about it. So it is asked for once a second, many at a time, and not handed out one by one: for each message that it hands out a server wakes up, encodes it and, ten times a second and for each subscription, writes
@@ -144,9 +152,8 @@ func (p *puller) place(a arrival) {
 			p.timer = time.AfterFunc(putOffFor, p.ask)
 		}
 	default:
-		if p.queue = append(p.queue, a); p.renewal == nil && p.lock > 0 {
-			p.renewal = time.AfterFunc(p.lock/3, p.renew)
-		}
+		p.queue = append(p.queue, a)
+		p.renewLocked()
 		if p.handed = true; p.rests != nil {
 			p.pauseTo = time.Time{} // it rests no more
 		}
@@ -178,11 +185,16 @@ func (p *puller) renew() {
 		return
 	}
 	for i := range p.queue {
-		if p.queue[i].Respond([]byte(ackProgress)) == nil {
-			p.queue[i].at = time.Now()
-		}
+		p.queue[i].renewAfter(0)
 	}
-	p.renewal = time.AfterFunc(p.lock/3, p.renew)
+	p.renewLocked()
+}
+
+// renewLocked sees to it that what waits is renewed.
+func (p *puller) renewLocked() {
+	if p.renewal == nil && p.lock > 0 {
+		p.renewal = time.AfterFunc(p.lock/3, p.renew)
+	}
 }
 
 // finish keeps the address of a request that was answered for the next one.
@@ -203,6 +215,14 @@ func (p *puller) pop(n int) []arrival {
 		p.queue = nil
 	}
 	return popped
+}
+
+// back puts messages back where they were.
+func (p *puller) back(popped []arrival) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue = append(popped, p.queue...)
+	p.renewLocked()
 }
 
 // want sees to it that n messages are asked for, and returns when to call it again at the latest.

@@ -94,11 +94,7 @@ func (b *Broker) getMsg(ctx context.Context, stream string, req msgRequest) (sto
 	if err := b.api(ctx, apiMsgGet+stream, req, &answer); err != nil {
 		return stored{}, err
 	}
-	s, err := answer.stored()
-	if err != nil {
-		return stored{}, err
-	}
-	return s, b.onDisk(ctx, stream, s.seq)
+	return answer.stored()
 }
 
 // api makes a request of the server's API. Errors of the server are in the response.
@@ -231,7 +227,7 @@ func (b *Broker) readOne(ctx context.Context, t topic, subject string) ([]stored
 	case err != nil:
 		return nil, err
 	}
-	return []stored{s}, b.onDisk(ctx, t.stream, s.seq)
+	return []stored{s}, b.onDisk(ctx, t, s.seq)
 }
 
 func (b *Broker) allOnDisk(ctx context.Context, t topic, found []stored) error {
@@ -239,7 +235,7 @@ func (b *Broker) allOnDisk(ctx context.Context, t topic, found []stored) error {
 	for _, s := range found {
 		last = max(last, s.seq)
 	}
-	return b.onDisk(ctx, t.stream, last)
+	return b.onDisk(ctx, t, last)
 }
 
 // surelyEmpty asks the leader whether there is really nothing: an answer without messages does not say how far the replica is.
@@ -317,8 +313,10 @@ func (b *Broker) Purge(ctx context.Context, name string, f broker.Filter) (int, 
 			return err
 		}
 		total += n
-		_, err = b.purge(ctx, t.stream, b.names.replays(name, "*")+filter)
-		return err
+		if _, err = b.purge(ctx, t.stream, b.names.replays(name, "*")+filter); err != nil || b.cfg.Server == nil {
+			return err
+		}
+		return b.cfg.Server.flush(ctx, t.stream)
 	})
 	if err != nil {
 		return total, fmt.Errorf("natsbroker: purging %s of %s: %w", f, name, err)

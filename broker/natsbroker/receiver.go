@@ -144,8 +144,12 @@ func (r *receiver) Receive(ctx context.Context, max int) ([]*broker.Delivery, er
 		if err := r.ended(ctx); err != nil {
 			return nil, err
 		}
+		arrived, err := r.arrived(ctx, max)
+		if err != nil {
+			continue
+		}
 		var deliveries []*broker.Delivery
-		for _, a := range r.puller.pop(max) {
+		for _, a := range arrived {
 			if d := r.b.handOut(ctx, r.s, a); d != nil {
 				deliveries = append(deliveries, d)
 			}
@@ -161,12 +165,43 @@ func (r *receiver) Receive(ctx context.Context, max int) ([]*broker.Delivery, er
 	}
 }
 
+// arrived returns up to max messages that have come and are on the disk. After an error, which it has waited for a moment on, they wait here as before.
+func (r *receiver) arrived(ctx context.Context, max int) ([]arrival, error) {
+	arrived := r.puller.pop(max)
+	if !r.s.topic.kept || r.b.cfg.Server == nil {
+		return arrived, nil
+	}
+	last := uint64(0)
+	for _, a := range arrived {
+		if meta, err := a.Metadata(); err == nil && meta.Sequence.Stream > last {
+			last = meta.Sequence.Stream
+		}
+	}
+	if err := r.b.onDisk(ctx, r.s.topic, last); err != nil {
+		r.puller.back(arrived)
+		if ctx.Err() == nil {
+			r.b.log.Warn("messages not handed out yet", "topic", r.s.topic.name, "subscription", r.s.name, "error", err)
+			r.b.suspect()
+			r.wait(ctx, arrivedAgain)
+		}
+		return nil, err
+	}
+	for i := range arrived {
+		arrived[i].renewAfter(r.s.lock / 4)
+	}
+	return arrived, nil
+}
+
+// arrivedAgain is how long what could not be synced waits until it is tried again.
+const arrivedAgain = 100 * time.Millisecond
+
 // ended says whether there is nothing to receive any more, and withdraws what was asked for.
 func (r *receiver) ended(ctx context.Context) error {
 	err := ctx.Err()
 	select {
 	case <-r.done:
 		err = broker.ErrClosed
+		r.returnAll()
 	default:
 	}
 	if err != nil {
@@ -195,12 +230,17 @@ func (r *receiver) Close() error {
 	r.once.Do(func() {
 		close(r.done)
 		err = r.puller.withdraw()
-		for _, a := range r.puller.pop(math.MaxInt) {
-			_ = a.Respond([]byte(ackNak)) // else its lock expires
-		}
+		r.returnAll()
 		r.b.forget(r)
 	})
 	return err
+}
+
+// returnAll gives back what waits here.
+func (r *receiver) returnAll() {
+	for _, a := range r.puller.pop(math.MaxInt) {
+		_ = a.Respond([]byte(ackNak)) // else its lock expires
+	}
 }
 
 // forget drops a closed receiver.
@@ -216,8 +256,9 @@ func (b *Broker) handOut(ctx context.Context, s subscription, a arrival) *broker
 		b.complete(&s, a.Msg)
 		return nil
 	}
-	d, h, err := b.delivery(ctx, s, a)
+	d, h, err := b.delivery(s, a)
 	if err != nil {
+		b.log.Error("a message that no consumer can have sent", "subject", a.Subject, "error", err)
 		return nil
 	}
 	if p, ok := h.unfit(time.Now()); ok {
@@ -227,18 +268,10 @@ func (b *Broker) handOut(ctx context.Context, s subscription, a arrival) *broker
 	return d
 }
 
-// delivery reads what a consumer sent. A message that cannot be decoded is in the holder, with the reason. An error was logged.
-func (b *Broker) delivery(ctx context.Context, s subscription, a arrival) (*broker.Delivery, *holder, error) {
+// delivery reads what a consumer sent. A message that cannot be decoded is in the holder, with the reason.
+func (b *Broker) delivery(s subscription, a arrival) (*broker.Delivery, *holder, error) {
 	meta, err := a.Metadata()
 	if err != nil {
-		b.log.Error("a message that no consumer can have sent", "subject", a.Subject, "error", err)
-		return nil, nil, err
-	}
-	if err := b.onDisk(ctx, meta.Stream, meta.Sequence.Stream); err != nil {
-		if ctx.Err() == nil {
-			b.log.Warn("message not handed out; it comes again", "subject", a.Subject, "error", err)
-		}
-		_ = a.Respond([]byte(ackNak)) // else its lock expires
 		return nil, nil, err
 	}
 	m, unreadable := decode(a.Header, a.Data, b.names.key(s.topic.name, a.Subject))

@@ -36,7 +36,7 @@ type ServerConfig struct {
 	Log *slog.Logger
 }
 
-// Server is a NATS server inside the process. Every message is synced to disk before anybody hears of it. Without a port, messages that come while a sync is under way share the next one; with one, each is synced by itself.
+// Server is a NATS server inside the process. Every message is synced to disk before anybody hears of it. Without a port, messages of kept topics that come while a sync is under way share the next one; all others are synced one by one.
 //
 // A server that met a full disk stays broken when there is room again. So this one is written to at intervals, and whenever a broker meets an error: if that fails
 // although the disk can be written to, it is started anew on the same data, and brokers connect again by themselves.
@@ -47,8 +47,9 @@ type Server struct {
 
 	mu      sync.RWMutex
 	current *server.Server
-	syncs   *syncs // nil: the server syncs each message by itself
 	closed  bool
+
+	syncs atomic.Pointer[syncs] // nil: the server syncs each message by itself
 
 	brokers  atomic.Int64 // that are open on it
 	full     atomic.Bool
@@ -83,7 +84,11 @@ func start(cfg ServerConfig, fsync func(*os.File) error) (*Server, error) {
 		return nil, fmt.Errorf("natsbroker: %w", err)
 	}
 	s := &Server{cfg: cfg, lock: lock, fsync: fsync, doubt: make(chan struct{}, 1)}
-	if err := s.run(); err != nil {
+	err = s.recoverData()
+	if err == nil {
+		err = s.run()
+	}
+	if err != nil {
 		return nil, errors.Join(err, lock.Release())
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -133,37 +138,62 @@ func (s *Server) run() error {
 	}
 	s.current = n
 	if s.cfg.Listen == "" && server.VERSION == relaxed.Version {
-		s.syncs = newSyncs(n, s.cfg.Dir, s.fsync, s.cfg.Log)
+		s.syncs.Store(&syncs{server: n, folder: streamsIn(s.cfg.Dir), fsync: s.fsync, failed: s.syncFailed, streams: make(map[string]*streamSync)})
 	}
 	return nil
 }
 
-// onDisk returns when a stream's messages up to a sequence are on the disk. The server said that it has them.
+// halt ends the server that runs, and makes good what it could not sync. The lock is held.
+func (s *Server) halt() error {
+	syncs := s.syncs.Load()
+	if syncs != nil {
+		syncs.end()
+	}
+	if s.current != nil {
+		s.current.Shutdown()
+		s.current.WaitForShutdown()
+		s.current = nil
+	}
+	if syncs == nil {
+		return nil
+	}
+	syncs.finish()
+	if syncs.failure() == nil {
+		return nil
+	}
+	if err := syncs.renew(); err != nil {
+		return err
+	}
+	return s.renewed()
+}
+
+// onDisk returns when a kept topic's messages up to a sequence are on the disk. The server has said that it has them.
 func (s *Server) onDisk(ctx context.Context, stream string, seq uint64) error {
-	if syncs := s.shared(); syncs != nil {
+	if syncs := s.syncs.Load(); syncs != nil {
 		return syncs.await(ctx, stream, seq)
 	}
 	return nil // it had synced them then
 }
 
-// changed is to be called when a stream's configuration may have been.
-func (s *Server) changed(stream string) {
-	if syncs := s.shared(); syncs != nil {
-		syncs.changed(stream)
+// flush returns when all that was done to a kept topic's stream before is on the disk.
+func (s *Server) flush(ctx context.Context, stream string) error {
+	if syncs := s.syncs.Load(); syncs != nil {
+		return syncs.flush(ctx, stream)
 	}
+	return nil
 }
 
-// shared are the syncs of the server that runs now, nil if it syncs each message by itself.
-func (s *Server) shared() *syncs {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.syncs
+// changed is to be called when a stream's configuration may have been.
+func (s *Server) changed(stream string) {
+	if syncs := s.syncs.Load(); syncs != nil {
+		syncs.changed(stream)
+	}
 }
 
 // alone says whether all that is published comes through the one broker that is open: there is no port, and there is no other broker.
 func (s *Server) alone() bool { return s.cfg.Listen == "" && s.brokers.Load() == 1 }
 
-// InProcessConn lets the NATS client connect to the server that runs now.
+// InProcessConn lets the NATS client connect to the server that runs now. What a client other than a Broker reads of a kept topic may not be on the disk yet, and the streams are the broker's to make and delete.
 func (s *Server) InProcessConn() (net.Conn, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -201,14 +231,12 @@ func (s *Server) Close() error {
 	s.stop()
 	s.watching.Wait()
 	s.mu.Lock()
-	current := s.current
-	s.current = nil
-	s.mu.Unlock()
-	if current != nil {
-		current.Shutdown()
-		current.WaitForShutdown()
+	defer s.mu.Unlock()
+	err := s.halt()
+	if err == nil {
+		err = s.endedInPeace()
 	}
-	return s.lock.Release()
+	return errors.Join(err, s.lock.Release())
 }
 
 func (s *Server) suspect() {
@@ -232,7 +260,7 @@ func (s *Server) watch(ctx context.Context) {
 		case <-s.doubt:
 		}
 		err := p.write(ctx)
-		if syncs := s.shared(); err == nil && syncs != nil {
+		if syncs := s.syncs.Load(); err == nil && syncs != nil {
 			err = syncs.failure()
 		}
 		if err == nil || ctx.Err() != nil {
@@ -267,16 +295,8 @@ func (s *Server) mend(ctx context.Context, because error) {
 func (s *Server) restart() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current != nil {
-		s.current.Shutdown()
-		s.current.WaitForShutdown()
-		s.current = nil
-	}
 	s.restarts.Add(1)
-	var err error
-	if s.syncs != nil {
-		err = s.syncs.renew()
-	}
+	err := s.halt()
 	if err == nil {
 		err = s.run()
 	}

@@ -220,15 +220,10 @@ func (s *sessionReceiver) believe(in *session, head uint64, err error) *waiting 
 
 // handOutHead makes a delivery of a head, or sets it aside and returns nil. A head that cannot be handed out now comes again.
 func (s *sessionReceiver) handOutHead(ctx context.Context, in *session, w *waiting) *broker.Delivery {
-	if time.Since(w.at) > s.s.lock/4 {
-		w.at = time.Now()
-		_ = w.Respond([]byte(ackProgress)) // if it is lost, the lock is
-	}
-	d, h, err := s.b.delivery(ctx, s.s, w.arrival)
+	w.renewAfter(s.s.lock / 4)
+	d, h, err := s.b.delivery(s.s, w.arrival)
 	if err != nil {
-		s.mu.Lock()
-		s.release(in)
-		s.mu.Unlock()
+		s.b.log.Error("a message that no consumer can have sent", "subject", w.Subject, "error", err)
 		return nil
 	}
 	h.settled = sync.OnceFunc(func() { s.settled(in, h) })

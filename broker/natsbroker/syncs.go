@@ -4,15 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
-	"sort"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -20,66 +14,70 @@ import (
 	"github.com/skaldhq/skald/internal/relaxed"
 )
 
-// errNotSynced says that what was written may not be on the disk, and never will be: a sync that failed is not tried again, because the system may have thrown away what it could not write.
-var errNotSynced = errors.New("what the broker wrote cannot be synced")
+// errNotSynced says that what was written may not be on the disk yet. It passes: whatever failed is written anew when the server is started anew, and a repetition finds it.
+var errNotSynced = errors.New("what the broker wrote is not on the disk yet")
 
-// syncs sees to it that nobody hears of a message before it is on the disk, for a server that nobody else can reach. The server writes messages one by one, and would sync each by itself; here those that come while a sync is
-// under way share the next.
+// syncs sees to it that nobody hears of a kept topic's message before it is on the disk, for a server that nobody else can reach. The server writes messages one by one, and would sync each by itself; here those that
+// come while a sync is under way share the next.
 //
-// Whoever shows anything of a stream (what was published, decided, read or handed out) waits for it first. What is lost with the power was so never shown. All methods may be called at any time.
+// Whoever shows anything of a stream (what was decided, read or handed out) waits for it first. So what is lost with the power was never shown. All methods may be called at any time.
 type syncs struct {
 	server *server.Server
-	dir    string // where the server has its streams
-	log    *slog.Logger
+	folder string // with the server's streams
 	fsync  func(*os.File) error
+	failed func(error) // told before anybody else that a sync has failed
 
 	mu      sync.Mutex
 	streams map[string]*streamSync
+	ended   bool
 }
 
-// newSyncs returns the syncs of a server that was started on a folder.
-func newSyncs(s *server.Server, dir string, fsync func(*os.File) error, log *slog.Logger) *syncs {
-	return &syncs{server: s, dir: filepath.Join(dir, server.JetStreamStoreDir, "$G", "streams"), log: log, fsync: fsync, streams: make(map[string]*streamSync)}
-}
-
-// await returns when a stream's messages up to a sequence are on the disk. They must have been written: the server said so, or showed them. An error that wraps errNotSynced is for good.
+// await returns when a stream's messages up to a sequence, which must have been written, are on the disk.
 func (s *syncs) await(ctx context.Context, stream string, seq uint64) error {
-	return s.stream(stream).await(ctx, seq)
+	x, err := s.stream(stream)
+	if err != nil {
+		return err
+	}
+	return x.await(ctx, seq)
 }
 
-// stream returns the syncs of a stream.
-func (s *syncs) stream(name string) *streamSync {
+// flush returns when all that was written of a stream before is on the disk, deletions too.
+func (s *syncs) flush(ctx context.Context, stream string) error {
+	return s.await(ctx, stream, everything)
+}
+
+// stream returns the syncs of a stream, which is relaxed from then on.
+func (s *syncs) stream(name string) (*streamSync, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x, ok := s.streams[name]
-	if !ok {
-		x = &streamSync{blocks: blocks{dir: filepath.Join(s.dir, name, "msgs"), fsync: s.fsync}}
-		s.streams[name] = x
-		s.relax(name)
+	if s.ended {
+		return nil, fmt.Errorf("%w: the server is started anew", errNotSynced)
 	}
-	return x
+	if x, ok := s.streams[name]; ok {
+		return x, nil
+	}
+	stream, err := relaxed.Find(s.server, name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotSynced, err)
+	}
+	x := &streamSync{stream: stream, blocks: blocks{dir: filepath.Join(s.folder, name, "msgs"), fsync: s.fsync}, failing: s.failed}
+	stream.Relax()
+	s.streams[name] = x
+	return x, nil
 }
 
 // changed is to be called when a stream's configuration may have been.
 func (s *syncs) changed(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.streams[name]; known {
-		s.relax(name)
+	if x, known := s.streams[name]; known {
+		x.stream.Relax()
 	}
 }
 
-func (s *syncs) relax(name string) {
-	if err := relaxed.Stream(s.server, name); err != nil {
-		s.log.Warn("the broker syncs each message by itself", "stream", name, "because", err)
-	}
-}
-
-// failure is what made a sync fail, if one did.
+// failure is what made a sync fail, ours or one of the server's own, if one did.
 func (s *syncs) failure() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, x := range s.streams {
+	for name, x := range s.all() {
 		if err := x.failure(); err != nil {
 			return fmt.Errorf("stream %s: %w", name, err)
 		}
@@ -87,11 +85,25 @@ func (s *syncs) failure() error {
 	return nil
 }
 
-// renew writes anew what could not be synced. The server must not run.
-func (s *syncs) renew() error {
+func (s *syncs) all() map[string]*streamSync {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, x := range s.streams {
+	return maps.Clone(s.streams)
+}
+
+// end waits for the syncs under way, and lets no others begin.
+func (s *syncs) end() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	for _, x := range s.all() {
+		x.end()
+	}
+}
+
+// renew writes anew what could not be synced. The server has ended, and so have the syncs.
+func (s *syncs) renew() error {
+	for name, x := range s.all() {
 		if x.failure() == nil {
 			continue
 		}
@@ -102,166 +114,119 @@ func (s *syncs) renew() error {
 	return nil
 }
 
-// streamSync shares the syncs of one stream.
-type streamSync struct {
-	blocks blocks // used by one at a time
-
-	mu      sync.Mutex
-	written uint64        // the highest sequence that is waited for
-	synced  uint64        // what is on the disk
-	under   chan struct{} // closed when the flush that is under way ends; nil: none is
-	failed  error
+// finish syncs what is left of streams whose syncs have not failed. The server has ended, and so have the syncs.
+func (s *syncs) finish() {
+	for _, x := range s.all() {
+		x.finish()
+	}
 }
 
-func (s *streamSync) await(ctx context.Context, seq uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.written = max(s.written, seq)
-	for s.failed == nil && s.synced < seq {
-		if s.under == nil {
-			s.lead()
-			continue
+// everything is a sequence that no message has.
+const everything = ^uint64(0)
+
+// written is a stream as the server has written it: a relaxed.Stream.
+type written interface {
+	Relax()
+	Last() uint64
+	Failed() error
+}
+
+// streamSync shares the syncs of one stream.
+type streamSync struct {
+	stream  written
+	blocks  blocks      // used by whoever flushes
+	failing func(error) // told before anybody else that a sync has failed
+
+	mu     sync.Mutex
+	asked  uint64        // flushes that were asked for
+	done   uint64        // of these, those that were made
+	synced uint64        // the highest sequence that is known to be on the disk
+	under  chan struct{} // closed when the flush that is under way ends; nil: none is
+	failed error
+	ended  bool
+}
+
+func (x *streamSync) await(ctx context.Context, seq uint64) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.synced >= seq {
+		return nil
+	}
+	x.asked++
+	for mine := x.asked; x.done < mine && x.synced < seq; {
+		switch {
+		case x.failed != nil:
+			return fmt.Errorf("%w: %w", errNotSynced, x.failed)
+		case x.under != nil:
+		case x.ended:
+			return fmt.Errorf("%w: the server is started anew", errNotSynced)
+		default:
+			x.under = make(chan struct{})
+			go x.flush()
 		}
-		under := s.under
-		s.mu.Unlock()
+		under := x.under
+		x.mu.Unlock()
 		select {
 		case <-under:
 		case <-ctx.Done():
 		}
-		s.mu.Lock()
+		x.mu.Lock()
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
-	return s.failed
+	return nil
 }
 
-func (s *streamSync) failure() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failed
-}
-
-// lead flushes for all that wait. The lock is held, but for the flush.
-func (s *streamSync) lead() {
-	s.under = make(chan struct{})
-	s.mu.Unlock()
-	runtime.Gosched() // those who are ready to wait for something share this one
-	s.mu.Lock()
-	written := s.written
-	s.mu.Unlock()
-	err := s.blocks.flush()
-	s.mu.Lock()
+// flush syncs for all who have asked.
+func (x *streamSync) flush() {
+	x.mu.Lock()
+	asked := x.asked
+	x.mu.Unlock()
+	last := x.stream.Last() // all up to here has been written
+	err := x.blocks.flush()
+	if err != nil {
+		x.failing(err)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if err == nil {
-		s.synced = written
+		x.done, x.synced = asked, max(x.synced, last)
 	} else {
-		s.failed = fmt.Errorf("%w: %w", errNotSynced, err)
+		x.failed = err
 	}
-	close(s.under)
-	s.under = nil
+	close(x.under)
+	x.under = nil
 }
 
-// blocks are the files with a stream's messages. The server writes to the one with the highest number, and begins another when that is full; it replaces or removes old ones, but syncs what it replaces them by.
-type blocks struct {
-	dir    string
-	fsync  func(*os.File) error
-	newest int         // the highest number that was seen; 0: none
-	file   os.FileInfo // of that one
+func (x *streamSync) failure() error {
+	failed := x.stream.Failed() // the server may be writing
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.failed == nil {
+		x.failed = failed
+	}
+	return x.failed
 }
 
-// blockSuffix ends the names of blocks, after their numbers.
-const blockSuffix = ".blk"
-
-func (b *blocks) path(number int) string {
-	return filepath.Join(b.dir, strconv.Itoa(number)+blockSuffix)
+// end waits for the flush that is under way, and lets no other begin.
+func (x *streamSync) end() {
+	x.mu.Lock()
+	x.ended = true
+	under := x.under
+	x.mu.Unlock()
+	if under != nil {
+		<-under
+	}
 }
 
-// flush syncs what was written since the last time; the first time, that is everything.
-func (b *blocks) flush() error {
-	numbers, err := b.written()
-	if err != nil {
-		return err
+func (x *streamSync) finish() {
+	defer x.blocks.release()
+	if x.failure() != nil {
+		return
 	}
-	last := b.file
-	for _, n := range numbers {
-		file, err := b.sync(b.path(n))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // all in it was deleted
-		}
-		if err != nil {
-			return err
-		}
-		b.newest, b.file = n, file
-	}
-	if last == nil || !os.SameFile(last, b.file) {
-		_, err = b.sync(b.dir)
-	}
-	return err
-}
-
-// written are the numbers of the blocks that may have been written to since the last time, in their order.
-func (b *blocks) written() ([]int, error) {
-	dir, err := os.Open(b.dir)
-	if err != nil {
-		return nil, err
-	}
-	names, err := dir.Readdirnames(-1)
-	if err := errors.Join(err, dir.Close()); err != nil {
-		return nil, err
-	}
-	var numbers []int
-	for _, name := range names {
-		text, ok := strings.CutSuffix(name, blockSuffix)
-		if n, err := strconv.Atoi(text); ok && err == nil {
-			numbers = append(numbers, n)
-		}
-	}
-	slices.Sort(numbers)
-	if since := numbers[sort.SearchInts(numbers, b.newest):]; len(since) > 0 {
-		return since, nil
-	}
-	return numbers, nil // the server counts anew
-}
-
-func (b *blocks) sync(path string) (os.FileInfo, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	return info, errors.Join(err, b.fsync(f), f.Close())
-}
-
-// renew writes anew what could not be synced: the system takes for written what it could not write, so that a second sync would say that it is on the disk. The server must not run.
-func (b *blocks) renew() error {
-	numbers, err := b.written()
-	if err != nil {
-		return err
-	}
-	for _, n := range numbers {
-		data, err := os.ReadFile(b.path(n))
-		if err != nil {
-			return err
-		}
-		if err := b.replace(b.path(n), data); err != nil {
-			return err
-		}
-	}
-	_, err = b.sync(b.dir)
-	return err
-}
-
-func (b *blocks) replace(path string, data []byte) error {
-	anew := path + ".anew"
-	err := os.WriteFile(anew, data, 0o600)
-	if err == nil {
-		_, err = b.sync(anew)
-	}
-	if err == nil {
-		err = os.Rename(anew, path)
-	}
-	if err != nil {
-		_ = os.Remove(anew) // the disk may be full
-	}
-	return err
+	err := x.blocks.flush()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.failed = err
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// log is a folder with blocks, and which of them were synced.
+// blockLog is a folder with blocks, and which of them were synced.
 type blockLog struct {
 	blocks
 	synced []string
@@ -19,6 +19,7 @@ type blockLog struct {
 
 func newBlockLog(t *testing.T, numbers ...int) *blockLog {
 	l := &blockLog{blocks: blocks{dir: t.TempDir()}}
+	t.Cleanup(l.release)
 	l.fsync = func(f *os.File) error {
 		l.synced = append(l.synced, filepath.Base(f.Name()))
 		return nil
@@ -36,6 +37,14 @@ func (l *blockLog) write(t *testing.T, number int) {
 	}
 }
 
+func (l *blockLog) remove(t *testing.T, number int) {
+	t.Helper()
+	if err := os.Remove(l.path(number)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// want wants so many blocks to be synced by the next flush, and the folder, if "." is among them.
 func (l *blockLog) want(t *testing.T, names ...string) {
 	t.Helper()
 	l.synced = nil
@@ -59,89 +68,168 @@ func TestAllBlocksAreSyncedThatMayHaveBeenWrittenTo(t *testing.T) {
 	l.write(t, 11)
 	l.write(t, 12)
 	l.want(t, "10.blk", "11.blk", "12.blk", ".")
-	if err := errors.Join(os.Remove(l.path(12)), os.Remove(l.path(10))); err != nil {
-		t.Fatal(err)
-	}
+	l.remove(t, 12) // all in it was deleted before anything was written to the next
 	l.write(t, 13)
 	l.want(t, "13.blk", ".")
-	for _, n := range []int{1, 2, 11, 13} {
-		if err := os.Remove(l.path(n)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	l.write(t, 1) // all was deleted: the server counts anew
-	l.want(t, "1.blk", ".")
-	anew := l.path(1) + ".tmp"
-	if err := errors.Join(os.WriteFile(anew, nil, 0o600), os.Rename(anew, l.path(1))); err != nil {
+	l.write(t, 14)
+	l.remove(t, 13)
+	l.write(t, 15) // perhaps in the place of the one that was removed
+	l.remove(t, 14)
+	l.want(t, "15.blk", ".")
+	anew := l.path(15) + ".tmp"
+	if err := errors.Join(os.WriteFile(anew, nil, 0o600), os.Rename(anew, l.path(15))); err != nil {
 		t.Fatal(err)
 	}
-	l.want(t, "1.blk", ".")
+	l.want(t, "15.blk", ".")
+	l.want(t, "15.blk")
 }
 
-// TestThoseWhoComeDuringASyncShareTheNext: sixty-four wait for two syncs.
-func TestThoseWhoComeDuringASyncShareTheNext(t *testing.T) {
-	const many = 64
-	begun, goOn := make(chan struct{}), make(chan struct{})
-	var files atomic.Int64
-	s := &streamSync{blocks: blocks{dir: t.TempDir(), fsync: func(f *os.File) error {
+// scripted is a stream as the server has written it.
+type scripted struct {
+	last   atomic.Uint64
+	failed error
+}
+
+func (s *scripted) Relax()        {}
+func (s *scripted) Last() uint64  { return s.last.Load() }
+func (s *scripted) Failed() error { return s.failed }
+
+// newSync returns the syncs of a stream of one block; fsync is called for that.
+func newSync(t *testing.T, fsync func() error) (*streamSync, *scripted) {
+	t.Helper()
+	stream := new(scripted)
+	x := &streamSync{stream: stream, failing: func(error) {}, blocks: blocks{dir: t.TempDir(), fsync: func(f *os.File) error {
 		if info, err := f.Stat(); err != nil || info.IsDir() {
 			return err
 		}
-		if files.Add(1) == 1 {
-			close(begun)
-			<-goOn
-		}
-		return nil
+		return fsync()
 	}}}
-	if err := os.WriteFile(s.blocks.path(1), nil, 0o600); err != nil {
+	t.Cleanup(x.blocks.release)
+	if err := os.WriteFile(x.blocks.path(1), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return x, stream
+}
+
+// TestThoseWhoComeDuringASyncShareTheNext: sixty-four wait for two syncs. What comes during the first is not covered by it.
+func TestThoseWhoComeDuringASyncShareTheNext(t *testing.T) {
+	const many = 64
+	begun, goOn := make(chan int, many), make(chan struct{})
+	var files atomic.Int64
+	x, stream := newSync(t, func() error {
+		begun <- int(files.Add(1))
+		<-goOn
+		return nil
+	})
+	stream.last.Store(1)
 	faults := make(chan error, many)
-	go func() { faults <- s.await(t.Context(), 1) }()
+	go func() { faults <- x.await(t.Context(), 1) }()
 	<-begun
+	stream.last.Store(many)
 	for seq := range uint64(many - 1) {
-		go func() { faults <- s.await(t.Context(), seq+2) }()
+		go func() { faults <- x.await(t.Context(), seq+2) }()
 	}
-	for s.highest() < many {
+	for x.askedFor() < many {
 		<-time.After(time.Millisecond)
 	}
 	hurried, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.await(hurried, many); !errors.Is(err, context.Canceled) {
+	if err := x.await(hurried, many); !errors.Is(err, context.Canceled) {
 		t.Errorf("one who does not wait any more: %v", err)
 	}
-	close(goOn)
+	goOn <- struct{}{}
+	<-begun // the first is over, and covers nothing of what came during it
+	if n := len(faults); n > 1 {
+		t.Errorf("%d have what they waited for after the first sync, want one", n)
+	}
+	goOn <- struct{}{}
 	for range many {
 		if err := <-faults; err != nil {
 			t.Error(err)
 		}
 	}
-	if files.Load() > 3 { // the second may begin before the last of them waits
+	if files.Load() != 2 {
 		t.Errorf("%d syncs for %d who wait, want two", files.Load(), many)
+	}
+	if err := x.await(t.Context(), many); err != nil || files.Load() != 2 {
+		t.Errorf("what is on the disk is synced again: %v", err)
 	}
 }
 
-func (s *streamSync) highest() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.written
+func (x *streamSync) askedFor() uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.asked
 }
 
 func TestAfterAFailureNothingIsSynced(t *testing.T) {
-	files := 0
-	s := &streamSync{blocks: blocks{dir: t.TempDir(), fsync: func(*os.File) error {
-		files++
-		return errors.New("input/output error")
-	}}}
-	if err := os.WriteFile(s.blocks.path(1), nil, 0o600); err != nil {
+	files, told := 0, 0
+	x, stream := newSync(t, func() error {
+		if files++; files == 2 {
+			return errors.New("input/output error")
+		}
+		return nil
+	})
+	x.failing = func(error) { told++ }
+	stream.last.Store(1)
+	if err := x.await(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	for seq := range uint64(3) {
-		if err := s.await(t.Context(), seq+1); !errors.Is(err, errNotSynced) {
-			t.Errorf("waiting for %d: %v", seq+1, err)
+		if err := x.await(t.Context(), seq+2); !errors.Is(err, errNotSynced) {
+			t.Errorf("waiting for %d: %v", seq+2, err)
 		}
 	}
-	if files != 1 {
-		t.Errorf("%d syncs, want one", files)
+	if err := x.await(t.Context(), 1); err != nil {
+		t.Errorf("what was synced before: %v", err)
+	}
+	if files != 2 || told != 1 || x.failure() == nil {
+		t.Errorf("%d syncs and %d told, want two and one; failure %v", files, told, x.failure())
+	}
+}
+
+// TestAfterTheEndNothingIsSynced: a sync under way is waited for, and nobody is told that anything else is on the disk.
+func TestAfterTheEndNothingIsSynced(t *testing.T) {
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	x, stream := newSync(t, func() error {
+		close(begun)
+		<-goOn
+		return errors.New("input/output error")
+	})
+	stream.last.Store(1)
+	waited := make(chan error, 1)
+	go func() { waited <- x.await(t.Context(), 1) }()
+	<-begun
+	ended := make(chan struct{})
+	go func() { x.end(); close(ended) }()
+	select {
+	case <-ended:
+		t.Error("it has ended, and a sync is under way")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(goOn)
+	<-ended
+	if err := <-waited; !errors.Is(err, errNotSynced) || x.failure() == nil {
+		t.Errorf("the sync failed: %v, %v", err, x.failure())
+	}
+	other, _ := newSync(t, func() error { t.Error("synced"); return nil })
+	other.end()
+	if err := other.await(t.Context(), 1); !errors.Is(err, errNotSynced) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// TestTheServersOwnFailureCounts: the server syncs, too, when it has time, and the system may tell of an error only once.
+func TestTheServersOwnFailureCounts(t *testing.T) {
+	x, stream := newSync(t, func() error { return nil })
+	if err := x.failure(); err != nil {
+		t.Fatal(err)
+	}
+	stream.failed = errors.New("input/output error")
+	if err := x.failure(); err == nil {
+		t.Error("it is not noticed")
+	}
+	if err := x.await(t.Context(), 1); !errors.Is(err, errNotSynced) {
+		t.Errorf("after it: %v", err)
 	}
 }

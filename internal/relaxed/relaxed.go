@@ -17,64 +17,91 @@ import (
 // Version is the version of the server that this package was read for. With every other one it must not be used. Whoever moves to another reads there what the two settings do, and runs the tests of power in natsbroker.
 const Version = "2.15.2"
 
-// Stream lets a stream's messages be written without being synced one by one. It is to be called again when the stream's configuration was changed: the server then goes back to its own.
-func Stream(s *server.Server, stream string) error {
-	if server.VERSION != Version {
-		return fmt.Errorf("relaxed: the server is version %s, and known is %s", server.VERSION, Version)
-	}
-	store, err := storeOf(s, stream)
-	if err != nil {
-		return fmt.Errorf("relaxed: %w", err)
-	}
-	always, onFlush, err := settings(store)
-	if err != nil {
-		return fmt.Errorf("relaxed: %w", err)
-	}
-	onFlush.Store(true) // first, so that what replaces a file is synced all the time
-	always.Store(false)
-	return nil
+// Stream is a stream of a server inside the process. Its methods may be called at any time, also when the server has ended.
+type Stream struct {
+	store           server.StreamStore
+	mu              *sync.RWMutex // the store's
+	always, onFlush *atomic.Bool  // each message is synced; only what replaces a file is
+	failed          *error
 }
 
-// settings are what a store says of itself: that each message is synced, or that only what replaces a file is.
-func settings(store reflect.Value) (always, onFlush *atomic.Bool, err error) {
-	always, err = field[atomic.Bool](store, "syncAlways")
-	if err == nil {
-		onFlush, err = field[atomic.Bool](store, "syncOnFlush")
+// Find finds a stream.
+func Find(s *server.Server, name string) (*Stream, error) {
+	if server.VERSION != Version {
+		return nil, fmt.Errorf("relaxed: the server is version %s, and known is %s", server.VERSION, Version)
 	}
-	return always, onFlush, err
+	store, err := storeOf(s, name)
+	if err != nil {
+		return nil, fmt.Errorf("relaxed: %w", err)
+	}
+	x := &Stream{store: store}
+	at := reflect.ValueOf(store)
+	for _, find := range []func() error{
+		func() (err error) { x.mu, err = field[sync.RWMutex](at, "mu"); return err },
+		func() (err error) { x.always, err = field[atomic.Bool](at, "syncAlways"); return err },
+		func() (err error) { x.onFlush, err = field[atomic.Bool](at, "syncOnFlush"); return err },
+		func() (err error) { x.failed, err = field[error](at, "werr"); return err },
+	} {
+		if err := find(); err != nil {
+			return nil, fmt.Errorf("relaxed: %w", err)
+		}
+	}
+	return x, nil
+}
+
+// Relax lets the stream's messages be written without being synced one by one. It is to be called again when the stream's configuration was changed: the server then goes back to its own.
+func (x *Stream) Relax() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.onFlush.Store(true) // first, as the server does: one of both is set all the time
+	x.always.Store(false)
+}
+
+// Last is the sequence of the last message that was written.
+func (x *Stream) Last() uint64 {
+	var state server.StreamState
+	x.store.FastState(&state)
+	return state.LastSeq
+}
+
+// Failed is what made the server stop writing the stream, if something did.
+func (x *Stream) Failed() error {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return *x.failed
 }
 
 // storeOf returns a stream's file store.
-func storeOf(s *server.Server, stream string) (reflect.Value, error) {
+func storeOf(s *server.Server, stream string) (server.StreamStore, error) {
 	account := reflect.ValueOf(s.GlobalAccount())
 	mu, err := field[sync.RWMutex](account, "mu")
 	if err != nil {
-		return reflect.Value{}, err
+		return nil, err
 	}
 	mu.RLock()
 	owner, err := reach(account, "js")
 	mu.RUnlock()
 	if err != nil {
-		return reflect.Value{}, err
+		return nil, err
 	}
 	if mu, err = field[sync.RWMutex](owner, "mu"); err != nil {
-		return reflect.Value{}, err
+		return nil, err
 	}
 	streams, err := reach(owner, "streams")
 	if err != nil {
-		return reflect.Value{}, err
+		return nil, err
 	}
 	mu.RLock()
 	found := streams.MapIndex(reflect.ValueOf(stream))
 	mu.RUnlock()
 	if !found.IsValid() {
-		return reflect.Value{}, fmt.Errorf("there is no stream %s", stream)
+		return nil, fmt.Errorf("there is no stream %s", stream)
 	}
 	stored, ok := found.Interface().(interface{ Store() server.StreamStore })
 	if !ok {
-		return reflect.Value{}, fmt.Errorf("the server's %s has no store", found.Type())
+		return nil, fmt.Errorf("the server's %s has no store", found.Type())
 	}
-	return reflect.ValueOf(stored.Store()), nil
+	return stored.Store(), nil
 }
 
 // field returns the address of a field.

@@ -39,38 +39,36 @@ func TestAStreamIsRelaxed(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	want := func(when string, wantAlways, wantOnFlush bool) {
-		t.Helper()
-		store, err := storeOf(s, "x")
-		if err != nil {
-			t.Fatal(err)
-		}
-		always, onFlush, err := settings(store)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if always.Load() != wantAlways || onFlush.Load() != wantOnFlush {
-			t.Errorf("%s: always %t, on flush %t", when, always.Load(), onFlush.Load())
-		}
+	x, err := Find(s, "x")
+	if err != nil {
+		t.Fatal(err)
 	}
-	relax := func() {
+	want := func(when string, always, onFlush bool) {
 		t.Helper()
-		if err := Stream(s, "x"); err != nil {
-			t.Fatal(err)
+		if x.always.Load() != always || x.onFlush.Load() != onFlush {
+			t.Errorf("%s: always %t, on flush %t", when, x.always.Load(), x.onFlush.Load())
 		}
 	}
 	want("at first", true, false)
-	relax()
+	x.Relax()
 	want("relaxed", false, true)
 	cfg.MaxMsgs = 10
 	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	want("changed", true, false)
-	relax()
+	x.Relax()
 	want("relaxed again", false, true)
-	if err := Stream(s, "y"); err == nil {
-		t.Error("a stream that does not exist is relaxed")
+	for range 3 {
+		if _, err := js.Publish(t.Context(), "x", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if x.Last() != 3 || x.Failed() != nil {
+		t.Errorf("the last of three messages is %d; failed: %v", x.Last(), x.Failed())
+	}
+	if _, err := Find(s, "y"); err == nil {
+		t.Error("a stream that does not exist is found")
 	}
 }
 

@@ -1,0 +1,160 @@
+package natsbroker
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// blocks are the files with a stream's messages. The server writes to the one with the highest number, and begins the next when that is full or all in it was deleted; it replaces or removes others, but syncs what it replaces them by.
+type blocks struct {
+	dir    string
+	fsync  func(*os.File) error
+	newest int      // the highest number that was seen; 0: none
+	open   *os.File // that one: a file that is open tells of every error in writing it, and nobody else gets its place in the file system
+}
+
+// blockSuffix ends the names of blocks, after their numbers.
+const blockSuffix = ".blk"
+
+func (b *blocks) path(number int) string {
+	return filepath.Join(b.dir, strconv.Itoa(number)+blockSuffix)
+}
+
+// flush syncs what was written since the last time; the first time, that is everything.
+func (b *blocks) flush() error {
+	numbers, err := b.written()
+	if err != nil {
+		return err
+	}
+	begun := false
+	for _, n := range numbers {
+		anew, err := b.turnTo(n)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // all in it was deleted
+		}
+		if err != nil {
+			return err
+		}
+		begun = begun || anew
+		if err := b.fsync(b.open); err != nil {
+			return err
+		}
+	}
+	if !begun {
+		return nil
+	}
+	return b.syncFolder()
+}
+
+// turnTo opens a block, unless it is open, and says whether it was not.
+func (b *blocks) turnTo(number int) (anew bool, err error) {
+	if b.open != nil && number == b.newest {
+		there, err := os.Stat(b.path(number))
+		if err != nil {
+			return false, err
+		}
+		if mine, err := b.open.Stat(); err != nil || os.SameFile(there, mine) {
+			return false, err
+		}
+	}
+	f, err := os.Open(b.path(number))
+	if err != nil {
+		return false, err
+	}
+	b.release()
+	b.newest, b.open = number, f
+	return true, nil
+}
+
+// release closes what is open. Nothing is written through it, so that its error says nothing.
+func (b *blocks) release() {
+	if b.open != nil {
+		_ = b.open.Close()
+		b.open = nil
+	}
+}
+
+// written are the numbers of the blocks that may have been written to since the last time, in their order.
+func (b *blocks) written() ([]int, error) {
+	numbers, err := numbersIn(b.dir)
+	if err != nil {
+		return nil, err
+	}
+	at, _ := slices.BinarySearch(numbers, b.newest)
+	return numbers[at:], nil
+}
+
+// numbersIn are the numbers of the blocks in a folder, in their order.
+func numbersIn(folder string) ([]int, error) {
+	dir, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	if err := errors.Join(err, dir.Close()); err != nil {
+		return nil, err
+	}
+	var numbers []int
+	for _, name := range names {
+		text, ok := strings.CutSuffix(name, blockSuffix)
+		if n, err := strconv.Atoi(text); ok && err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+func (b *blocks) syncFolder() error {
+	dir, err := os.Open(b.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.fsync(dir), dir.Close())
+}
+
+// renew writes anew what may not have been synced: the system takes for written what it could not write, so that a second sync would say that it is on the disk. The server must not run.
+func (b *blocks) renew() error {
+	b.release()
+	numbers, err := b.written()
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		if err := b.replace(b.path(n)); err != nil {
+			return err
+		}
+	}
+	return b.syncFolder()
+}
+
+// replace writes a file anew, in the place of the old one.
+func (b *blocks) replace(path string) (err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	anew := path + ".anew"
+	f, err := os.OpenFile(anew, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(anew) // the disk may be full
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = b.fsync(f)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(anew, path)
+}
