@@ -112,6 +112,6 @@ type Overhearer interface {
 	Overhear(topic string, heard func(Message)) (stop func())
 
 	// OverhearEarly is like Overhear, but calls heard as soon as the message is decided, which may be a moment before it is durable. Whoever heard of it may begin to work, but nothing that outlives the process, or that others see,
-	// may follow from the message before durable has returned nil. If durable returns an error it is open whether the message stands; it is handed out if it does.
+	// may follow from the message before durable has returned nil. If durable returns an error it is open whether the message stands; it is handed out if it does, and may be told once more.
 	OverhearEarly(topic string, heard func(m Message, durable func(context.Context) error)) (stop func())
 }

@@ -10,11 +10,12 @@ import (
 	"strings"
 )
 
-// blocks are the files with a stream's messages. The server writes to the one with the highest number, and begins the next when that is full or all in it was deleted; it replaces or removes others, but syncs what it replaces them by.
+// blocks are the files with a stream's messages. The server writes to the one with the highest number, and begins the next when that is full or all in it was deleted; it replaces others, synced, and removes them when all in them was deleted.
 type blocks struct {
 	dir    string
 	fsync  func(*os.File) error
-	newest int      // the highest number that was seen; 0: none
+	there  []int    // when all that was written was last synced
+	newest int      // the highest number that was seen since; 0: none
 	open   *os.File // that one: a file that is open tells of every error in writing it, and nobody else gets its place in the file system
 }
 
@@ -27,12 +28,12 @@ func (b *blocks) path(number int) string {
 
 // flush syncs what was written since the last time; the first time, that is everything.
 func (b *blocks) flush() error {
-	numbers, err := b.written()
+	there, err := numbersIn(b.dir)
 	if err != nil {
 		return err
 	}
 	begun := false
-	for _, n := range numbers {
+	for _, n := range b.since(there) {
 		anew, err := b.turnTo(n)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // all in it was deleted
@@ -45,10 +46,13 @@ func (b *blocks) flush() error {
 			return err
 		}
 	}
-	if !begun {
-		return nil
+	if begun || !slices.Equal(there, b.there) { // also where one is gone: it would come back
+		err = syncFolder(b.dir, b.fsync)
 	}
-	return b.syncFolder()
+	if err == nil {
+		b.there = there
+	}
+	return err
 }
 
 // turnTo opens a block, unless it is open, and says whether it was not.
@@ -79,14 +83,13 @@ func (b *blocks) release() {
 	}
 }
 
-// written are the numbers of the blocks that may have been written to since the last time, in their order.
-func (b *blocks) written() ([]int, error) {
-	numbers, err := numbersIn(b.dir)
-	if err != nil {
-		return nil, err
+// since are those of the blocks that may have been written to since all was synced.
+func (b *blocks) since(numbers []int) []int {
+	if len(b.there) == 0 {
+		return numbers
 	}
-	at, _ := slices.BinarySearch(numbers, b.newest)
-	return numbers[at:], nil
+	at, _ := slices.BinarySearch(numbers, b.there[len(b.there)-1])
+	return numbers[at:]
 }
 
 // numbersIn are the numbers of the blocks in a folder, in their order.
@@ -110,27 +113,19 @@ func numbersIn(folder string) ([]int, error) {
 	return numbers, nil
 }
 
-func (b *blocks) syncFolder() error {
-	dir, err := os.Open(b.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(b.fsync(dir), dir.Close())
-}
-
 // renew writes anew what may not have been synced: the system takes for written what it could not write, so that a second sync would say that it is on the disk. The server must not run.
 func (b *blocks) renew() error {
 	b.release()
-	numbers, err := b.written()
+	there, err := numbersIn(b.dir)
 	if err != nil {
 		return err
 	}
-	for _, n := range numbers {
+	for _, n := range b.since(there) {
 		if err := b.replace(b.path(n)); err != nil {
 			return err
 		}
 	}
-	return b.syncFolder()
+	return syncFolder(b.dir, b.fsync)
 }
 
 // replace writes a file anew, in the place of the old one.

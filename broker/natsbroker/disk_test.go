@@ -61,10 +61,6 @@ func surviveAFullDisk(t *testing.T, dir string) {
 	}
 }
 
-func numbered(i int) broker.Message {
-	return broker.Message{ID: fmt.Sprint(i), Type: "T", Source: "test", Key: broker.NewKey("s", fmt.Sprint(i)), Data: make([]byte, 1000)}
-}
-
 // decideUntilFull fills the disk with something else and returns how many tokens were acknowledged before an error said that it is full, and what gives the room back.
 func decideUntilFull(ctx context.Context, b *natsbroker.Broker, dir string) (n int, empty func() error, err error) {
 	for i := 0; ; i++ {
@@ -86,15 +82,4 @@ func decideUntilFull(ctx context.Context, b *natsbroker.Broker, dir string) (n i
 			return i, empty, fmt.Errorf("the disk is full and nobody says so: %w", ctx.Err())
 		}
 	}
-}
-
-// verify looks for everything that was acknowledged.
-func verify(ctx context.Context, b *natsbroker.Broker, decided int) error {
-	for i := range decided {
-		all, err := b.Read(ctx, "tokens", broker.Filter(numbered(i).Key))
-		if err != nil || len(all) != 1 {
-			return fmt.Errorf("token %d: %d found: %w", i, len(all), err)
-		}
-	}
-	return nil
 }

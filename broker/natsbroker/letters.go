@@ -247,8 +247,12 @@ func (b *Broker) Replay(ctx context.Context, id, note string) error {
 		}
 		// Its own id would be taken for a copy of the first publish. This one makes copies of one replay one.
 		msg.Header[nats.MsgIdHdr] = []string{"replay " + id + " " + strconv.FormatUint(seq, 10)}
-		_, err = b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
-		return err
+		by := b.syncs()
+		ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+		if err != nil || !s.topic.kept {
+			return err
+		}
+		return by.await(ctx, ack.Stream, ack.Sequence) // before the letter says so
 	})
 }
 

@@ -2,6 +2,7 @@ package natsbroker_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -117,4 +118,19 @@ func poison(t testing.TB, conn *nats.Conn, namespace, topic string, key broker.K
 	if _, err := js.PublishMsg(&nats.Msg{Subject: subject, Header: nats.Header{"X-Poison": {"yes"}}, Data: []byte("poison")}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func numbered(i int) broker.Message {
+	return broker.Message{ID: fmt.Sprint(i), Type: "T", Source: "test", Key: broker.NewKey("s", fmt.Sprint(i)), Data: make([]byte, 1000)}
+}
+
+// verify looks for everything that was acknowledged.
+func verify(ctx context.Context, b *natsbroker.Broker, decided int) error {
+	for i := range decided {
+		all, err := b.Read(ctx, "tokens", broker.Filter(numbered(i).Key))
+		if err != nil || len(all) != 1 {
+			return fmt.Errorf("token %d: %d found: %w", i, len(all), err)
+		}
+	}
+	return nil
 }

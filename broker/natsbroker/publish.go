@@ -168,9 +168,10 @@ func (b *Broker) OverhearEarly(topic string, heard func(m broker.Message, durabl
 }
 
 func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nats.Msg) (broker.Decision, error) {
+	by := b.syncs()
 	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithRetryAttempts(0))
 	if err == nil {
-		durable := func(ctx context.Context) error { return b.onDisk(ctx, t, ack.Sequence) }
+		durable := func(ctx context.Context) error { return by.await(ctx, t.stream, ack.Sequence) }
 		won := broker.Decision{Won: true, Message: decided(m)}
 		b.overhearing.TellEarly(t.name, won.Message, durable)
 		b.saw(t.name, ack.Sequence)
@@ -188,23 +189,27 @@ func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nat
 	if err != nil {
 		return broker.Decision{}, err
 	}
-	if err := b.onDisk(ctx, t, stored.seq); err != nil {
+	if err := by.await(ctx, t.stream, stored.seq); err != nil {
 		return broker.Decision{}, err
 	}
 	b.saw(t.name, stored.seq)
-	by, err := stored.message(b.names.key(t.name, stored.subject))
+	winner, err := stored.message(b.names.key(t.name, stored.subject))
 	if err != nil {
 		return broker.Decision{}, fmt.Errorf("what was decided cannot be read: %w", err)
 	}
-	return broker.Decision{Won: by.ID == m.ID, Message: by}, nil
+	d := broker.Decision{Won: winner.ID == m.ID, Message: winner}
+	if d.Won { // an attempt before did not say so
+		b.overhearing.TellEarly(t.name, d.Message, func(context.Context) error { return nil })
+	}
+	return d, nil
 }
 
-// onDisk returns when what a topic's stream holds up to a sequence is on the disk. All but the server inside the process say nothing of a message before, and that does so of topics that are not kept.
-func (b *Broker) onDisk(ctx context.Context, t topic, seq uint64) error {
-	if b.cfg.Server == nil || !t.kept {
+// syncs are those of the server that runs now, to be asked before anything is heard of a kept topic from it. They are nil where the server says nothing of a message before that is on the disk.
+func (b *Broker) syncs() *syncs {
+	if b.cfg.Server == nil {
 		return nil
 	}
-	return b.cfg.Server.onDisk(ctx, t.stream, seq)
+	return b.cfg.Server.syncs.Load()
 }
 
 // errUndecided is temporary.

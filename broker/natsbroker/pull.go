@@ -22,6 +22,7 @@ const (
 type arrival struct {
 	*nats.Msg
 	at time.Time
+	by *syncs // of the server that sent it, where it has to be waited for
 }
 
 // first is a header of the message, under the name as it was sent.
@@ -52,7 +53,8 @@ type puller struct {
 	rested  func()             // called when a request ends that is followed by a rest
 	fate    func(arrival) fate // says what becomes of a message where it comes in, so that nobody need be woken; nil: it is handed out
 
-	lock time.Duration // of a message; while one waits here it is renewed; 0: it is not
+	lock  time.Duration // of a message; while one waits here it is renewed; 0: it is not
+	syncs func() *syncs // of the server that runs now; nil: what comes is on the disk
 
 	mu      sync.Mutex
 	wanted  bool
@@ -97,7 +99,10 @@ func (p *puller) take(r *request, msg *nats.Msg) {
 			p.signal()
 			return
 		}
-		a := arrival{msg, time.Now()}
+		a := arrival{msg, time.Now(), nil}
+		if p.syncs != nil {
+			a.by = p.syncs()
+		}
 		r.heard = a.at
 		if r.left--; r.left == 0 {
 			p.finish(r)
@@ -175,13 +180,16 @@ func (p *puller) ask() {
 		}
 		p.place(a)
 	}
+	p.signal() // there is room for others
 }
 
 // renew renews the locks of what waits: when nothing was to be done about most of what comes, more of it was asked for than there is room for.
 func (p *puller) renew() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.renewal = nil; len(p.queue) == 0 {
+	p.renewal = nil
+	p.queue = slices.DeleteFunc(p.queue, func(a arrival) bool { return time.Since(a.at) >= p.lock }) // somebody else may have it
+	if len(p.queue) == 0 || !p.wanted {
 		return
 	}
 	for i := range p.queue {
@@ -295,6 +303,7 @@ func (p *puller) withdraw() error {
 	defer p.mu.Unlock()
 	p.wanted = false
 	p.queue, p.late = append(p.queue, p.late...), nil
+	p.renewLocked() // which from now on only drops what is lost
 	if p.timer != nil {
 		p.timer.Stop()
 		p.timer = nil

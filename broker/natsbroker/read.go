@@ -177,6 +177,7 @@ func (b *Broker) readAll(ctx context.Context, t topic, subject string) ([]stored
 	if err != nil {
 		return nil, err
 	}
+	by := b.syncs()
 	inbox := b.conn.NewInbox()
 	sub, err := b.conn.SubscribeSync(inbox)
 	if err != nil {
@@ -187,6 +188,7 @@ func (b *Broker) readAll(ctx context.Context, t topic, subject string) ([]stored
 		return nil, err
 	}
 	var found []stored
+	last := uint64(0)
 	for {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
@@ -198,12 +200,13 @@ func (b *Broker) readAll(ctx context.Context, t topic, subject string) ([]stored
 			if upTo(msg) < known {
 				return nil, errLagging
 			}
-			return found, b.allOnDisk(ctx, t, found)
+			return found, by.await(ctx, t.stream, last)
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			return nil, b.surelyEmpty(ctx, t, subject)
 		case err != nil:
 			return nil, err
 		}
+		last = max(last, s.seq)
 		if found = append(found, s); len(found) > broker.MaxRead {
 			return found, nil // too many to be shown
 		}
@@ -216,6 +219,7 @@ func (b *Broker) readOne(ctx context.Context, t topic, subject string) ([]stored
 	if err != nil {
 		return nil, err
 	}
+	by := b.syncs()
 	msg, err := b.conn.RequestWithContext(ctx, apiDirectGet+t.stream, body)
 	if err != nil {
 		return nil, err
@@ -227,15 +231,7 @@ func (b *Broker) readOne(ctx context.Context, t topic, subject string) ([]stored
 	case err != nil:
 		return nil, err
 	}
-	return []stored{s}, b.onDisk(ctx, t, s.seq)
-}
-
-func (b *Broker) allOnDisk(ctx context.Context, t topic, found []stored) error {
-	last := uint64(0)
-	for _, s := range found {
-		last = max(last, s.seq)
-	}
-	return b.onDisk(ctx, t, last)
+	return []stored{s}, by.await(ctx, t.stream, s.seq)
 }
 
 // surelyEmpty asks the leader whether there is really nothing: an answer without messages does not say how far the replica is.
@@ -306,18 +302,26 @@ func (b *Broker) Purge(ctx context.Context, name string, f broker.Filter) (int, 
 	}
 	defer leave()
 	total := 0
-	err = b.retry(ctx, func(ctx context.Context) error {
-		filter := encodeFilter.Replace(string(f))
-		n, err := b.purge(ctx, t.stream, b.names.messages(name)+filter)
-		if err != nil {
+	for {
+		by := b.syncs()
+		err = b.retry(ctx, func(ctx context.Context) error {
+			filter := encodeFilter.Replace(string(f))
+			n, err := b.purge(ctx, t.stream, b.names.messages(name)+filter)
+			if err != nil {
+				return err
+			}
+			total += n
+			_, err = b.purge(ctx, t.stream, b.names.replays(name, "*")+filter)
 			return err
+		})
+		if err == nil {
+			err = by.flush(ctx, t.stream) // in the caller's own time: it has to begin after the purge
 		}
-		total += n
-		if _, err = b.purge(ctx, t.stream, b.names.replays(name, "*")+filter); err != nil || b.cfg.Server == nil {
-			return err
+		if !errors.Is(err, errNotSynced) {
+			break
 		}
-		return b.cfg.Server.flush(ctx, t.stream)
-	})
+		b.suspect() // and purge what the next server finds
+	}
 	if err != nil {
 		return total, fmt.Errorf("natsbroker: purging %s of %s: %w", f, name, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -37,6 +38,9 @@ func (b *Broker) Receiver(ctx context.Context, name, subscription string) (broke
 	}
 	r := &receiver{b: b, s: s, puller: newPuller(b.conn, s.topic.stream, s.name), done: make(chan struct{})}
 	var opened broker.Receiver = r
+	if s.topic.kept && b.syncs() != nil {
+		r.puller.syncs = b.syncs
+	}
 	if !s.sessions {
 		r.puller.lock = s.lock
 	} else if opened, err = newSessions(r); err != nil { // which renew the locks of what waits there
@@ -165,31 +169,42 @@ func (r *receiver) Receive(ctx context.Context, max int) ([]*broker.Delivery, er
 	}
 }
 
-// arrived returns up to max messages that have come and are on the disk. After an error, which it has waited for a moment on, they wait here as before.
+// arrived returns up to max messages that have come and are on the disk. After an error, which it has waited for a moment on, they wait here as before, but those that come again anyhow, because their server has ended.
 func (r *receiver) arrived(ctx context.Context, max int) ([]arrival, error) {
-	arrived := r.puller.pop(max)
-	if !r.s.topic.kept || r.b.cfg.Server == nil {
-		return arrived, nil
+	popped := r.puller.pop(max)
+	if r.puller.syncs == nil || len(popped) == 0 {
+		return popped, nil
 	}
-	last := uint64(0)
-	for _, a := range arrived {
-		if meta, err := a.Metadata(); err == nil && meta.Sequence.Stream > last {
-			last = meta.Sequence.Stream
+	for i, a := range popped {
+		err := r.onDisk(ctx, a)
+		if err == nil {
+			continue
 		}
-	}
-	if err := r.b.onDisk(ctx, r.s.topic, last); err != nil {
-		r.puller.back(arrived)
+		r.puller.back(slices.DeleteFunc(popped, func(a arrival) bool { return a.by.over() }))
 		if ctx.Err() == nil {
-			r.b.log.Warn("messages not handed out yet", "topic", r.s.topic.name, "subscription", r.s.name, "error", err)
+			r.b.log.Warn("messages not handed out yet", "topic", r.s.topic.name, "subscription", r.s.name, "messages", len(popped)-i, "error", err)
 			r.b.suspect()
 			r.wait(ctx, arrivedAgain)
 		}
 		return nil, err
 	}
-	for i := range arrived {
-		arrived[i].renewAfter(r.s.lock / 4)
+	held := popped[:0]
+	for _, a := range popped {
+		if time.Since(a.at) < r.s.lock { // else somebody else may have it
+			a.renewAfter(r.s.lock / 4)
+			held = append(held, a)
+		}
 	}
-	return arrived, nil
+	return held, nil
+}
+
+// onDisk returns when a message is on the disk. The first of many waits for all that have come.
+func (r *receiver) onDisk(ctx context.Context, a arrival) error {
+	meta, err := a.Metadata()
+	if err != nil {
+		return nil //nolint:nilerr // whoever hands it out says so
+	}
+	return a.by.await(ctx, meta.Stream, meta.Sequence.Stream)
 }
 
 // arrivedAgain is how long what could not be synced waits until it is tried again.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -118,12 +119,20 @@ func (s *Server) endedInPeace() error {
 }
 
 func (s *Server) syncFolder() error {
-	dir, err := os.Open(s.cfg.Dir)
-	if err != nil {
-		return fmt.Errorf("natsbroker: %w", err)
-	}
-	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+	if err := syncFolder(s.cfg.Dir, (*os.File).Sync); err != nil {
 		return fmt.Errorf("natsbroker: %w", err)
 	}
 	return nil
+}
+
+// syncFolder syncs which files there are in a folder, where the system can.
+func syncFolder(path string, fsync func(*os.File) error) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fsync(dir), dir.Close())
 }

@@ -8,8 +8,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -36,7 +38,7 @@ type ServerConfig struct {
 	Log *slog.Logger
 }
 
-// Server is a NATS server inside the process. Every message is synced to disk before anybody hears of it. Without a port, messages of kept topics that come while a sync is under way share the next one; all others are synced one by one.
+// Server is a NATS server inside the process. Every message is synced to disk before it is acknowledged, read or handed out. Without a port, messages of kept topics that come while a sync is under way share the next one; all others are synced one by one.
 //
 // A server that met a full disk stays broken when there is room again. So this one is written to at intervals, and whenever a broker meets an error: if that fails
 // although the disk can be written to, it is started anew on the same data, and brokers connect again by themselves.
@@ -137,7 +139,7 @@ func (s *Server) run() error {
 		return fmt.Errorf("natsbroker: the server does not start on %s: see its log, and whether the disk is full", s.cfg.Dir)
 	}
 	s.current = n
-	if s.cfg.Listen == "" && server.VERSION == relaxed.Version {
+	if s.cfg.Listen == "" && server.VERSION == relaxed.Version && runtime.GOOS != "windows" { // which lets nobody replace a file that is open
 		s.syncs.Store(&syncs{server: n, folder: streamsIn(s.cfg.Dir), fsync: s.fsync, failed: s.syncFailed, streams: make(map[string]*streamSync)})
 	}
 	return nil
@@ -165,22 +167,6 @@ func (s *Server) halt() error {
 		return err
 	}
 	return s.renewed()
-}
-
-// onDisk returns when a kept topic's messages up to a sequence are on the disk. The server has said that it has them.
-func (s *Server) onDisk(ctx context.Context, stream string, seq uint64) error {
-	if syncs := s.syncs.Load(); syncs != nil {
-		return syncs.await(ctx, stream, seq)
-	}
-	return nil // it had synced them then
-}
-
-// flush returns when all that was done to a kept topic's stream before is on the disk.
-func (s *Server) flush(ctx context.Context, stream string) error {
-	if syncs := s.syncs.Load(); syncs != nil {
-		return syncs.flush(ctx, stream)
-	}
-	return nil
 }
 
 // changed is to be called when a stream's configuration may have been.
@@ -280,9 +266,12 @@ func (s *Server) mend(ctx context.Context, because error) {
 		}
 		if disk == nil {
 			s.cfg.Log.Warn("the broker cannot be written to although the disk can: starting it anew", "error", because)
-			if s.restart() {
+			err := s.restart()
+			if err == nil {
 				return
 			}
+			s.cfg.Log.Error("the broker does not start; trying again", "error", err)
+			s.full.Store(errors.Is(err, syscall.ENOSPC))
 		}
 		select {
 		case <-ctx.Done():
@@ -291,19 +280,15 @@ func (s *Server) mend(ctx context.Context, because error) {
 	}
 }
 
-// restart starts the server anew, and says whether it runs.
-func (s *Server) restart() bool {
+// restart starts the server anew.
+func (s *Server) restart() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.restarts.Add(1)
-	err := s.halt()
-	if err == nil {
-		err = s.run()
+	if err := s.halt(); err != nil {
+		return err
 	}
-	if err != nil {
-		s.cfg.Log.Error("the broker does not start; trying again", "error", err)
-	}
-	return err == nil
+	return s.run()
 }
 
 // writeDisk says whether the disk takes data: some more than a server needs to start.

@@ -14,13 +14,14 @@ import (
 	"github.com/skaldhq/skald/internal/relaxed"
 )
 
-// errNotSynced says that what was written may not be on the disk yet. It passes: whatever failed is written anew when the server is started anew, and a repetition finds it.
+// errNotSynced says that what was written may not be on the disk yet. A repetition asks the server that runs then: what could not be synced is written anew before that one is started.
 var errNotSynced = errors.New("what the broker wrote is not on the disk yet")
 
 // syncs sees to it that nobody hears of a kept topic's message before it is on the disk, for a server that nobody else can reach. The server writes messages one by one, and would sync each by itself; here those that
 // come while a sync is under way share the next.
 //
-// Whoever shows anything of a stream (what was decided, read or handed out) waits for it first. So what is lost with the power was never shown. All methods may be called at any time.
+// Whoever shows anything of a stream (what was decided, read or handed out) waits for it first. So what is lost with the power was never shown. Each run of the server has syncs of its own: what was heard of one server is waited
+// for there, since a later one may have given its sequence to something else. All methods may be called at any time.
 type syncs struct {
 	server *server.Server
 	folder string // with the server's streams
@@ -34,6 +35,9 @@ type syncs struct {
 
 // await returns when a stream's messages up to a sequence, which must have been written, are on the disk.
 func (s *syncs) await(ctx context.Context, stream string, seq uint64) error {
+	if s == nil {
+		return nil // the server syncs by itself
+	}
 	x, err := s.stream(stream)
 	if err != nil {
 		return err
@@ -48,29 +52,45 @@ func (s *syncs) flush(ctx context.Context, stream string) error {
 
 // stream returns the syncs of a stream, which is relaxed from then on.
 func (s *syncs) stream(name string) (*streamSync, error) {
+	if x, err := s.known(name, nil); x != nil || err != nil {
+		return x, err
+	}
+	stream, err := relaxed.Find(s.server, name)
+	if err != nil {
+		return nil, fmt.Errorf("natsbroker: %w", err)
+	}
+	return s.known(name, stream)
+}
+
+// known returns the syncs of a stream that is known, or of one that was found.
+func (s *syncs) known(name string, found *relaxed.Stream) (*streamSync, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return nil, fmt.Errorf("%w: the server is started anew", errNotSynced)
 	}
-	if x, ok := s.streams[name]; ok {
-		return x, nil
+	x, ok := s.streams[name]
+	if !ok && found != nil {
+		x = &streamSync{stream: found, blocks: blocks{dir: filepath.Join(s.folder, name, "msgs"), fsync: s.fsync}, failing: s.failed}
+		s.streams[name] = x
+		found.Relax()
 	}
-	stream, err := relaxed.Find(s.server, name)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNotSynced, err)
-	}
-	x := &streamSync{stream: stream, blocks: blocks{dir: filepath.Join(s.folder, name, "msgs"), fsync: s.fsync}, failing: s.failed}
-	stream.Relax()
-	s.streams[name] = x
 	return x, nil
+}
+
+// over says whether the server has ended, so that nothing more becomes durable here.
+func (s *syncs) over() bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
 }
 
 // changed is to be called when a stream's configuration may have been.
 func (s *syncs) changed(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x, known := s.streams[name]; known {
+	if x, known := s.all()[name]; known {
 		x.stream.Relax()
 	}
 }
@@ -185,28 +205,40 @@ func (x *streamSync) flush() {
 	x.mu.Unlock()
 	last := x.stream.Last() // all up to here has been written
 	err := x.blocks.flush()
-	if err != nil {
-		x.failing(err)
+	if err == nil {
+		err = x.stream.Failed() // the server syncs, too, when it has time, and the system may tell of an error only once
 	}
+	x.fail(err)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err == nil {
 		x.done, x.synced = asked, max(x.synced, last)
-	} else {
-		x.failed = err
 	}
 	close(x.under)
 	x.under = nil
 }
 
-func (x *streamSync) failure() error {
-	failed := x.stream.Failed() // the server may be writing
+// fail notes the first error for good.
+func (x *streamSync) fail(err error) {
+	if err == nil || x.noted() != nil {
+		return
+	}
+	x.failing(err)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.failed == nil {
-		x.failed = failed
-	}
+	x.failed = err
+}
+
+func (x *streamSync) noted() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	return x.failed
+}
+
+// failure is what made a sync fail, ours or one of the server's own, if one did.
+func (x *streamSync) failure() error {
+	x.fail(x.stream.Failed())
+	return x.noted()
 }
 
 // end waits for the flush that is under way, and lets no other begin.
@@ -222,11 +254,7 @@ func (x *streamSync) end() {
 
 func (x *streamSync) finish() {
 	defer x.blocks.release()
-	if x.failure() != nil {
-		return
+	if x.failure() == nil {
+		x.fail(x.blocks.flush())
 	}
-	err := x.blocks.flush()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.failed = err
 }

@@ -82,6 +82,8 @@ func TestAllBlocksAreSyncedThatMayHaveBeenWrittenTo(t *testing.T) {
 	}
 	l.want(t, "15.blk", ".")
 	l.want(t, "15.blk")
+	l.remove(t, 2) // it would come back
+	l.want(t, "15.blk", ".")
 }
 
 // scripted is a stream as the server has written it.
@@ -226,10 +228,12 @@ func TestTheServersOwnFailureCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	stream.failed = errors.New("input/output error")
-	if err := x.failure(); err == nil {
-		t.Error("it is not noticed")
-	}
+	told := 0
+	x.failing = func(error) { told++ }
 	if err := x.await(t.Context(), 1); !errors.Is(err, errNotSynced) {
 		t.Errorf("after it: %v", err)
+	}
+	if err := x.failure(); err == nil || told != 1 {
+		t.Errorf("it is noted as %v, and told %d times", err, told)
 	}
 }

@@ -169,6 +169,9 @@ func (e *ear) take(ctx context.Context, d *broker.Delivery) error {
 	case err != nil:
 		return err
 	}
+	if err := participant.AwaitCause(ctx); err != nil { // another may take its place
+		return err
+	}
 	e.heard.put(d.Message.Key, glance{kindOf(&d.Message), e.now()})
 	return nil
 }

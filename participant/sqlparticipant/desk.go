@@ -30,6 +30,9 @@ func (p *Participant) Take(ctx context.Context, saga journal.SagaID, heard []par
 		case err == nil:
 			return taken, nil
 		case errors.As(err, &outside):
+			if err := participant.AwaitCause(ctx); err != nil { // others may see what is prepared
+				return participant.Taken{}, fmt.Errorf("sqlparticipant: saga %s: what it follows from is not durable: %w", saga, err)
+			}
 			t.outside(ctx, outside)
 		case errors.As(err, &way) && try >= tries: // then it counts as an attempt, as it does when the call comes on another way
 			t.outside(ctx, needsOutside(way))
@@ -83,7 +86,7 @@ func (t *taking) guess(ctx context.Context) {
 	if !ok || w.Call.Operation == "" || w.Expire {
 		return
 	}
-	if op, err := t.p.operation(w.Call); err != nil || op.stores() {
+	if op, err := t.p.operation(w.Call); err != nil || op.stores() || op.Prepare != nil && participant.AwaitCause(ctx) != nil {
 		return
 	}
 	t.outside(ctx, needsOutside{work: w})

@@ -192,7 +192,7 @@ func (p *Participant) together(batch []*shared) bool {
 	if err != nil {
 		return false
 	}
-	errs := make([]error, len(batch))
+	errs, writes := make([]error, len(batch)), make([]bool, len(batch))
 	any := false
 	for i, j := range batch {
 		changed, err := p.inSavepoint(ctx, tx, j)
@@ -200,12 +200,15 @@ func (p *Participant) together(batch []*shared) bool {
 			return false
 		}
 		any, errs[i] = any || changed, err
+		writes[i] = changed && err == nil
+	}
+	for i, j := range batch {
+		if writes[i] && awaitCause(j.ctx) != nil {
+			return false // it is nobody else's business
+		}
 	}
 	if any {
-		err := awaitCauses(batch)
-		if err == nil {
-			err = p.commit(tx)
-		}
+		err := p.commit(tx)
 		durable = err == nil
 		for i := range errs {
 			if err != nil {
@@ -269,23 +272,26 @@ func (p *Participant) single(ctx context.Context, do work) error {
 	if ctx.Err() != nil { // whoever waits for it is gone: leave nothing behind
 		return fmt.Errorf("before committing: %w", context.Cause(ctx))
 	}
-	if err = participant.AwaitCause(ctx); err != nil {
-		return fmt.Errorf("before committing: %w", err)
+	if err := awaitCause(ctx); err != nil {
+		return err
 	}
 	err = p.commit(tx)
 	durable = err == nil
 	return err
 }
 
-// awaitCauses waits until what work follows from is durable. If one of them may be lost, none of the work is done.
-func awaitCauses(batch []*shared) error {
-	for _, j := range batch {
-		if err := participant.AwaitCause(j.ctx); err != nil {
-			return fmt.Errorf("before committing: %w", err)
-		}
+// awaitCause waits until what a context's work follows from is durable, as long as a transaction that others wait for may be kept open.
+func awaitCause(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, causeWait)
+	defer cancel()
+	if err := participant.AwaitCause(ctx); err != nil {
+		return fmt.Errorf("before committing: what it follows from is not durable: %w", err)
 	}
 	return nil
 }
+
+// causeWait is longer than a disk takes that works.
+const causeWait = 5 * time.Second
 
 func (p *Participant) commit(tx transaction) error {
 	if err := tx.Commit(); err != nil {

@@ -27,9 +27,6 @@ func (p *Participant) prepare(ctx context.Context, op *operation, c participant.
 	if rows > 0 {
 		return ctx, nil
 	}
-	if err := participant.AwaitCause(ctx); err != nil { // others may see what it does
-		return ctx, err
-	}
 	derived := ctx
 	_, err := p.recovered(ctx, op, c, func() ([]byte, error) {
 		next, err := op.Prepare(ctx, c.Input)
