@@ -317,10 +317,15 @@ func (b *Broker) Purge(ctx context.Context, name string, f broker.Filter) (int, 
 		if err == nil {
 			err = by.flush(ctx, t.stream) // in the caller's own time: it has to begin after the purge
 		}
-		if !errors.Is(err, errNotSynced) {
+		if !errors.Is(err, errNotSynced) || b.closing.Err() != nil {
 			break
 		}
 		b.suspect() // and purge what the next server finds
+		select {
+		case <-ctx.Done():
+		case <-b.closing.Done():
+		case <-time.After(syncedAgain):
+		}
 	}
 	if err != nil {
 		return total, fmt.Errorf("natsbroker: purging %s of %s: %w", f, name, err)

@@ -184,7 +184,7 @@ func (r *receiver) arrived(ctx context.Context, max int) ([]arrival, error) {
 		if ctx.Err() == nil {
 			r.b.log.Warn("messages not handed out yet", "topic", r.s.topic.name, "subscription", r.s.name, "messages", len(popped)-i, "error", err)
 			r.b.suspect()
-			r.wait(ctx, arrivedAgain)
+			r.wait(ctx, syncedAgain)
 		}
 		return nil, err
 	}
@@ -207,8 +207,8 @@ func (r *receiver) onDisk(ctx context.Context, a arrival) error {
 	return a.by.await(ctx, meta.Stream, meta.Sequence.Stream)
 }
 
-// arrivedAgain is how long what could not be synced waits until it is tried again.
-const arrivedAgain = 100 * time.Millisecond
+// syncedAgain is how long what could not be synced waits until it is tried again.
+const syncedAgain = 100 * time.Millisecond
 
 // ended says whether there is nothing to receive any more, and withdraws what was asked for.
 func (r *receiver) ended(ctx context.Context) error {

@@ -46,10 +46,10 @@ func (s *Server) recoverData() error {
 			return err
 		}
 	}
-	if err := os.WriteFile(running, []byte(boot), 0o600); err != nil {
-		return fmt.Errorf("natsbroker: %w", err)
+	if err := errors.Join(os.WriteFile(running, []byte(boot), 0o600), s.syncFolder()); err != nil { // a full disk, say, which keeps nobody from reading
+		s.cfg.Log.Warn("the broker's folder cannot say that a server runs; if the power is lost, what it counts of its streams may be wrong until it is started once more", "folder", s.cfg.Dir, "error", err)
 	}
-	return s.syncFolder()
+	return nil
 }
 
 // bootOfSystem tells one start of the system from the other: what was written before the last one may be lost. It is empty where that is not known.
