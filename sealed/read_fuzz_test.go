@@ -1,6 +1,7 @@
 package sealed_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,7 @@ import (
 // FuzzRead reads texts as key files: a ring that is made of one seals and opens; what is refused is said with what to do, and without any part of a key.
 func FuzzRead(f *testing.F) {
 	const key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-	for _, seed := range []string{`{"current":"a","keys":{"a":"` + key + `"}}`, `{"current":"b","keys":{"a":"` + key + `"}}`, `{"current":"a","keys":{"a":"` + key[4:] + `"}}`, `{"current":"","keys":{"":"` + key + `"}}`, `{"current":"a","keys":{"a":"` + key, `{"keys":{"a b":null}}`, `[]`, ``} {
+	for _, seed := range []string{`{"current":"a","keys":{"a":"` + key + `"}}`, `{"current":"b","keys":{"a":"` + key + `"}}`, `{"current":"a","keys":{"a":"` + key[4:] + `"}}`, `{"current":"","keys":{"":"` + key + `"}}`, `{"current":"a","keys":{"a":"` + key, `{"keys":{"a b":null}}`, `{"keys":{"` + key[4:20] + `":"` + key[:12] + `"}}`, `[]`, ``} {
 		f.Add(seed)
 	}
 	file := filepath.Join(f.TempDir(), "keys")
@@ -22,7 +23,8 @@ func FuzzRead(f *testing.F) {
 		}
 		r, err := sealed.Read(file)
 		if err != nil {
-			if r != nil || !strings.HasPrefix(err.Error(), "sealed: ") || strings.Contains(err.Error(), key[4:20]) {
+			told := strings.Contains(err.Error(), key[4:20]) && !named(text, key[4:20])
+			if r != nil || !strings.HasPrefix(err.Error(), "sealed: ") || told {
 				t.Errorf("%q is refused with %v", text, err)
 			}
 			return
@@ -35,4 +37,21 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("the ring of %q opens to %q (%v)", text, opened, err)
 		}
 	})
+}
+
+// named says whether a part of the key is a part of a name in a key file: names are said.
+func named(text, part string) bool {
+	var file struct {
+		Current string
+		Keys    map[string]any
+	}
+	if err := json.Unmarshal([]byte(text), &file); err != nil {
+		return false
+	}
+	for name := range file.Keys {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return strings.Contains(file.Current, part)
 }
