@@ -39,19 +39,25 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// named says whether a part of the key is a part of a name in a key file: names are said.
+// named says whether a part of the key is a part of a name in a key file, or of what is said to be the current one: those are said.
 func named(text, part string) bool {
-	var file struct {
-		Current string
-		Keys    map[string]any
-	}
+	var file any
 	if err := json.Unmarshal([]byte(text), &file); err != nil {
 		return false
 	}
-	for name := range file.Keys {
-		if strings.Contains(name, part) {
+	return inName(file, part)
+}
+
+func inName(value any, part string) bool {
+	members, ok := value.(map[string]any)
+	if !ok {
+		return false
+	}
+	for name, member := range members {
+		current, _ := member.(string)
+		if strings.Contains(name, part) || strings.EqualFold(name, "current") && strings.Contains(current, part) || inName(member, part) {
 			return true
 		}
 	}
-	return strings.Contains(file.Current, part)
+	return false
 }
