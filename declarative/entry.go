@@ -2,7 +2,6 @@ package declarative
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/internal/ownfile"
 	"github.com/skaldhq/skald/participant"
 	"github.com/skaldhq/skald/participant/httpparticipant"
 )
@@ -220,7 +220,7 @@ func (r *Registry) loadDefinitions() error {
 		number, rest, ok := strings.Cut(strings.TrimSuffix(f.Name(), ".yaml"), "-")
 		var n int
 		if _, err := fmt.Sscanf(number, "%d", &n); !ok || err != nil || !strings.HasSuffix(f.Name(), ".yaml") {
-			if !strings.HasSuffix(f.Name(), unfinished) { // which a crash left
+			if !strings.HasSuffix(f.Name(), ownfile.Unfinished) { // which a crash left
 				faults = append(faults, fmt.Errorf("declarative: %s is no definition that was kept here: take it out; new ones are registered with POST /v1/definitions", path))
 			}
 			continue
@@ -247,21 +247,9 @@ func (r *Registry) loadDefinitions() error {
 	return errors.Join(faults...)
 }
 
-// unfinished ends the names of files that are being written.
-const unfinished = ".unfinished"
-
 // replace makes a file have a text, at once and durably: after a crash it has the old one or the new one.
-func replace(path string, text []byte) (err error) {
-	f, err := os.OpenFile(path+unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("declarative: %w", err)
-	}
-	_, err = f.Write(text)
-	err = cmp.Or(err, f.Sync())
-	err = cmp.Or(err, f.Close())
-	if err == nil {
-		err = os.Rename(path+unfinished, path)
-	}
+func replace(path string, text []byte) error {
+	err := ownfile.Replace(path, text, (*os.File).Sync)
 	if err == nil {
 		err = syncFolder(filepath.Dir(path))
 	}
@@ -272,10 +260,4 @@ func replace(path string, text []byte) (err error) {
 }
 
 // syncFolder makes the names in a folder durable.
-func syncFolder(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
+func syncFolder(path string) error { return ownfile.SyncFolder(path, (*os.File).Sync) }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/skaldhq/skald/internal/ownfile"
 )
 
 // blocks are the files with a stream's messages. The server writes to the one with the highest number, and begins the next when that is full or all in it was deleted; it replaces others, synced, and removes them when all in them was deleted.
@@ -47,7 +49,7 @@ func (b *blocks) flush() error {
 		}
 	}
 	if begun || !slices.Equal(there, b.there) { // also where one is gone: it would come back
-		err = syncFolder(b.dir, b.fsync)
+		err = ownfile.SyncFolder(b.dir, b.fsync)
 	}
 	if err == nil {
 		b.there = there
@@ -121,35 +123,13 @@ func (b *blocks) renew() error {
 		return err
 	}
 	for _, n := range b.since(there) {
-		if err := b.replace(b.path(n)); err != nil {
+		data, err := os.ReadFile(b.path(n))
+		if err != nil {
+			return err
+		}
+		if err := ownfile.Replace(b.path(n), data, b.fsync); err != nil {
 			return err
 		}
 	}
-	return syncFolder(b.dir, b.fsync)
-}
-
-// replace writes a file anew, in the place of the old one.
-func (b *blocks) replace(path string) (err error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	anew := path + ".anew"
-	f, err := os.OpenFile(anew, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(anew) // the disk may be full
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = b.fsync(f)
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(anew, path)
+	return ownfile.SyncFolder(b.dir, b.fsync)
 }

@@ -147,9 +147,7 @@ func (b *Broker) declareStream(ctx context.Context, t broker.Topic, unsaid limit
 	}
 	old.MaxMsgs, old.MaxBytes, old.MaxMsgsPerSubject, old.DiscardNewPerSubject = cfg.MaxMsgs, cfg.MaxBytes, cfg.MaxMsgsPerSubject, cfg.DiscardNewPerSubject
 	stream, err = b.js.UpdateStream(ctx, old)
-	if b.cfg.Server != nil {
-		b.cfg.Server.changed(old.Name)
-	}
+	b.syncs().changed(old.Name)
 	return stream, err
 }
 

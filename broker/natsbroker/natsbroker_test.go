@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,13 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // start starts a server in a folder. It is closed at the end of the test, at the latest.
 func start(t testing.TB, dir string) *natsbroker.Server {
 	t.Helper()
-	s, err := natsbroker.Start(natsbroker.ServerConfig{Dir: dir, Log: quiet()})
+	return started(t, natsbroker.ServerConfig{Dir: dir}, (*os.File).Sync)
+}
+
+func started(t testing.TB, cfg natsbroker.ServerConfig, fsync func(*os.File) error) *natsbroker.Server {
+	t.Helper()
+	cfg.Log = quiet()
+	s, err := natsbroker.StartSyncing(cfg, fsync)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,16 +183,7 @@ func (d *disk) left(path string) (data []byte, whole bool) {
 // startOn starts a server on a folder and a disk.
 func startOn(t *testing.T, dir string, d *disk) *natsbroker.Server {
 	t.Helper()
-	s, err := natsbroker.StartSyncing(natsbroker.ServerConfig{Dir: dir, ProbeInterval: 100 * time.Millisecond, Log: quiet()}, d.fsync)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return started(t, natsbroker.ServerConfig{Dir: dir, ProbeInterval: 100 * time.Millisecond}, d.fsync)
 }
 
 // shown is what somebody was told to be there.
@@ -584,7 +575,7 @@ func TestF21_AKilledProcessLeavesWordOfASyncThatFailed(t *testing.T) {
 	d := newDisk(t)
 	server := startOn(t, dir, d)
 	b := open(t, natsbroker.Config{Server: server})
-	if err := errors.Join(b.Declare(t.Context(), powerTopic())); err != nil {
+	if err := b.Declare(t.Context(), powerTopic()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Decide(t.Context(), "tokens", numbered(0)); err != nil {
@@ -662,11 +653,7 @@ func TestWhatWasThereIsSyncedAtOnce(t *testing.T) {
 // TestAServerWithAPortSyncsByItself: with a port others hear of messages from the server itself.
 func TestAServerWithAPortSyncsByItself(t *testing.T) {
 	d := newDisk(t)
-	server, err := natsbroker.StartSyncing(natsbroker.ServerConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: quiet()}, d.fsync)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	server := started(t, natsbroker.ServerConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"}, d.fsync)
 	b := open(t, natsbroker.Config{Server: server})
 	defer b.Close()
 	if err := b.Declare(t.Context(), broker.Topic{Name: "tokens", Kept: true}); err != nil {

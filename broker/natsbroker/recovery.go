@@ -6,10 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/skaldhq/skald/internal/ownfile"
 )
 
 // What lies in a server's folder beside NATS's own files, so that the next server knows how the last one ended.
@@ -119,20 +120,8 @@ func (s *Server) endedInPeace() error {
 }
 
 func (s *Server) syncFolder() error {
-	if err := syncFolder(s.cfg.Dir, (*os.File).Sync); err != nil {
+	if err := ownfile.SyncFolder(s.cfg.Dir, (*os.File).Sync); err != nil {
 		return fmt.Errorf("natsbroker: %w", err)
 	}
 	return nil
-}
-
-// syncFolder syncs which files there are in a folder, where the system can.
-func syncFolder(path string, fsync func(*os.File) error) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(fsync(dir), dir.Close())
 }

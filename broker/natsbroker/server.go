@@ -169,13 +169,6 @@ func (s *Server) halt() error {
 	return s.renewed()
 }
 
-// changed is to be called when a stream's configuration may have been.
-func (s *Server) changed(stream string) {
-	if syncs := s.syncs.Load(); syncs != nil {
-		syncs.changed(stream)
-	}
-}
-
 // alone says whether all that is published comes through the one broker that is open: there is no port, and there is no other broker.
 func (s *Server) alone() bool { return s.cfg.Listen == "" && s.brokers.Load() == 1 }
 

@@ -90,6 +90,9 @@ func (s *syncs) over() bool {
 
 // changed is to be called when a stream's configuration may have been.
 func (s *syncs) changed(name string) {
+	if s == nil {
+		return
+	}
 	if x, known := s.all()[name]; known {
 		x.stream.Relax()
 	}

@@ -58,7 +58,7 @@ var rooms = []room{
 
 	// Drivers know their contract, the journal and their product; suites check drivers.
 	{path: "store/*", mayImport: []string{"journal", "store", "internal/filelock", "internal/ownfile"}, modules: anyModule},
-	{path: "broker/*", mayImport: []string{"journal", "broker", "internal/filelock", "internal/relaxed"}, modules: anyModule},
+	{path: "broker/*", mayImport: []string{"journal", "broker", "internal/filelock", "internal/ownfile", "internal/relaxed"}, modules: anyModule},
 	{path: "participant/*", mayImport: []string{"journal", "participant", "internal/ownfile"}, modules: anyModule},
 	{path: "store/storetest", mayImport: []string{"journal", "store"}, modules: anyModule, onlyTests: true},
 	{path: "broker/brokertest", mayImport: []string{"journal", "broker"}, modules: anyModule, onlyTests: true},
@@ -88,7 +88,7 @@ var rooms = []room{
 	{path: "httpapi", mayImport: all(contracts, ".", "access", "webhook", "asyncapi"), modules: anyModule},
 	{path: "metrics", mayImport: all(contracts, ".", "webhook"), modules: anyModule},
 	// Definitions as data, and the registry that keeps them beside a store: it calls participants where the registry says they are.
-	{path: "declarative", mayImport: all(contracts, ".", "participant/*", "internal/filelock"), modules: anyModule},
+	{path: "declarative", mayImport: all(contracts, ".", "participant/*", "internal/filelock", "internal/ownfile"), modules: anyModule},
 	{path: "sealed", mayImport: all(contracts, "."), modules: ids},
 	{path: "traces", mayImport: all(contracts, "."), modules: anyModule},
 	{path: "traces/*", mayImport: []string{"traces"}, modules: anyModule},

@@ -1,4 +1,4 @@
-// Package ownfile makes files that only their owner reads, for those who keep payloads or secrets in them.
+// Package ownfile makes files that only their owner reads, for those who keep payloads or secrets in them, and replaces them whole.
 package ownfile
 
 import "os"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -192,22 +193,18 @@ func (p *Participant) together(batch []*shared) bool {
 	if err != nil {
 		return false
 	}
-	errs, writes := make([]error, len(batch)), make([]bool, len(batch))
-	any := false
+	errs, changed := make([]error, len(batch)), make([]bool, len(batch))
 	for i, j := range batch {
-		changed, err := p.inSavepoint(ctx, tx, j)
-		if errors.Is(err, errBroken) {
+		if changed[i], errs[i] = p.inSavepoint(ctx, tx, j); errors.Is(errs[i], errBroken) {
 			return false
 		}
-		any, errs[i] = any || changed, err
-		writes[i] = changed && err == nil
 	}
 	for i, j := range batch {
-		if writes[i] && awaitCause(j.ctx) != nil {
+		if changed[i] && awaitCause(j.ctx) != nil {
 			return false // it is nobody else's business
 		}
 	}
-	if any {
+	if slices.Contains(changed, true) {
 		err := p.commit(tx)
 		durable = err == nil
 		for i := range errs {
