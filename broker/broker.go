@@ -103,15 +103,28 @@ type Gauge interface {
 	Backlog(ctx context.Context, topic, subscription string) (Backlog, error)
 }
 
-// Overhearer is a Broker that tells what was decided through it before it hands it out. It is optional.
+// Overhearer is a Broker that tells what is decided through it before it hands it out. It is optional.
 //
 // It is a hint that saves whoever lives in the same process the way through the broker, and nothing else: it may be left out, and every subscription is handed the message all the same. The functions that are given may be called
 // concurrently, return at once, do not call stop, and do not change the message.
 type Overhearer interface {
-	// Overhear calls heard with every message that this Broker value decided on a kept topic, as soon as it is durable and before Decide returns, until stop is called; after stop has returned it is not called any more.
-	Overhear(topic string, heard func(Message)) (stop func())
-
-	// OverhearEarly is like Overhear, but calls heard as soon as the message is decided, which may be a moment before it is durable. Whoever heard of it may begin to work, but nothing that outlives the process, or that others see,
-	// may follow from the message before durable has returned nil. If durable returns an error it is open whether the message stands; it is handed out if it does, and may be told once more.
-	OverhearEarly(topic string, heard func(m Message, durable func(context.Context) error)) (stop func())
+	// Overhear calls heard with the messages that this Broker value decides on a kept topic, each at the given moment, until stop is called; after stop has returned it is not called any more.
+	//
+	// durable returns nil when the message is decided and durable, which at the moment Durable is at once. An error says that another was decided in its place, or that it is open what became of it; if it stands it is handed out, and
+	// may be told once more. Before durable has returned nil, nothing may follow from the message that outlives the process or that others see. There is one exception: another message may be decided on the same topic once this one is
+	// Decided, since nobody is told of that one before this one is durable.
+	Overhear(topic string, when Moment, heard func(m Message, durable func(context.Context) error)) (stop func())
 }
+
+// Moment is when an Overhearer tells of a message.
+type Moment int
+
+// The moments, in their order.
+const (
+	// Proposed is before it is decided. Of messages that were decided before, and of those that lose, is told, too.
+	Proposed Moment = iota
+	// Decided is when it has won.
+	Decided
+	// Durable is when what it says holds, whatever happens, and before Decide returns.
+	Durable
+)

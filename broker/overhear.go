@@ -2,65 +2,112 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 )
 
-// Overhearing is how drivers implement Overhearer: those who overhear, by topic. The zero value is ready; it must not be copied.
+// Overhearing is how drivers implement Overhearer: those who overhear, by topic and moment. The zero value is ready; it must not be copied.
 type Overhearing struct {
-	early listeners[func(Message, func(context.Context) error)]
-	late  listeners[func(Message)]
+	mu    sync.RWMutex
+	next  int
+	heard map[occasion]map[int]func(Message, func(context.Context) error)
+}
+
+type occasion struct {
+	topic string
+	when  Moment
 }
 
 // Overhear implements Overhearer.
-func (o *Overhearing) Overhear(topic string, heard func(Message)) (stop func()) {
-	return o.late.add(topic, heard)
-}
-
-// OverhearEarly implements Overhearer.
-func (o *Overhearing) OverhearEarly(topic string, heard func(m Message, durable func(context.Context) error)) (stop func()) {
-	return o.early.add(topic, heard)
-}
-
-// TellEarly tells everybody who overhears a topic early. A driver calls it when a message has won; durable waits until it is durable.
-func (o *Overhearing) TellEarly(topic string, m Message, durable func(context.Context) error) {
-	o.early.each(topic, func(heard func(Message, func(context.Context) error)) { heard(m, durable) })
-}
-
-// Tell tells everybody else who overhears a topic. A driver calls it after TellEarly, when the message is durable.
-func (o *Overhearing) Tell(topic string, m Message) {
-	o.late.each(topic, func(heard func(Message)) { heard(m) })
-}
-
-// listeners are functions by topic.
-type listeners[F any] struct {
-	mu    sync.RWMutex
-	next  int
-	heard map[string]map[int]F
-}
-
-func (l *listeners[F]) add(topic string, heard F) (stop func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.heard == nil {
-		l.heard = make(map[string]map[int]F)
+func (o *Overhearing) Overhear(topic string, when Moment, heard func(m Message, durable func(context.Context) error)) (stop func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := occasion{topic, when}
+	if o.heard == nil {
+		o.heard = make(map[occasion]map[int]func(Message, func(context.Context) error))
 	}
-	if l.heard[topic] == nil {
-		l.heard[topic] = make(map[int]F)
+	if o.heard[at] == nil {
+		o.heard[at] = make(map[int]func(Message, func(context.Context) error))
 	}
-	id := l.next
-	l.next++
-	l.heard[topic][id] = heard
+	id := o.next
+	o.next++
+	o.heard[at][id] = heard
 	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.heard[topic], id)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.heard[at], id)
 	}
 }
 
-func (l *listeners[F]) each(topic string, tell func(F)) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for _, heard := range l.heard[topic] {
-		tell(heard)
+func (o *Overhearing) tell(topic string, when Moment, m Message, durable func(context.Context) error) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for _, heard := range o.heard[occasion{topic, when}] {
+		heard(m, durable)
+	}
+}
+
+// Propose begins to tell of a message. A driver calls it in Decide before anything is sent, and Close when Decide returns.
+func (o *Overhearing) Propose(topic string, m Message) *Proposal {
+	p := &Proposal{told: o, topic: topic, message: m, known: make(chan struct{})}
+	o.tell(topic, Proposed, m, p.wait)
+	return p
+}
+
+// Proposal is a message that is being decided, for those who overhear it.
+type Proposal struct {
+	told    *Overhearing
+	topic   string
+	message Message
+
+	once    sync.Once
+	known   chan struct{} // closed when it is known whether it has won
+	durable func(context.Context) error
+}
+
+// Won says that the message was decided; durable waits until it is durable, too. It may be called again after an attempt that did not say so.
+func (p *Proposal) Won(durable func(context.Context) error) {
+	p.settle(durable)
+	p.told.tell(p.topic, Decided, p.message, durable)
+}
+
+// Durable says that the message, which has won, is durable.
+func (p *Proposal) Durable() {
+	p.told.tell(p.topic, Durable, p.message, func(context.Context) error { return nil })
+}
+
+// Close says that nothing more is known of the message. Whoever waits for one that has not won gets an error.
+func (p *Proposal) Close() {
+	p.settle(func(context.Context) error { return errNotWon })
+}
+
+var errNotWon = errors.New("the message is not known to be decided")
+
+func (p *Proposal) settle(durable func(context.Context) error) {
+	p.once.Do(func() {
+		p.durable = durable
+		close(p.known)
+	})
+}
+
+// decideFor is how long those who wait for a message wait until it is decided, while they keep transactions open: longer than a broker takes that works. They hear of it again when it is.
+const decideFor = 50 * time.Millisecond
+
+func (p *Proposal) wait(ctx context.Context) error {
+	select {
+	case <-p.known:
+		return p.durable(ctx)
+	default:
+	}
+	late := time.NewTimer(decideFor)
+	defer late.Stop()
+	select {
+	case <-p.known:
+		return p.durable(ctx)
+	case <-late.C:
+		return errNotWon
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }

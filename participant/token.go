@@ -147,7 +147,7 @@ type Desk interface {
 	// leave that transaction: next is then asked again. It may be asked once more before anything is read, with a ledger of what was heard alone: a read may be made on that guess.
 	// It must be pure and quick: it is called with the database's lock held.
 	//
-	// What was heard may not be durable yet. Before it commits, and before it lets anything be seen elsewhere that follows from it, a Desk waits for AwaitCause.
+	// What was heard may not be durable yet, or still lose against another token. Before it commits, and before it lets anything be seen elsewhere that follows from it, a Desk waits for AwaitCause.
 	//
 	// When ctx ends while a handler is at work, nothing is written: that is no attempt. After an error it is open what was written. Take again, with the same tokens: that is harmless.
 	Take(ctx context.Context, saga journal.SagaID, heard []Token, next func(Ledger) (Work, bool)) (Taken, error)

@@ -200,37 +200,43 @@ func testRead(t *testing.T, d Driver) {
 func testOverhear(t *testing.T, d Driver) {
 	d.run(t, "WhatIsDecidedHereIsOverheardAndHandedOut", func(t *testing.T) {
 		b := open(t, d, tokens(broker.Subscription{Name: "all"}), broker.Topic{Name: "others", Kept: true})
+		type told struct {
+			message broker.Message
+			durable func(context.Context) error
+		}
 		var mu sync.Mutex
-		var overheard []broker.Message
-		stop := b.Overhear("tokens", func(m broker.Message) {
-			mu.Lock()
-			defer mu.Unlock()
-			overheard = append(overheard, m)
-		})
-		var early []broker.Message
-		var waits []func(context.Context) error
-		stopEarly := b.OverhearEarly("tokens", func(m broker.Message, durable func(context.Context) error) {
-			mu.Lock()
-			defer mu.Unlock()
-			early, waits = append(early, m), append(waits, durable)
-		})
+		overheard := make(map[broker.Moment][]told)
+		var stops []func()
+		for _, when := range []broker.Moment{broker.Proposed, broker.Decided, broker.Durable} {
+			stops = append(stops, b.Overhear("tokens", when, func(m broker.Message, durable func(context.Context) error) {
+				mu.Lock()
+				defer mu.Unlock()
+				overheard[when] = append(overheard[when], told{m, durable})
+			}))
+		}
+		lost := message("lost", full().Key)
 		decide(t, b, "others", message("elsewhere", "d/1/z"))
 		decide(t, b, "tokens", full())
-		decide(t, b, "tokens", message("lost", full().Key))
-		stop()
-		stopEarly()
+		decide(t, b, "tokens", lost)
+		for _, stop := range stops {
+			stop()
+		}
 		decide(t, b, "tokens", message("later", "d/1/b"))
 		mu.Lock()
 		defer mu.Unlock()
-		if diff := cmp.Diff([]broker.Message{full()}, overheard); diff != "" {
-			t.Errorf("-decided +overheard:\n%s", diff)
-		}
-		if diff := cmp.Diff([]broker.Message{full()}, early); diff != "" {
-			t.Errorf("-decided +overheard early:\n%s", diff)
-		}
-		for _, durable := range waits {
-			if err := durable(limited(t)); err != nil {
-				t.Errorf("what was decided is not durable: %v", err)
+		for when, want := range map[broker.Moment][]string{broker.Proposed: {full().ID, lost.ID}, broker.Decided: {full().ID}, broker.Durable: {full().ID}} {
+			var got []string
+			for _, x := range overheard[when] {
+				got = append(got, x.message.ID)
+				if diff := cmp.Diff(full(), x.message); diff != "" && x.message.ID == full().ID {
+					t.Errorf("moment %d: -decided +overheard:\n%s", when, diff)
+				}
+				if err := x.durable(limited(t)); (err == nil) != (x.message.ID == full().ID) {
+					t.Errorf("moment %d: %s is durable: %v", when, x.message.ID, err)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("moment %d: -decided +overheard:\n%s", when, diff)
 			}
 		}
 		if diff := cmp.Diff([]string{full().ID, "later"}, ids(receive(t, receiver(t, b, "tokens", "all"), 2))); diff != "" {

@@ -228,6 +228,8 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 	if err := m.Check(); err != nil {
 		return broker.Decision{}, fmt.Errorf("membroker: %w", err)
 	}
+	proposal := b.overhearing.Propose(name, m.Clone())
+	defer proposal.Close()
 	if err := b.enter(ctx); err != nil {
 		return broker.Decision{}, err
 	}
@@ -255,20 +257,15 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 	}
 	d := broker.Decision{Won: s.message.ID == m.ID, Message: s.message.Clone()}
 	if d.Won {
-		b.overhearing.TellEarly(name, s.message.Clone(), func(context.Context) error { return nil })
-		b.overhearing.Tell(name, s.message.Clone())
+		proposal.Won(func(context.Context) error { return nil })
+		proposal.Durable()
 	}
 	return d, nil
 }
 
 // Overhear implements broker.Overhearer.
-func (b *Broker) Overhear(topic string, heard func(broker.Message)) (stop func()) {
-	return b.overhearing.Overhear(topic, heard)
-}
-
-// OverhearEarly implements broker.Overhearer.
-func (b *Broker) OverhearEarly(topic string, heard func(m broker.Message, durable func(context.Context) error)) (stop func()) {
-	return b.overhearing.OverhearEarly(topic, heard)
+func (b *Broker) Overhear(topic string, when broker.Moment, heard func(m broker.Message, durable func(context.Context) error)) (stop func()) {
+	return b.overhearing.Overhear(topic, when, heard)
 }
 
 // Read implements broker.Broker.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/skaldhq/skald/internal/ownfile"
 )
@@ -16,6 +17,7 @@ import (
 type blocks struct {
 	dir    string
 	fsync  func(*os.File) error
+	folder folder
 	there  []int    // when all that was written was last synced
 	newest int      // the highest number that was seen since; 0: none
 	open   *os.File // that one: a file that is open tells of every error in writing it, and nobody else gets its place in the file system
@@ -30,6 +32,19 @@ func (b *blocks) path(number int) string {
 
 // flush syncs what was written since the last time; the first time, that is everything.
 func (b *blocks) flush() error {
+	if b.open != nil && b.folder.same() {
+		return b.fsync(b.open)
+	}
+	if err := b.folder.look(b.dir); err != nil {
+		return err
+	}
+	err := b.flushAll()
+	b.folder.known = err == nil
+	return err
+}
+
+// flushAll is flush when there may be other files than the last time.
+func (b *blocks) flushAll() error {
 	there, err := numbersIn(b.dir)
 	if err != nil {
 		return err
@@ -57,6 +72,54 @@ func (b *blocks) flush() error {
 	return err
 }
 
+// folder says whether there are other files in a folder than before, without listing them, which takes half as long as a sync.
+type folder struct {
+	open    *os.File
+	changed time.Time // what it says of when it last changed
+	since   time.Time // when it first said so
+	settled bool      // it had said so for long when it was looked at: whatever changes later is at another time
+	known   bool      // all in it was synced since it was looked at
+}
+
+// grain is longer than any file system takes two moments for one.
+const grain = 3 * time.Second
+
+// same says whether a folder is as it was when all in it was last synced.
+func (f *folder) same() bool {
+	if !f.known || !f.settled {
+		return false
+	}
+	info, err := f.open.Stat()
+	return err == nil && info.ModTime().Equal(f.changed)
+}
+
+// look notes how a folder is before it is listed.
+func (f *folder) look(dir string) error {
+	open, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	f.release()
+	f.open = open
+	info, err := open.Stat()
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if at := info.ModTime(); !at.Equal(f.changed) {
+		f.changed, f.since = at, now
+	}
+	f.settled = now.Sub(f.since) > grain
+	return nil
+}
+
+func (f *folder) release() {
+	if f.open != nil {
+		_ = f.open.Close() // nothing was written
+		f.open = nil
+	}
+}
+
 // turnTo opens a block, unless it is open, and says whether it was not.
 func (b *blocks) turnTo(number int) (anew bool, err error) {
 	if b.open != nil && number == b.newest {
@@ -72,13 +135,19 @@ func (b *blocks) turnTo(number int) (anew bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	b.release()
+	b.releaseNewest()
 	b.newest, b.open = number, f
 	return true, nil
 }
 
 // release closes what is open. Nothing is written through it, so that its error says nothing.
 func (b *blocks) release() {
+	b.releaseNewest()
+	b.folder.release()
+	b.folder.known = false
+}
+
+func (b *blocks) releaseNewest() {
 	if b.open != nil {
 		_ = b.open.Close()
 		b.open = nil

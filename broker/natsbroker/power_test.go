@@ -257,12 +257,12 @@ func powerLoss(t *testing.T, dir, next string, round int, all *shown) (lost int)
 	defer release()
 	<-d.held // now something is written and not synced
 	cancel()
-	writing.Wait()
 	lost, err := d.lose(dir, next, "skald-tokens")
 	if err != nil {
 		t.Fatal(err)
 	}
 	release()
+	writing.Wait()
 	_ = errors.Join(b.Close(), server.Close()) // without power
 	return lost
 }
@@ -341,9 +341,9 @@ func TestNobodyHearsOfWhatIsNotOnTheDisk(t *testing.T) {
 	release := d.stop()
 	defer release()
 	heard := make(chan string, 16)
-	defer b.Overhear("tokens", func(broker.Message) { heard <- "overheard" })()
+	defer b.Overhear("tokens", broker.Durable, func(broker.Message, func(context.Context) error) { heard <- "overheard" })()
 	early := make(chan func(context.Context) error, 1)
-	defer b.OverhearEarly("tokens", func(_ broker.Message, durable func(context.Context) error) { early <- durable })()
+	defer b.Overhear("tokens", broker.Decided, func(_ broker.Message, durable func(context.Context) error) { early <- durable })()
 	var asking sync.WaitGroup
 	ask := func(what string, f func() error) {
 		asking.Go(func() {

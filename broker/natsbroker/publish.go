@@ -143,14 +143,17 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 	if err := b.room(); err != nil {
 		return broker.Decision{}, err
 	}
+	proposed := decided(m)
+	proposal := b.overhearing.Propose(name, proposed)
+	defer proposal.Close()
 	var decision broker.Decision
 	b.telling.put(msg.Subject)
 	unknown, err := b.retryKnowing(ctx, func(ctx context.Context) error {
-		decision, err = b.decide(ctx, t, m, msg)
+		decision, err = b.decide(ctx, t, proposed, msg, proposal)
 		return err
 	})
 	if err == nil && decision.Won {
-		b.overhearing.Tell(name, decision.Message)
+		proposal.Durable()
 	} else {
 		b.telling.drop(msg.Subject)
 	}
@@ -158,24 +161,18 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 }
 
 // Overhear implements broker.Overhearer.
-func (b *Broker) Overhear(topic string, heard func(broker.Message)) (stop func()) {
-	return b.overhearing.Overhear(topic, heard)
+func (b *Broker) Overhear(topic string, when broker.Moment, heard func(m broker.Message, durable func(context.Context) error)) (stop func()) {
+	return b.overhearing.Overhear(topic, when, heard)
 }
 
-// OverhearEarly implements broker.Overhearer.
-func (b *Broker) OverhearEarly(topic string, heard func(m broker.Message, durable func(context.Context) error)) (stop func()) {
-	return b.overhearing.OverhearEarly(topic, heard)
-}
-
-func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nats.Msg) (broker.Decision, error) {
+func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nats.Msg, proposal *broker.Proposal) (broker.Decision, error) {
 	by := b.syncs()
 	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithRetryAttempts(0))
 	if err == nil {
 		durable := func(ctx context.Context) error { return by.await(ctx, t.stream, ack.Sequence) }
-		won := broker.Decision{Won: true, Message: decided(m)}
-		b.overhearing.TellEarly(t.name, won.Message, durable)
+		proposal.Won(durable)
 		b.saw(t.name, ack.Sequence)
-		return won, durable(ctx)
+		return broker.Decision{Won: true, Message: m}, durable(ctx)
 	}
 	switch codeOf(err) {
 	case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
@@ -199,7 +196,7 @@ func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nat
 	}
 	d := broker.Decision{Won: winner.ID == m.ID, Message: winner}
 	if d.Won { // an attempt before did not say so
-		b.overhearing.TellEarly(t.name, d.Message, func(context.Context) error { return nil })
+		proposal.Won(func(context.Context) error { return nil })
 	}
 	return d, nil
 }

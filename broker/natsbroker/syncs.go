@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -169,6 +170,7 @@ type streamSync struct {
 	ended  bool
 }
 
+// await makes the flush itself if none is under way, in which case it does not hear its context: a file system does not, either. Others leave when their contexts end.
 func (x *streamSync) await(ctx context.Context, seq uint64) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -181,30 +183,37 @@ func (x *streamSync) await(ctx context.Context, seq uint64) error {
 		case x.failed != nil:
 			return fmt.Errorf("%w: %w", errNotSynced, x.failed)
 		case x.under != nil:
+			if err := x.other(ctx); err != nil {
+				return err
+			}
 		case x.ended:
 			return fmt.Errorf("%w: the server is started anew", errNotSynced)
-		default:
-			x.under = make(chan struct{})
-			go x.flush()
-		}
-		under := x.under
-		x.mu.Unlock()
-		select {
-		case <-under:
-		case <-ctx.Done():
-		}
-		x.mu.Lock()
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		default:
+			x.flush()
 		}
 	}
 	return nil
 }
 
-// flush syncs for all who have asked.
+// other waits until the flush under way is over. The lock is held, but not meanwhile.
+func (x *streamSync) other(ctx context.Context) error {
+	under := x.under
+	x.mu.Unlock()
+	defer x.mu.Lock()
+	select {
+	case <-under:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// flush syncs for all who have asked. The lock is held, but not meanwhile.
 func (x *streamSync) flush() {
-	x.mu.Lock()
 	asked := x.asked
+	x.under = make(chan struct{})
 	x.mu.Unlock()
 	last := x.stream.Last() // all up to here has been written
 	err := x.blocks.flush()
@@ -213,12 +222,14 @@ func (x *streamSync) flush() {
 	}
 	x.fail(err)
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	if err == nil {
 		x.done, x.synced = asked, max(x.synced, last)
 	}
 	close(x.under)
 	x.under = nil
+	x.mu.Unlock()
+	runtime.Gosched() // those who wait go on first: they have work to do, and whoever decided something has done its own
+	x.mu.Lock()
 }
 
 // fail notes the first error for good.

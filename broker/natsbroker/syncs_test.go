@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -84,6 +85,58 @@ func TestAllBlocksAreSyncedThatMayHaveBeenWrittenTo(t *testing.T) {
 	l.want(t, "15.blk")
 	l.remove(t, 2) // it would come back
 	l.want(t, "15.blk", ".")
+}
+
+// TestAFolderThatIsAsItWasIsNotListed: a folder's time says so, once that is old enough for nothing to have changed at the same time.
+func TestAFolderThatIsAsItWasIsNotListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newBlockLog(t, 1)
+		secretly := func(number int) {
+			t.Helper()
+			info, err := os.Stat(l.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.write(t, number)
+			if err := os.Chtimes(l.dir, time.Time{}, info.ModTime()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.want(t, "1.blk", ".")
+		secretly(2) // within the grain of the folder's times
+		l.want(t, "1.blk", "2.blk", ".")
+		time.Sleep(grain + 1)
+		l.want(t, "2.blk") // it is listed once more
+		secretly(3)
+		l.want(t, "2.blk") // and then not
+		l.write(t, 4)
+		l.want(t, "2.blk", "3.blk", "4.blk", ".")
+		l.remove(t, 1)
+		l.want(t, "4.blk", ".")
+	})
+}
+
+// TestWhatCouldNotBeSyncedIsNotPassedOver: after a flush that failed half way all is looked at again.
+func TestWhatCouldNotBeSyncedIsNotPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newBlockLog(t, 1)
+		l.want(t, "1.blk", ".")
+		time.Sleep(grain + 1)
+		l.write(t, 2)
+		sync := l.fsync
+		l.fsync = func(f *os.File) error {
+			if filepath.Base(f.Name()) == "2.blk" {
+				return errors.New("input/output error")
+			}
+			return sync(f)
+		}
+		if err := l.flush(); err == nil {
+			t.Error("it is flushed")
+		}
+		l.fsync = sync
+		time.Sleep(grain + 1)
+		l.want(t, "1.blk", "2.blk", ".")
+	})
 }
 
 // scripted is a stream as the server has written it.

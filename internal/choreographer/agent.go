@@ -209,7 +209,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 func (a *Agent) ear() *ear {
 	return &ear{
-		broker: a.Broker, topic: a.Topic, subscription: a.subscription(), name: a.Name, parallel: 2 * a.Parallel, early: true, ignores: a.ignores, deliver: a.deliver, now: a.Now, log: a.Logger,
+		broker: a.Broker, topic: a.Topic, subscription: a.subscription(), name: a.Name, parallel: 2 * a.Parallel, from: a.from, keeps: a.keeps, ignores: a.ignores, deliver: a.deliver, now: a.Now, log: a.Logger,
 		heard: newMemory[broker.Key, glance](remembered),
 	}
 }

@@ -21,7 +21,8 @@ type ear struct {
 	subscription string
 	parallel     int
 	name         string                                                   // whose tokens it need not overhear: its own; empty if it needs all
-	early        bool                                                     // whether it may hear of tokens before they are durable: its desk waits for that before it commits
+	from         func(m *broker.Message) broker.Moment                    // the first moment at which a token may be taken in
+	keeps        func(m *broker.Message) bool                             // whether a token is only remembered, so that nobody need be woken to take it in; nil: none is
 	ignores      func(k broker.Key, header func(name string) string) bool // nil: none
 	deliver      func(ctx context.Context, d *broker.Delivery) error
 	now          func() time.Time
@@ -47,28 +48,48 @@ func (e *ear) listen(ctx context.Context) error {
 			time.AfterFunc(overhearGrace, abort)
 		})
 		defer end()
-		give := func(m broker.Message, durable func(context.Context) error) {
+		work := func(o overheard) { e.overheard(grace, o) }
+		defer e.overhear(from, func(m broker.Message, when broker.Moment, durable func(context.Context) error) {
 			headers := m.Headers // by itself: a message that a function keeps is copied to the heap, for each of those who overhear it
-			if ctx.Err() != nil || m.Source == e.name || e.ignored(m.Key, func(name string) string { return headers[name] }) {
-				return
+			switch {
+			case ctx.Err() != nil || m.Source == e.name || !e.timely(&m, when) || e.ignored(m.Key, func(name string) string { return headers[name] }):
+			case e.keeps != nil && e.keeps(&m):
+				work(overheard{m, nil})
+			case when == broker.Durable:
+				crew.give(&working, overheard{m, nil}, work) // if there is no room it is handed out
+			case when == broker.Decided || crew.idle(): // who has other work does not wait for what may lose
+				crew.give(&working, overheard{m, durable}, work)
 			}
-			crew.give(&working, overheard{m, durable}, func(o overheard) { e.overheard(grace, o) }) // if there is no room it is handed out
-		}
-		if e.early {
-			defer from.OverhearEarly(e.topic, give)()
-		} else {
-			defer from.Overhear(e.topic, func(m broker.Message) { give(m, nil) })()
-		}
+		})()
 	}
 	return broker.Consume(ctx, e.broker, broker.ConsumerConfig{
 		Topic: e.topic, Subscription: e.subscription, Parallel: e.parallel, Unconfirmed: true, Ignore: e.ignored, Overheard: tells, Backoff: backoff, Log: e.log,
 	}, e.take)
 }
 
+// overhear lets take be called with what is decided, at each moment of it, until stop is called.
+func (e *ear) overhear(from broker.Overhearer, take func(m broker.Message, when broker.Moment, durable func(context.Context) error)) (stop func()) {
+	var stops []func()
+	for _, when := range []broker.Moment{broker.Proposed, broker.Decided, broker.Durable} {
+		stops = append(stops, from.Overhear(e.topic, when, func(m broker.Message, durable func(context.Context) error) { take(m, when, durable) }))
+	}
+	return func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}
+
 // overheard is a message that was overheard.
 type overheard struct {
 	broker.Message
 	durable func(context.Context) error // waits until it is; nil: it is
+}
+
+// timely says whether a token is to be taken in at a moment: from the first that it may be at until it is decided, unless somebody is at it already, or else when it is durable.
+func (e *ear) timely(m *broker.Message, when broker.Moment) bool {
+	first := e.from(m)
+	return when >= first && (when < broker.Durable && !e.turns.Busy(m.Key) || first == broker.Durable)
 }
 
 // crew are goroutines that work on what was overheard. Those that have nothing to do rest until there is more, and whoever worked last is the first to go on: the stack of a new one has to grow first, and so does that of one that has
@@ -106,6 +127,13 @@ func (c *crew) give(working *sync.WaitGroup, o overheard, work func(overheard)) 
 	})
 }
 
+// idle says whether nobody works.
+func (c *crew) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.resting) == c.members
+}
+
 // rest says where one that has nothing to do waits. It is false when it need not.
 func (c *crew) rest(todo chan overheard) bool {
 	c.mu.Lock()
@@ -132,20 +160,14 @@ func (c *crew) end() {
 const overhearGrace = 10 * time.Second
 
 // overheard takes a token in before it is handed out. A panic is left to whoever it is handed out to then.
-//
-// Only what was done may lead to something before it is durable: what a desk commits waits for that, and letters about what was refused or failed do not.
 func (e *ear) overheard(ctx context.Context, o overheard) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.log.ErrorContext(ctx, "panic while a token was overheard; it is handed out", "token", o.ID, "panic", fmt.Sprint(p))
 		}
 	}()
-	switch {
-	case o.durable == nil:
-	case kindOf(&o.Message) == participant.TokenDone:
+	if o.durable != nil {
 		ctx = participant.WithCause(ctx, o.durable)
-	case o.durable(ctx) != nil:
-		return // it is handed out, if it stands
 	}
 	err := e.take(ctx, &broker.Delivery{Message: o.Message, Topic: e.topic, Subscription: e.subscription, Count: 1, Published: e.now()})
 	if err != nil && ctx.Err() == nil && !errors.As(err, new(*broker.Retry)) {

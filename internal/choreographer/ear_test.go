@@ -108,23 +108,32 @@ func TestOverhearingIsNotNeeded(t *testing.T) {
 	})
 }
 
-// slow is a broker that hands out nothing, and tells of what was decided long before it is durable.
+// slow is a broker that hands out nothing, and tells of what is decided, and is about to be, long before it is durable.
 type slow struct {
 	deaf
 	durable chan struct{} // closed when everything is
 	loses   error
 }
 
-func (b slow) OverhearEarly(topic string, heard func(m broker.Message, durable func(context.Context) error)) (stop func()) {
-	return b.deaf.OverhearEarly(topic, func(m broker.Message, _ func(context.Context) error) {
-		heard(m, func(ctx context.Context) error {
-			select {
-			case <-b.durable:
-				return b.loses
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
+func (b slow) Overhear(topic string, when broker.Moment, heard func(m broker.Message, durable func(context.Context) error)) (stop func()) {
+	durable := func(ctx context.Context) error {
+		select {
+		case <-b.durable:
+			return b.loses
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return b.deaf.Overhear(topic, when, func(m broker.Message, _ func(context.Context) error) {
+		if when == broker.Durable {
+			go func() {
+				if durable(context.Background()) == nil {
+					heard(m, stands)
+				}
+			}()
+			return
+		}
+		heard(m, durable)
 	})
 }
 
@@ -151,6 +160,112 @@ func TestNothingFollowsFromWhatMayBeLost(t *testing.T) {
 			s.wantEffects(allEffects)
 		})
 	}
+}
+
+// moment is a broker that hands out nothing, and lets be overheard at one moment only; what is overheard is never durable unless it says so.
+type moment struct {
+	deaf
+	when    broker.Moment
+	durable func(context.Context) error
+}
+
+func (b moment) Overhear(topic string, when broker.Moment, heard func(m broker.Message, durable func(context.Context) error)) (stop func()) {
+	return b.deaf.Overhear(topic, when, func(m broker.Message, _ func(context.Context) error) {
+		if when == b.when {
+			heard(m, b.durable)
+		}
+	})
+}
+
+func stands(context.Context) error { return nil }
+
+func never(ctx context.Context) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// A participant that has nothing else to do begins when a token is about to be decided; one that is at work does not wait for what may lose.
+func TestWhoIsIdleBeginsBeforeATokenIsDecided(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		working := make(chan struct{})
+		s.says("issues.do", func(context.Context) participant.Answer {
+			<-working
+			return participant.Answer{Class: participant.Done}
+		})
+		s.over(moment{deaf{membroker.New(membroker.Config{}), make(chan struct{})}, broker.Proposed, stands})
+		s.start("s-1")
+		synctest.Wait()
+		s.start("s-2")
+		synctest.Wait()
+		s.want("s-1", "create:done look:done")
+		s.want("s-2", "create:done look:done")
+		close(working)
+		synctest.Wait()
+		s.want("s-1", "create:done look:done issue:done")
+		s.start("s-3")
+		synctest.Wait()
+		s.want("s-2", "create:done look:done") // it is handed out, where anything is
+		s.want("s-3", "create:done look:done issue:done")
+	})
+}
+
+// The end is decided as soon as the last step is, since nobody is told of it before that is durable; what leads to effects waits.
+func TestTheEndIsDecidedBeforeTheLastStepIsDurable(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		b := membroker.New(membroker.Config{})
+		s.over(b)
+		s.down("initiator")
+		initiator, err := choreographer.NewInitiator(choreographer.InitiatorConfig{
+			Broker: moment{deaf{b, make(chan struct{})}, broker.Decided, never}, Name: "shop", Plans: []*plan.Plan{s.p},
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("initiator", initiator.Run)
+		synctest.Wait()
+		s.start("s-1")
+		synctest.Wait()
+		s.want("s-1", allDone)
+	})
+}
+
+// inputs notes with which start a step is taken.
+type inputs struct {
+	participant.Desk
+	starts chan string
+}
+
+func (d inputs) Take(ctx context.Context, id journal.SagaID, heard []participant.Token, next func(participant.Ledger) (participant.Work, bool)) (participant.Taken, error) {
+	for _, t := range heard {
+		if t.Step == participant.StepStart {
+			d.starts <- string(t.Payload)
+		}
+	}
+	return d.Desk.Take(ctx, id, heard, next)
+}
+
+// A start that loses against another one, with the same id and another input, is nothing that a participant remembers.
+func TestAStartThatLosesIsForgotten(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		d := inputs{s.services["look"], make(chan string, 1)}
+		s.inFront = map[string]participant.Desk{"look": d}
+		s.over(membroker.New(membroker.Config{}))
+		s.down("create")
+		s.start("s-1")
+		synctest.Wait()
+		s.down("look")
+		s.up("look") // it remembers nothing
+		_, existed, err := s.initiator.Start(s.t.Context(), choreographer.Request{ID: "s-1", Definition: s.p.Name, Input: []byte(`{"n":2}`)})
+		if !existed || !errors.Is(err, choreographer.ErrConflict) {
+			s.t.Errorf("another start gives %t, %v", existed, err)
+		}
+		s.up("create")
+		s.pass(time.Second)
+		if got := <-d.starts; got != `{"n":1}` {
+			s.t.Errorf("it was taken with %s", got)
+		}
+		s.want("s-1", "create:done look:done issue:done skald.end:done")
+	})
 }
 
 // failing is a broker from whose kept topic nothing can be received any more, once it fails.

@@ -30,6 +30,26 @@ func (a *Agent) ignores(k broker.Key, header func(name string) string) bool {
 	return r != nil && !r.concernedBy(p.step, p.direction)
 }
 
+// from is the first moment at which a token may be taken in. What follows from what was done waits until that is durable where the desk commits it, and only there: letters about what was refused or failed do not, and what is
+// only remembered is not taken back.
+func (a *Agent) from(m *broker.Message) broker.Moment {
+	if kindOf(m) == participant.TokenDone && !a.keeps(m) {
+		return broker.Proposed
+	}
+	return broker.Durable
+}
+
+// keeps says whether nothing follows from a token but that it is remembered.
+func (a *Agent) keeps(m *broker.Message) bool {
+	return m.Step == participant.StepStart && kindOf(m) == participant.TokenDone && !a.begins(m.Headers[headerDefinition], m.Headers[headerVersion])
+}
+
+// begins says whether a first step of a definition is the participant's.
+func (a *Agent) begins(definition, version string) bool {
+	r := a.role(a.scores.versions(definition)[version])
+	return r != nil && r.first
+}
+
 // deliver takes a token in. When it returns nil, everything that follows from the token is durable here: the acknowledgement that follows carries no meaning.
 func (a *Agent) deliver(ctx context.Context, d *broker.Delivery) error {
 	t, err := decode(&d.Message)
@@ -83,7 +103,7 @@ func (a *Agent) contest(ctx context.Context, t *participant.Token) error {
 
 // take hears a token that was handed out, in the lane it belongs in.
 func (a *Agent) take(ctx context.Context, t participant.Token, d *broker.Delivery) error {
-	if t.Kind == participant.TokenDone && !a.onlyKept(&t) {
+	if t.Kind == participant.TokenDone && (t.Step != participant.StepStart || a.begins(t.Definition, t.Version)) {
 		leave, err := a.actions.enter(ctx)
 		if err != nil {
 			return err
@@ -127,12 +147,18 @@ func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
 		return nil
 	}
 	if t.Step == participant.StepStart {
-		if r.before != 0 { // what follows a step of others needs it
-			a.starts.put(t.Saga, t)
+		remember := func() {
+			if r.before != 0 { // what follows a step of others needs it
+				a.starts.put(t.Saga, t)
+			}
 		}
-		if !r.first { // it is needed when a step's turn comes, and lies on the broker for as long as the saga does. Writing it down now would cost a commit.
-			return nil
+		if r.first { // otherwise it is needed when a step's turn comes, and lies on the broker for as long as the saga does. Writing it down now would cost a commit.
+			if err := a.workOn(ctx, t.Saga, []participant.Token{t}, a.next, remember); err != nil {
+				return err
+			}
 		}
+		remember()
+		return nil
 	}
 	hear := []participant.Token{t}
 	if i, ok := r.m.Plan.Index(t.Step); ok && t.Kind == participant.TokenDone && r.before.Has(i) {
@@ -143,12 +169,6 @@ func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
 		hear = []participant.Token{start, t}
 	}
 	return a.work(ctx, t.Saga, hear)
-}
-
-// onlyKept says whether nothing follows from a token but that it is remembered.
-func (a *Agent) onlyKept(t *participant.Token) bool {
-	r := a.role(a.scores.of(t))
-	return t.Step == participant.StepStart && r != nil && !r.first
 }
 
 // start is a saga's start token.

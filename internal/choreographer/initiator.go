@@ -204,10 +204,18 @@ func (i *Initiator) Run(ctx context.Context) error {
 	loops.Go(func() { i.lookAgain(ctx) })
 	loops.Go(func() { declareAgain(ctx, i.Declare, i.Logger) })
 	e := &ear{
-		broker: i.Broker, topic: i.Topic, subscription: i.subscription(), name: i.Name, parallel: i.Parallel, ignores: i.ignores, deliver: i.deliver, now: i.Now, log: i.Logger,
+		broker: i.Broker, topic: i.Topic, subscription: i.subscription(), name: i.Name, parallel: i.Parallel, from: endsFrom, ignores: i.ignores, deliver: i.deliver, now: i.Now, log: i.Logger,
 		heard: newMemory[broker.Key, glance](remembered),
 	}
 	return e.listen(ctx)
+}
+
+// endsFrom is the first moment at which a token may be taken in: the end that follows from what was done is told to nobody before that is durable, since it is decided on the same topic.
+func endsFrom(m *broker.Message) broker.Moment {
+	if kindOf(m) == participant.TokenDone {
+		return broker.Decided
+	}
+	return broker.Durable
 }
 
 // ignores says whether there is nothing to do about the token under a key: whatever it says, no end depends on it. A version that this process does not know may be known to another.

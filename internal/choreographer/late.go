@@ -197,7 +197,7 @@ func (x *Tracker) addTo(ctx context.Context, s store.Summary, e journal.Event, t
 	a.Records, a.Summary.Chain = journal.Append(nil, s.Chain, &e)
 	a.Summary.Seq, a.Summary.Updated = e.Seq, e.Time
 	then(&a.Summary)
-	j := &job{append: a, events: []journal.Event{e}, urgent: true}
+	j := &job{append: a, events: []journal.Event{e}, urgent: true, over: make(chan struct{})}
 	if err := x.writer.add(ctx, j); err != nil {
 		return err
 	}

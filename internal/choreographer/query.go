@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +35,7 @@ func (x *Tracker) Get(ctx context.Context, id journal.SagaID) (Saga, error) {
 // Known reads a saga that has a journal, or returns store.ErrNotFound.
 func (x *Tracker) Known(ctx context.Context, id journal.SagaID) (Saga, error) {
 	var v journal.View
-	s, err := readJournal(ctx, x.Store, id, func(e journal.Event) error {
+	s, err := x.stored(ctx, id, func(e journal.Event) error {
 		v.Apply(&e)
 		return nil
 	})
@@ -49,7 +51,7 @@ func (x *Tracker) Open() int {
 
 // read reads a saga's journal. If the store has none yet, it hears the saga's start first.
 func (x *Tracker) read(ctx context.Context, id journal.SagaID, yield func(journal.Event) error) (store.Summary, error) {
-	s, err := readJournal(ctx, x.Store, id, yield)
+	s, err := x.stored(ctx, id, yield)
 	if !errors.Is(err, store.ErrNotFound) {
 		return s, err
 	}
@@ -59,6 +61,14 @@ func (x *Tracker) read(ctx context.Context, id journal.SagaID, yield func(journa
 	}
 	if begun != nil {
 		return s, begun
+	}
+	return readJournal(ctx, x.Store, id, yield)
+}
+
+// stored reads a saga's journal from the store, with its end if somebody was told of that.
+func (x *Tracker) stored(ctx context.Context, id journal.SagaID, yield func(journal.Event) error) (store.Summary, error) {
+	if err := x.abreast(ctx, id); err != nil {
+		return store.Summary{}, err
 	}
 	return readJournal(ctx, x.Store, id, yield)
 }
@@ -75,8 +85,11 @@ func (x *Tracker) Events(ctx context.Context, id journal.SagaID, after uint64) (
 	return events, err
 }
 
-// List lists sagas from the store.
+// List lists sagas from the store, as ended if somebody was told so.
 func (x *Tracker) List(ctx context.Context, f store.Filter) (store.Page, error) {
+	if err := x.abreast(ctx, f.ID); err != nil {
+		return store.Page{}, err
+	}
 	return x.Store.List(ctx, f)
 }
 
@@ -126,7 +139,7 @@ func news[T any](ctx context.Context, x *Tracker, w <-chan T) (told T, err error
 // Started says that a saga was started here a moment ago: whoever waits for it need not look whether it exists.
 func (x *Tracker) Started(id journal.SagaID) { x.started.put(id, struct{}{}) }
 
-// Outcome returns a saga when it has its outcome, or ctx's error. The saga goes on either way.
+// Outcome returns a saga when it has its outcome, which is when that is decided and durable, or ctx's error. The saga goes on either way. The journal may be written a moment later; whatever reads it here waits for that.
 func (x *Tracker) Outcome(ctx context.Context, id journal.SagaID) (Saga, error) {
 	e, err := x.wait(ctx, id)
 	switch {
@@ -170,7 +183,7 @@ func (x *Tracker) wait(ctx context.Context, id journal.SagaID) (outcome, error) 
 	}
 }
 
-// outcome is a saga whose end is durable, for those who wait for it.
+// outcome is a saga whose end is decided, for those who wait for it.
 type outcome struct {
 	summary store.Summary
 	journal []byte // up to its end
@@ -182,7 +195,7 @@ const lookAgain = 2 * time.Second
 // Summary reads a saga's summary only.
 func (x *Tracker) Summary(ctx context.Context, id journal.SagaID) (store.Summary, error) {
 	for tries := 0; ; tries++ {
-		page, err := x.Store.List(ctx, store.Filter{ID: id, Limit: 1})
+		page, err := x.List(ctx, store.Filter{ID: id, Limit: 1})
 		switch {
 		case err != nil:
 			return store.Summary{}, err
@@ -233,16 +246,6 @@ func (x *watchers[T]) any(id journal.SagaID) bool {
 	return len(x.all[id]) > 0
 }
 
-// crowded says whether sagas end so often, by how many are waited for, that those who wait lose less by waiting for each other than by a commit for each.
-func (x *watchers[T]) crowded() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return len(x.all) >= crowd
-}
-
-// crowd is the number of sagas that are waited for from which on their ends are committed together.
-const crowd = 16
-
 func (x *watchers[T]) notify(id journal.SagaID, news T) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -252,4 +255,51 @@ func (x *watchers[T]) notify(id journal.SagaID, news T) {
 		default:
 		}
 	}
+}
+
+// ahead are the ends that those who waited for them know and that are not in the store yet.
+type ahead struct {
+	mu   sync.Mutex
+	jobs map[journal.SagaID]*job
+}
+
+func (x *ahead) put(j *job) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.jobs == nil {
+		x.jobs = make(map[journal.SagaID]*job)
+	}
+	x.jobs[j.append.Summary.ID] = j
+}
+
+func (x *ahead) drop(j *job) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if id := j.append.Summary.ID; x.jobs[id] == j {
+		delete(x.jobs, id)
+	}
+}
+
+// of returns one saga's, or without an id all of them.
+func (x *ahead) of(id journal.SagaID) []*job {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if id == "" {
+		return slices.Collect(maps.Values(x.jobs))
+	}
+	if j := x.jobs[id]; j != nil {
+		return []*job{j}
+	}
+	return nil
+}
+
+// abreast returns when the store has a saga's end if somebody was told of it, or without an id those of all sagas: nobody is to read afterwards that it runs.
+func (x *Tracker) abreast(ctx context.Context, id journal.SagaID) error {
+	for _, j := range x.ahead.of(id) {
+		x.writer.soon()
+		if err := x.writer.settled(ctx, j); err != nil && !errors.Is(err, errStopped) { // then the store has all that it will have
+			return err
+		}
+	}
+	return nil
 }

@@ -93,6 +93,7 @@ type Tracker struct {
 	turns    turns.Turns[journal.SagaID]
 	watchers watchers[struct{}] // told of everything new
 	ends     watchers[outcome]  // told of ends only
+	ahead    ahead              // ends that were told of and are not in the store yet
 	started  *memory[journal.SagaID, struct{}]
 	over     *memory[journal.SagaID, end] // how sagas ended that are known to have
 	alarms   alarms
@@ -213,13 +214,16 @@ func (x *Tracker) Run(ctx context.Context) error {
 		c.Subscription, c.Backoff, c.Log = name, backoff, x.Logger
 		loop(&hearing, ctx, func(ctx context.Context) error { return broker.Consume(ctx, x.Broker, c.ConsumerConfig, c.handle) })
 	}
-	tokens := &ear{broker: x.Broker, topic: x.Topic, subscription: name, parallel: x.Parallel, deliver: x.deliver, now: x.Now, log: x.Logger, heard: newMemory[broker.Key, glance](remembered)}
+	tokens := &ear{broker: x.Broker, topic: x.Topic, subscription: name, parallel: x.Parallel, from: whenDurable, deliver: x.deliver, now: x.Now, log: x.Logger, heard: newMemory[broker.Key, glance](remembered)}
 	loop(&hearing, ctx, tokens.listen)
 	hearing.Wait()
 	finish()
 	writing.Wait()
 	return failed
 }
+
+// whenDurable is the first moment at which a token may be taken in: a journal tells others of it.
+func whenDurable(*broker.Message) broker.Moment { return broker.Durable }
 
 func (x *Tracker) deliver(ctx context.Context, d *broker.Delivery) error {
 	t, err := decode(&d.Message)
@@ -282,7 +286,7 @@ var errEarly = errors.New("it was heard before what led to it; it comes again")
 func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
 	over := tellsOutcome(&t)
 	start := t.Step == participant.StepStart && t.Kind != participant.TokenUndone
-	o := occasion{begin: true, leisurely: !over || x.ends.crowded()}
+	o := occasion{begin: true, leisurely: true}
 	if start {
 		o.start = &t
 	}
@@ -364,9 +368,7 @@ func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(
 func (x *Tracker) durable(j *job) {
 	id := j.append.Summary.ID
 	x.watchers.notify(id, struct{}{})
-	if j.append.Summary.State.Ended() && j.track != nil {
-		x.started.drop(id) // before those who wait are told: who begins to wait now looks for itself
-		x.ends.notify(id, outcome{j.append.Summary, j.whole})
+	if j.ends() {
 		x.forget(id, j.track)
 	}
 }
@@ -388,11 +390,27 @@ func (x *Tracker) queue(ctx context.Context, id journal.SagaID, o occasion, f fu
 	}
 	x.alarms.set(id, x.wake(tr))
 	if len(tr.pending) > 0 {
-		tr.last = &job{track: tr, append: tr.append(), whole: tr.journal, events: tr.pending, urgent: !o.leisurely || x.watchers.any(id)}
+		tr.last = &job{track: tr, append: tr.append(), whole: tr.journal, events: tr.pending, urgent: !o.leisurely || x.watchers.any(id), over: make(chan struct{})}
 		tr.committed()
-		return tr, tr.last, x.writer.add(ctx, tr.last)
+		return tr, tr.last, x.write(ctx, tr.last)
 	}
 	return tr, tr.last, nil
+}
+
+// write hands a job over, and tells those who wait for the saga's end if that is what it writes: the end is decided and durable, whether the store has it or not.
+func (x *Tracker) write(ctx context.Context, j *job) error {
+	if !j.ends() {
+		return x.writer.add(ctx, j)
+	}
+	id := j.append.Summary.ID
+	x.ahead.put(j)
+	if err := x.writer.add(ctx, j); err != nil {
+		x.ahead.drop(j)
+		return err
+	}
+	x.started.drop(id) // before those who wait are told: who begins to wait now looks for itself
+	x.ends.notify(id, outcome{j.append.Summary, j.whole})
+	return nil
 }
 
 // drop drops the track of a saga that had ended before, if nothing of it is on its way to the store. The caller has the saga's turn.

@@ -922,6 +922,73 @@ func (s stuckStore) Commit(ctx context.Context, epoch uint64, appends []store.Ap
 	return s.Store.Commit(ctx, epoch, appends)
 }
 
+// Whoever waits for an end is told when it is decided, however long the tracker's store takes; whoever reads it afterwards reads the end, and lets nothing that is to be written be kept back.
+func TestAnEndIsToldBeforeItIsWrittenAndReadOnceItIs(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		gate := make(chan struct{})
+		x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{
+			Broker: s.broker, Store: stuckStore{memstore.Open(memstore.NewDisk()), gate}, Name: "tracker", Plans: []*plan.Plan{s.p},
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("tracker", x.Run)
+		synctest.Wait()
+		s.start("s-1")
+		x.Started("s-1")
+		told, err := x.Outcome(s.t.Context(), "s-1")
+		if err != nil || told.State != store.Completed || string(told.View.Step("charge").Result) != `"charge"` {
+			s.t.Errorf("told is %+v, %v", told, err)
+		}
+		readers := map[string]func() (store.State, error){
+			"Outcome": func() (store.State, error) { saga, err := x.Outcome(s.t.Context(), "s-1"); return saga.State, err },
+			"Get":     func() (store.State, error) { saga, err := x.Get(s.t.Context(), "s-1"); return saga.State, err },
+			"Known":   func() (store.State, error) { saga, err := x.Known(s.t.Context(), "s-1"); return saga.State, err },
+			"Summary": func() (store.State, error) { s, err := x.Summary(s.t.Context(), "s-1"); return s.State, err },
+			"Events": func() (store.State, error) {
+				events, err := x.Events(s.t.Context(), "s-1", 0)
+				if len(events) > 0 && events[len(events)-1].Kind == journal.SagaCompleted {
+					return store.Completed, err
+				}
+				return "", err
+			},
+			"List": func() (store.State, error) {
+				page, err := x.List(s.t.Context(), store.Filter{Limit: 1})
+				if len(page.Sagas) == 0 {
+					return "", err
+				}
+				return page.Sagas[0].State, err
+			},
+		}
+		began := time.Now()
+		read := make(chan string, len(readers))
+		for name, reader := range readers {
+			go func() {
+				if state, err := reader(); err != nil || state != store.Completed {
+					s.t.Errorf("%s reads that the saga is %s, %v", name, state, err)
+				}
+				read <- name
+			}()
+		}
+		hurried, cancel := context.WithCancel(s.t.Context())
+		cancel()
+		if _, err := x.Get(hurried, "s-1"); !errors.Is(err, context.Canceled) {
+			s.t.Errorf("a reader who is gone gets %v", err)
+		}
+		synctest.Wait()
+		if len(read) > 0 {
+			s.t.Errorf("%s does not wait for the end", <-read)
+		}
+		close(gate)
+		for range readers {
+			<-read
+		}
+		if took := time.Since(began); took > 0 {
+			s.t.Errorf("the readers were kept waiting for %s", took)
+		}
+	})
+}
+
 // A tracker that hangs, dies or is not there holds no saga up: with it and without it they take as long.
 func TestTheTrackerIsOutsideThePath(t *testing.T) {
 	const sagas = 50

@@ -12,8 +12,9 @@ import (
 
 // writer commits the records of many sagas together. Nobody waits for most of them, so it lets them gather for a moment, until somebody does.
 type writer struct {
-	x    *Tracker
-	jobs chan *job
+	x     *Tracker
+	jobs  chan *job
+	hurry chan struct{} // somebody waits for what was handed over
 }
 
 // job is an append on its way. Those of one saga are handed to the writer in the order of its journal.
@@ -27,7 +28,12 @@ type job struct {
 	err    error           // set before that
 }
 
-func newWriter(x *Tracker) *writer { return &writer{x, make(chan *job, groupMost)} }
+// ends says whether it is a saga's outcome.
+func (j *job) ends() bool { return j.track != nil && j.append.Summary.State.Ended() }
+
+func newWriter(x *Tracker) *writer {
+	return &writer{x, make(chan *job, groupMost), make(chan struct{}, 1)}
+}
 
 const (
 	groupMost = 1024                  // appends of one commit
@@ -38,7 +44,6 @@ var errStopped = errors.New("the tracker is stopping")
 
 // add hands an append over. The result says when it is durable.
 func (w *writer) add(ctx context.Context, j *job) (err error) {
-	j.over = make(chan struct{})
 	select {
 	case w.jobs <- j:
 		return nil
@@ -61,6 +66,14 @@ func (w *writer) wait(ctx context.Context, j *job) error {
 		return context.Cause(ctx)
 	case <-w.x.stopped:
 		return errStopped
+	}
+}
+
+// soon lets nothing that was handed over be kept back.
+func (w *writer) soon() {
+	select {
+	case w.hurry <- struct{}{}:
+	default:
 	}
 }
 
@@ -113,6 +126,8 @@ func (w *writer) gather(ctx context.Context) (batch []*job, ok bool) {
 		select {
 		case j := <-w.jobs:
 			batch, urgent = append(batch, j), j.urgent
+		case <-w.hurry:
+			urgent = true
 		case <-timer.C:
 			urgent = true
 		case <-ctx.Done():
@@ -145,6 +160,7 @@ func (w *writer) commit(ctx context.Context, batch []*job) error {
 		}
 		j.err = result
 		close(j.over)
+		w.x.ahead.drop(j)
 	}
 	if err != nil && !errors.Is(err, store.ErrFull) {
 		return fmt.Errorf("the tracker stops: its store failed: %w", err)
