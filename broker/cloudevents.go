@@ -44,6 +44,14 @@ var attributes = [attrMost]string{
 	"id", "type", "source", "specversion", "subject", "time", "datacontenttype", "skaldstep", "causationid", "skaldattempt", "skaldepoch", trace, "expirytime",
 }
 
+// attributeHeaders are the headers that carry them.
+var attributeHeaders = func() (names [attrMost]string) {
+	for i, attribute := range attributes {
+		names[i] = prefix + attribute
+	}
+	return names
+}()
+
 // Header is one header of a message on the wire.
 type Header struct{ Name, Value string }
 
@@ -61,7 +69,7 @@ func encode(m Message) []Header {
 	headers := make([]Header, 0, len(attributes)+len(m.Headers))
 	add := func(attribute int, value string) {
 		if value != "" {
-			headers = append(headers, Header{prefix + attributes[attribute], escape(value)})
+			headers = append(headers, Header{attributeHeaders[attribute], escape(value)})
 		}
 	}
 	add(attrSpecVersion, specVersion)
@@ -204,7 +212,11 @@ func formatNumber(n uint64) string {
 
 // escape percent-encodes, as UTF-8, all but printable ASCII, and space, double quote and percent. The bindings of CloudEvents to HTTP and NATS say so.
 func escape(s string) string {
-	if !slices.ContainsFunc([]byte(s), escaped) {
+	i := 0
+	for i < len(s) && !escaped(s[i]) {
+		i++
+	}
+	if i == len(s) {
 		return s
 	}
 	var b strings.Builder

@@ -21,8 +21,8 @@ type ear struct {
 	subscription string
 	parallel     int
 	name         string                                                   // whose tokens it need not overhear: its own; empty if it needs all
-	from         func(m *broker.Message) broker.Moment                    // the first moment at which a token may be taken in
-	keeps        func(m *broker.Message) bool                             // whether a token is only remembered, so that nobody need be woken to take it in; nil: none is
+	from         func(m broker.Message) broker.Moment                     // the first moment at which a token may be taken in; never, if there is nothing to do about it
+	keeps        func(m broker.Message) bool                              // whether a token is only remembered, so that nobody need be woken to take it in; nil: none is
 	ignores      func(k broker.Key, header func(name string) string) bool // nil: none
 	deliver      func(ctx context.Context, d *broker.Delivery) error
 	now          func() time.Time
@@ -50,10 +50,10 @@ func (e *ear) listen(ctx context.Context) error {
 		defer end()
 		work := func(o overheard) { e.overheard(grace, o) }
 		defer e.overhear(from, func(m broker.Message, when broker.Moment, durable func(context.Context) error) {
-			headers := m.Headers // by itself: a message that a function keeps is copied to the heap, for each of those who overhear it
+			headers := m.Headers // by itself: a message that a function keeps, or has the address of, is copied to the heap, for each of those who overhear it
 			switch {
-			case ctx.Err() != nil || m.Source == e.name || !e.timely(&m, when) || e.ignored(m.Key, func(name string) string { return headers[name] }):
-			case e.keeps != nil && e.keeps(&m):
+			case ctx.Err() != nil || m.Source == e.name || !e.timely(m, when) || e.ignored(m.Key, func(name string) string { return headers[name] }):
+			case e.keeps != nil && e.keeps(m):
 				work(overheard{m, nil})
 			case when == broker.Durable:
 				crew.give(&working, overheard{m, nil}, work) // if there is no room it is handed out
@@ -86,8 +86,11 @@ type overheard struct {
 	durable func(context.Context) error // waits until it is; nil: it is
 }
 
+// never is later than all moments.
+const never = broker.Durable + 1
+
 // timely says whether a token is to be taken in at a moment: from the first that it may be at until it is decided, unless somebody is at it already, or else when it is durable.
-func (e *ear) timely(m *broker.Message, when broker.Moment) bool {
+func (e *ear) timely(m broker.Message, when broker.Moment) bool {
 	first := e.from(m)
 	return when >= first && (when < broker.Durable && !e.turns.Busy(m.Key) || first == broker.Durable)
 }

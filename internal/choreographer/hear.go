@@ -32,16 +32,21 @@ func (a *Agent) ignores(k broker.Key, header func(name string) string) bool {
 
 // from is the first moment at which a token may be taken in. What follows from what was done waits until that is durable where the desk commits it, and only there: letters about what was refused or failed do not, and what is
 // only remembered is not taken back.
-func (a *Agent) from(m *broker.Message) broker.Moment {
-	if kindOf(m) == participant.TokenDone && !a.keeps(m) {
+func (a *Agent) from(m broker.Message) broker.Moment {
+	kind := kindOf(&m)
+	r := a.role(a.scores.versions(m.Headers[headerDefinition])[m.Headers[headerVersion]])
+	switch {
+	case r != nil && !r.concerns(m.Step, kind):
+		return never
+	case r != nil && kind == participant.TokenDone && (m.Step != participant.StepStart || r.first):
 		return broker.Proposed
 	}
 	return broker.Durable
 }
 
 // keeps says whether nothing follows from a token but that it is remembered.
-func (a *Agent) keeps(m *broker.Message) bool {
-	return m.Step == participant.StepStart && kindOf(m) == participant.TokenDone && !a.begins(m.Headers[headerDefinition], m.Headers[headerVersion])
+func (a *Agent) keeps(m broker.Message) bool {
+	return m.Step == participant.StepStart && kindOf(&m) == participant.TokenDone && !a.begins(m.Headers[headerDefinition], m.Headers[headerVersion])
 }
 
 // begins says whether a first step of a definition is the participant's.

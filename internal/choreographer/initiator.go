@@ -204,15 +204,20 @@ func (i *Initiator) Run(ctx context.Context) error {
 	loops.Go(func() { i.lookAgain(ctx) })
 	loops.Go(func() { declareAgain(ctx, i.Declare, i.Logger) })
 	e := &ear{
-		broker: i.Broker, topic: i.Topic, subscription: i.subscription(), name: i.Name, parallel: i.Parallel, from: endsFrom, ignores: i.ignores, deliver: i.deliver, now: i.Now, log: i.Logger,
+		broker: i.Broker, topic: i.Topic, subscription: i.subscription(), name: i.Name, parallel: i.Parallel, from: i.from, ignores: i.ignores, deliver: i.deliver, now: i.Now, log: i.Logger,
 		heard: newMemory[broker.Key, glance](remembered),
 	}
 	return e.listen(ctx)
 }
 
-// endsFrom is the first moment at which a token may be taken in: the end that follows from what was done is told to nobody before that is durable, since it is decided on the same topic.
-func endsFrom(m *broker.Message) broker.Moment {
-	if kindOf(m) == participant.TokenDone {
+// from is the first moment at which a token may be taken in: the end that follows from what was done is told to nobody before that is durable, since it is decided on the same topic.
+func (i *Initiator) from(m broker.Message) broker.Moment {
+	kind := kindOf(&m)
+	x := i.scores.versions(m.Headers[headerDefinition])[m.Headers[headerVersion]]
+	switch {
+	case x != nil && !concernsEnd(x, m.Step, kind):
+		return never
+	case kind == participant.TokenDone:
 		return broker.Decided
 	}
 	return broker.Durable

@@ -223,7 +223,7 @@ func (x *Tracker) Run(ctx context.Context) error {
 }
 
 // whenDurable is the first moment at which a token may be taken in: a journal tells others of it.
-func whenDurable(*broker.Message) broker.Moment { return broker.Durable }
+func whenDurable(broker.Message) broker.Moment { return broker.Durable }
 
 func (x *Tracker) deliver(ctx context.Context, d *broker.Delivery) error {
 	t, err := decode(&d.Message)
