@@ -406,6 +406,71 @@ func TestNobodyHearsOfWhatIsNotOnTheDisk(t *testing.T) {
 	}
 }
 
+// TestAReceiverThatIsClosedWhileItWaitsForTheDiskGivesBack: nothing is handed out afterwards, and nobody waits until a lock of a minute expires.
+func TestAReceiverThatIsClosedWhileItWaitsForTheDiskGivesBack(t *testing.T) {
+	d := newDisk(t)
+	b := open(t, natsbroker.Config{Server: startOn(t, t.TempDir(), d)})
+	defer b.Close()
+	if err := b.Declare(t.Context(), powerTopic()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Decide(t.Context(), "tokens", broker.Message{ID: "0", Type: "T", Source: "test", Key: "first"}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.Receiver(t.Context(), "tokens", "all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err := r.Receive(t.Context(), 1); err != nil || first[0].Complete(t.Context()) != nil {
+		t.Fatalf("%v, %v", first, err)
+	}
+	release := d.stop()
+	defer release()
+	decided, received := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := b.Decide(t.Context(), "tokens", broker.Message{ID: "1", Type: "T", Source: "test", Key: "k"})
+		decided <- err
+	}()
+	go func() {
+		deliveries, err := r.Receive(t.Context(), 1)
+		if err == nil {
+			err = fmt.Errorf("%d were handed out", len(deliveries))
+		}
+		received <- err
+	}()
+	for {
+		backlog, err := b.Backlog(t.Context(), "tokens", "all")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if backlog.InFlight == 1 {
+			break
+		}
+		<-time.After(time.Millisecond)
+	}
+	<-time.After(20 * time.Millisecond) // it has come, or else it is given back where it comes in
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	release()
+	if err := <-received; !errors.Is(err, broker.ErrClosed) {
+		t.Errorf("the one that is closed: %v", err)
+	}
+	if err := <-decided; err != nil {
+		t.Error(err)
+	}
+	next, err := b.Receiver(t.Context(), "tokens", "all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if again, err := next.Receive(ctx, 1); err != nil || again[0].Message.ID != "1" {
+		t.Errorf("the next one gets %v, %v", again, err)
+	}
+}
+
 // setAside makes a dead letter of a token and returns its id.
 func setAside(t *testing.T, b *natsbroker.Broker) string {
 	t.Helper()

@@ -188,6 +188,12 @@ func (r *receiver) arrived(ctx context.Context, max int) ([]arrival, error) {
 		}
 		return nil, err
 	}
+	select {
+	case <-r.done: // meanwhile
+		r.puller.back(popped)
+		return nil, broker.ErrClosed
+	default:
+	}
 	held := popped[:0]
 	for _, a := range popped {
 		if time.Since(a.at) < r.s.lock { // else somebody else may have it
