@@ -279,6 +279,9 @@ func (m *modes) Events(ctx context.Context, id journal.SagaID, after uint64) ([]
 
 // List implements driver.
 func (m *modes) List(ctx context.Context, f store.Filter) (store.Page, error) {
+	if err := m.choreographed.tracker.Abreast(ctx, f.ID); err != nil {
+		return store.Page{}, known(err)
+	}
 	return m.store.List(ctx, f)
 }
 

@@ -448,3 +448,18 @@ func TestStartsAreRefusedWhileTooManySagasAreOpen(t *testing.T) {
 		ended(t, e, "first")
 	}
 }
+
+// What was told to have ended is listed so, and takes no room from others, also before its journal is written.
+func TestWhatEndedIsListedAndNotOpen(t *testing.T) {
+	x := openBox(t)
+	e := openBoth(t, openStore(t), membroker.New(membroker.Config{}), x, func(c *skald.Config) { c.MaxOpen = 1 })
+	for i := range 20 {
+		id := skald.SagaID(fmt.Sprint("s-", i))
+		begin(t, e, x, id, skald.Choreographed)
+		told := ended(t, e, id)
+		page, err := e.List(t.Context(), skald.Filter{ID: id})
+		if err != nil || len(page.Sagas) != 1 || page.Sagas[0].State != told.State {
+			t.Errorf("%s was told %s, and listed are %+v (%v)", id, told.State, page.Sagas, err)
+		}
+	}
+}

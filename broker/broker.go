@@ -106,7 +106,7 @@ type Gauge interface {
 // Overhearer is a Broker that tells what is decided through it before it hands it out. It is optional.
 //
 // It is a hint that saves whoever lives in the same process the way through the broker, and nothing else: it may be left out, and every subscription is handed the message all the same. The functions that are given may be called
-// concurrently, return at once, do not call stop, and do not change the message.
+// concurrently, return at once, call neither stop nor the broker, and do not change the message.
 type Overhearer interface {
 	// Overhear calls heard with the messages that this Broker value decides on a kept topic, each at the given moment, until stop is called; after stop has returned it is not called any more.
 	//
@@ -122,8 +122,8 @@ type Moment int
 // The moments, in their order.
 const (
 	// Proposed is before it is decided. Of messages that were decided before, and of those that lose, is told, too.
-	Proposed Moment = iota
-	// Decided is when it has won.
+	Proposed Moment = iota + 1
+	// Decided is when it has won. If it was decided before under the same id, what is told is what was decided then.
 	Decided
 	// Durable is when what it says holds, whatever happens, and before Decide returns.
 	Durable

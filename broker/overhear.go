@@ -55,7 +55,7 @@ func (o *Overhearing) Propose(topic string, m Message) *Proposal {
 	return p
 }
 
-// Proposal is a message that is being decided, for those who overhear it.
+// Proposal is a message that is being decided, for those who overhear it. Its methods are for the goroutine that decides.
 type Proposal struct {
 	told    *Overhearing
 	topic   string
@@ -66,21 +66,32 @@ type Proposal struct {
 	durable func(context.Context) error
 }
 
-// Won says that the message was decided; durable waits until it is durable, too. It may be called again after an attempt that did not say so.
+// Won says that the message was decided as it is; durable waits until it is durable, too.
 func (p *Proposal) Won(durable func(context.Context) error) {
 	p.settle(durable)
 	p.told.tell(p.topic, Decided, p.message, durable)
 }
 
-// Durable says that the message, which has won, is durable.
+// WonBefore says that a message with the id was decided before, perhaps with other words, and is durable. What was proposed is forgotten for it.
+func (p *Proposal) WonBefore(winner Message) {
+	p.settle(notWon)
+	p.message = winner
+	p.told.tell(p.topic, Decided, winner, isDurable)
+}
+
+// Durable says that what has won is durable.
 func (p *Proposal) Durable() {
-	p.told.tell(p.topic, Durable, p.message, func(context.Context) error { return nil })
+	p.told.tell(p.topic, Durable, p.message, isDurable)
 }
 
 // Close says that nothing more is known of the message. Whoever waits for one that has not won gets an error.
 func (p *Proposal) Close() {
-	p.settle(func(context.Context) error { return errNotWon })
+	p.settle(notWon)
 }
+
+func isDurable(context.Context) error { return nil }
+
+func notWon(context.Context) error { return errNotWon }
 
 var errNotWon = errors.New("the message is not known to be decided")
 

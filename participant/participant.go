@@ -188,7 +188,7 @@ func (p *Postponement) Answer() Answer {
 
 // Tx is the transaction in which a handler makes its change, together with the barrier's row. The participant commits it after the
 // handler returned without an error and rolls it back otherwise; the handler does neither. It may come to nothing although the handler succeeded (the commit fails, the process dies): then the call comes again, or what it
-// followed from is lost and it never does. Rows and statements are closed with the transaction. It is the interface that query generators expect.
+// followed from is lost, or loses against another decision, and it never does. Rows and statements are closed with the transaction. It is the interface that query generators expect.
 type Tx interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)

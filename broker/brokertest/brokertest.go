@@ -66,6 +66,7 @@ func Run(t *testing.T, d Driver) {
 		{"Pressure", testPressure},
 		{"Decide", testDecide},
 		{"Overhear", testOverhear},
+		{"OverhearBefore", testOverhearBefore},
 		{"Read", testRead},
 		{"Purge", testPurge},
 		{"Sessions", testSessions},

@@ -245,6 +245,38 @@ func testOverhear(t *testing.T, d Driver) {
 	})
 }
 
+func testOverhearBefore(t *testing.T, d Driver) {
+	d.run(t, "WhatWasDecidedBeforeUnderTheSameIDIsOverheardAsItWas", func(t *testing.T) {
+		b := open(t, d, tokens(broker.Subscription{Name: "all"}))
+		first, again := message("same", "d/1/a"), message("same", "d/1/a")
+		first.Data, again.Data = []byte("first"), []byte("again")
+		decide(t, b, "tokens", first)
+		var mu sync.Mutex
+		told := make(map[broker.Moment]string)
+		var proposed func(context.Context) error
+		for _, when := range []broker.Moment{broker.Proposed, broker.Decided, broker.Durable} {
+			t.Cleanup(b.Overhear("tokens", when, func(m broker.Message, durable func(context.Context) error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if told[when] = string(m.Data); when == broker.Proposed {
+					proposed = durable
+				}
+			}))
+		}
+		if got := decide(t, b, "tokens", again); !got.Won || string(got.Message.Data) != "first" {
+			t.Errorf("%+v", got)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if diff := cmp.Diff(map[broker.Moment]string{broker.Proposed: "again", broker.Decided: "first", broker.Durable: "first"}, told); diff != "" {
+			t.Errorf("-want +told:\n%s", diff)
+		}
+		if proposed(limited(t)) == nil {
+			t.Error("what was proposed is said to be durable")
+		}
+	})
+}
+
 func testPurge(t *testing.T, d Driver) {
 	d.run(t, "APurgedSagaIsGoneAndItsKeysAreFree", func(t *testing.T) {
 		b := open(t, d, tokens(broker.Subscription{Name: "all"}))

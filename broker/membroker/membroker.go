@@ -228,8 +228,6 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 	if err := m.Check(); err != nil {
 		return broker.Decision{}, fmt.Errorf("membroker: %w", err)
 	}
-	proposal := b.overhearing.Propose(name, m.Clone())
-	defer proposal.Close()
 	if err := b.enter(ctx); err != nil {
 		return broker.Decision{}, err
 	}
@@ -241,6 +239,8 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 	if !t.Kept || !m.NotBefore.IsZero() {
 		return broker.Decision{}, fmt.Errorf("membroker: topic %q is not kept, or the message is delayed: use Publish: %w", name, broker.ErrInvalid)
 	}
+	proposal := b.overhearing.Propose(name, m.Clone())
+	defer proposal.Close()
 	if b.happens(LostPublish) {
 		return broker.Decision{}, errFault
 	}
@@ -256,8 +256,12 @@ func (b *Broker) Decide(ctx context.Context, name string, m broker.Message) (bro
 		return broker.Decision{}, errFault
 	}
 	d := broker.Decision{Won: s.message.ID == m.ID, Message: s.message.Clone()}
-	if d.Won {
+	switch {
+	case !decided:
 		proposal.Won(func(context.Context) error { return nil })
+		proposal.Durable()
+	case d.Won:
+		proposal.WonBefore(s.message.Clone())
 		proposal.Durable()
 	}
 	return d, nil

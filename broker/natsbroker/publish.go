@@ -169,10 +169,9 @@ func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nat
 	by := b.syncs()
 	ack, err := b.js.PublishMsg(ctx, msg, jetstream.WithExpectLastSequencePerSubject(0), jetstream.WithRetryAttempts(0))
 	if err == nil {
-		durable := func(ctx context.Context) error { return by.await(ctx, t.stream, ack.Sequence) }
-		proposal.Won(durable)
+		proposal.Won(func(ctx context.Context) error { return by.await(ctx, t.stream, ack.Sequence) })
 		b.saw(t.name, ack.Sequence)
-		return broker.Decision{Won: true, Message: m}, durable(ctx)
+		return broker.Decision{Won: true, Message: m}, by.sync(ctx, t.stream, ack.Sequence)
 	}
 	switch codeOf(err) {
 	case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
@@ -196,7 +195,7 @@ func (b *Broker) decide(ctx context.Context, t topic, m broker.Message, msg *nat
 	}
 	d := broker.Decision{Won: winner.ID == m.ID, Message: winner}
 	if d.Won { // an attempt before did not say so
-		proposal.Won(func(context.Context) error { return nil })
+		proposal.WonBefore(d.Message)
 	}
 	return d, nil
 }

@@ -36,6 +36,18 @@ type syncs struct {
 
 // await returns when a stream's messages up to a sequence, which must have been written, are on the disk.
 func (s *syncs) await(ctx context.Context, stream string, seq uint64) error {
+	return s.reach(ctx, stream, seq, func(x *streamSync) { go x.flush() })
+}
+
+// sync is await for somebody who need not hear the end of its context while the disk is asked: it does that itself, if nobody else does, and neither it nor who waits has to be woken on another processor.
+func (s *syncs) sync(ctx context.Context, stream string, seq uint64) error {
+	return s.reach(ctx, stream, seq, func(x *streamSync) {
+		x.flush()
+		runtime.Gosched() // those who wait go on first: they have work to do, and whoever decided something has done its own
+	})
+}
+
+func (s *syncs) reach(ctx context.Context, stream string, seq uint64, flush func(*streamSync)) error {
 	if s == nil {
 		return nil // the server syncs by itself
 	}
@@ -43,7 +55,7 @@ func (s *syncs) await(ctx context.Context, stream string, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	return x.await(ctx, seq)
+	return x.reach(ctx, seq, flush)
 }
 
 // flush returns when all that was written of a stream before is on the disk, deletions too.
@@ -170,8 +182,8 @@ type streamSync struct {
 	ended  bool
 }
 
-// await makes the flush itself if none is under way, in which case it does not hear its context: a file system does not, either. Others leave when their contexts end.
-func (x *streamSync) await(ctx context.Context, seq uint64) error {
+// reach returns when all up to a sequence is on the disk. It lets flush be made where none is under way.
+func (x *streamSync) reach(ctx context.Context, seq uint64, flush func(*streamSync)) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.synced >= seq {
@@ -179,41 +191,37 @@ func (x *streamSync) await(ctx context.Context, seq uint64) error {
 	}
 	x.asked++
 	for mine := x.asked; x.done < mine && x.synced < seq; {
+		begin := false
 		switch {
 		case x.failed != nil:
 			return fmt.Errorf("%w: %w", errNotSynced, x.failed)
 		case x.under != nil:
-			if err := x.other(ctx); err != nil {
-				return err
-			}
 		case x.ended:
 			return fmt.Errorf("%w: the server is started anew", errNotSynced)
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
 		default:
-			x.flush()
+			x.under, begin = make(chan struct{}), true
+		}
+		under := x.under
+		x.mu.Unlock()
+		if begin {
+			flush(x)
+		}
+		select {
+		case <-under:
+		case <-ctx.Done():
+		}
+		x.mu.Lock()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 	}
 	return nil
 }
 
-// other waits until the flush under way is over. The lock is held, but not meanwhile.
-func (x *streamSync) other(ctx context.Context) error {
-	under := x.under
-	x.mu.Unlock()
-	defer x.mu.Lock()
-	select {
-	case <-under:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// flush syncs for all who have asked. The lock is held, but not meanwhile.
+// flush syncs for all who have asked.
 func (x *streamSync) flush() {
+	x.mu.Lock()
 	asked := x.asked
-	x.under = make(chan struct{})
 	x.mu.Unlock()
 	last := x.stream.Last() // all up to here has been written
 	err := x.blocks.flush()
@@ -222,14 +230,12 @@ func (x *streamSync) flush() {
 	}
 	x.fail(err)
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	if err == nil {
 		x.done, x.synced = asked, max(x.synced, last)
 	}
 	close(x.under)
 	x.under = nil
-	x.mu.Unlock()
-	runtime.Gosched() // those who wait go on first: they have work to do, and whoever decided something has done its own
-	x.mu.Lock()
 }
 
 // fail notes the first error for good.

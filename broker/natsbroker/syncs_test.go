@@ -178,18 +178,18 @@ func TestThoseWhoComeDuringASyncShareTheNext(t *testing.T) {
 	})
 	stream.last.Store(1)
 	faults := make(chan error, many)
-	go func() { faults <- x.await(t.Context(), 1) }()
+	go func() { faults <- awaitOn(t.Context(), x, 1) }()
 	<-begun
 	stream.last.Store(many)
 	for seq := range uint64(many - 1) {
-		go func() { faults <- x.await(t.Context(), seq+2) }()
+		go func() { faults <- awaitOn(t.Context(), x, seq+2) }()
 	}
 	for x.askedFor() < many {
 		<-time.After(time.Millisecond)
 	}
 	hurried, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := x.await(hurried, many); !errors.Is(err, context.Canceled) {
+	if err := awaitOn(hurried, x, many); !errors.Is(err, context.Canceled) {
 		t.Errorf("one who does not wait any more: %v", err)
 	}
 	goOn <- struct{}{}
@@ -206,9 +206,42 @@ func TestThoseWhoComeDuringASyncShareTheNext(t *testing.T) {
 	if files.Load() != 2 {
 		t.Errorf("%d syncs for %d who wait, want two", files.Load(), many)
 	}
-	if err := x.await(t.Context(), many); err != nil || files.Load() != 2 {
+	if err := awaitOn(t.Context(), x, many); err != nil || files.Load() != 2 {
 		t.Errorf("what is on the disk is synced again: %v", err)
 	}
+}
+
+// awaitOn is syncs.await for one stream.
+func awaitOn(ctx context.Context, x *streamSync, seq uint64) error {
+	return x.reach(ctx, seq, func(x *streamSync) { go x.flush() })
+}
+
+// TestWhoseTimeIsLimitedIsNotHeldUpByTheDisk: also the first who comes when a sync is over, and has to let the next be made.
+func TestWhoseTimeIsLimitedIsNotHeldUpByTheDisk(t *testing.T) {
+	begun, goOn := make(chan struct{}, 4), make(chan struct{})
+	x, stream := newSync(t, func() error { begun <- struct{}{}; <-goOn; return nil })
+	stream.last.Store(1)
+	first := make(chan error, 1)
+	go func() { first <- x.reach(t.Context(), 1, (*streamSync).flush) }()
+	<-begun
+	stream.last.Store(2)
+	ctx, cancel := context.WithCancel(t.Context())
+	limited := make(chan error, 1)
+	go func() { limited <- awaitOn(ctx, x, 2) }()
+	for x.askedFor() < 2 {
+		<-time.After(time.Millisecond)
+	}
+	goOn <- struct{}{}
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	<-begun // the disk hangs in the next
+	cancel()
+	if err := <-limited; !errors.Is(err, context.Canceled) {
+		t.Errorf("it gets %v", err)
+	}
+	goOn <- struct{}{}
+	x.end()
 }
 
 func (x *streamSync) askedFor() uint64 {
@@ -227,15 +260,15 @@ func TestAfterAFailureNothingIsSynced(t *testing.T) {
 	})
 	x.failing = func(error) { told++ }
 	stream.last.Store(1)
-	if err := x.await(t.Context(), 1); err != nil {
+	if err := awaitOn(t.Context(), x, 1); err != nil {
 		t.Fatal(err)
 	}
 	for seq := range uint64(3) {
-		if err := x.await(t.Context(), seq+2); !errors.Is(err, errNotSynced) {
+		if err := awaitOn(t.Context(), x, seq+2); !errors.Is(err, errNotSynced) {
 			t.Errorf("waiting for %d: %v", seq+2, err)
 		}
 	}
-	if err := x.await(t.Context(), 1); err != nil {
+	if err := awaitOn(t.Context(), x, 1); err != nil {
 		t.Errorf("what was synced before: %v", err)
 	}
 	if files != 2 || told != 1 || x.failure() == nil {
@@ -253,7 +286,7 @@ func TestAfterTheEndNothingIsSynced(t *testing.T) {
 	})
 	stream.last.Store(1)
 	waited := make(chan error, 1)
-	go func() { waited <- x.await(t.Context(), 1) }()
+	go func() { waited <- awaitOn(t.Context(), x, 1) }()
 	<-begun
 	ended := make(chan struct{})
 	go func() { x.end(); close(ended) }()
@@ -269,7 +302,7 @@ func TestAfterTheEndNothingIsSynced(t *testing.T) {
 	}
 	other, _ := newSync(t, func() error { t.Error("synced"); return nil })
 	other.end()
-	if err := other.await(t.Context(), 1); !errors.Is(err, errNotSynced) {
+	if err := awaitOn(t.Context(), other, 1); !errors.Is(err, errNotSynced) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -283,7 +316,7 @@ func TestTheServersOwnFailureCounts(t *testing.T) {
 	stream.failed = errors.New("input/output error")
 	told := 0
 	x.failing = func(error) { told++ }
-	if err := x.await(t.Context(), 1); !errors.Is(err, errNotSynced) {
+	if err := awaitOn(t.Context(), x, 1); !errors.Is(err, errNotSynced) {
 		t.Errorf("after it: %v", err)
 	}
 	if err := x.failure(); err == nil || told != 1 {

@@ -209,9 +209,15 @@ func (a *Agent) Run(ctx context.Context) error {
 
 func (a *Agent) ear() *ear {
 	return &ear{
-		broker: a.Broker, topic: a.Topic, subscription: a.subscription(), name: a.Name, parallel: 2 * a.Parallel, from: a.from, keeps: a.keeps, ignores: a.ignores, deliver: a.deliver, now: a.Now, log: a.Logger,
+		broker: a.Broker, topic: a.Topic, subscription: a.subscription(), name: a.Name, parallel: 2 * a.Parallel, from: a.from, remember: a.remember, idle: a.idle, ignores: a.ignores, deliver: a.deliver, now: a.Now, log: a.Logger,
 		heard: newMemory[broker.Key, glance](remembered),
 	}
+}
+
+// idle says whether no action is under way, wherever it came from.
+func (a *Agent) idle() bool {
+	underWay, _ := a.Actions()
+	return underWay == 0
 }
 
 // backoff is the pause after a delivery that failed: a database or a broker is away. It is short, since sagas wait.

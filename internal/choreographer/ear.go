@@ -22,7 +22,8 @@ type ear struct {
 	parallel     int
 	name         string                                                   // whose tokens it need not overhear: its own; empty if it needs all
 	from         func(m broker.Message) broker.Moment                     // the first moment at which a token may be taken in; never, if there is nothing to do about it
-	keeps        func(m broker.Message) bool                              // whether a token is only remembered, so that nobody need be woken to take it in; nil: none is
+	remember     func(m broker.Message) bool                              // takes in at once what is only to be remembered, so that nobody need be woken for it, and says whether that was all; nil: nothing is
+	idle         func() bool                                              // whether there is nothing else to do; nil: so it is
 	ignores      func(k broker.Key, header func(name string) string) bool // nil: none
 	deliver      func(ctx context.Context, d *broker.Delivery) error
 	now          func() time.Time
@@ -53,11 +54,12 @@ func (e *ear) listen(ctx context.Context) error {
 			headers := m.Headers // by itself: a message that a function keeps, or has the address of, is copied to the heap, for each of those who overhear it
 			switch {
 			case ctx.Err() != nil || m.Source == e.name || !e.timely(m, when) || e.ignored(m.Key, func(name string) string { return headers[name] }):
-			case e.keeps != nil && e.keeps(m):
-				work(overheard{m, nil})
+			case when == broker.Proposed && !(crew.idle() && e.idle()): // who has other work does not wait for what may lose
+			case when == broker.Durable && e.remember != nil && e.remember(m):
+				e.heard.put(m.Key, glance{kindOf(&m), e.now()})
 			case when == broker.Durable:
 				crew.give(&working, overheard{m, nil}, work) // if there is no room it is handed out
-			case when == broker.Decided || crew.idle(): // who has other work does not wait for what may lose
+			default:
 				crew.give(&working, overheard{m, durable}, work)
 			}
 		})()
@@ -89,10 +91,10 @@ type overheard struct {
 // never is later than all moments.
 const never = broker.Durable + 1
 
-// timely says whether a token is to be taken in at a moment: from the first that it may be at until it is decided, unless somebody is at it already, or else when it is durable.
+// timely says whether a token is to be taken in at a moment: from the first that it may be at, unless somebody is at it already.
 func (e *ear) timely(m broker.Message, when broker.Moment) bool {
 	first := e.from(m)
-	return when >= first && (when < broker.Durable && !e.turns.Busy(m.Key) || first == broker.Durable)
+	return when >= first && (first == broker.Durable || !e.turns.Busy(m.Key))
 }
 
 // crew are goroutines that work on what was overheard. Those that have nothing to do rest until there is more, and whoever worked last is the first to go on: the stack of a new one has to grow first, and so does that of one that has

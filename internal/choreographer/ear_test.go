@@ -3,6 +3,9 @@ package choreographer_test
 import (
 	"context"
 	"errors"
+	"runtime/debug"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -211,7 +214,7 @@ func TestWhoIsIdleBeginsBeforeATokenIsDecided(t *testing.T) {
 
 // The end is decided as soon as the last step is, since nobody is told of it before that is durable; what leads to effects waits.
 func TestTheEndIsDecidedBeforeTheLastStepIsDurable(t *testing.T) {
-	play(t, plainOrder, func(s *scene) {
+	play(t, chain, func(s *scene) {
 		b := membroker.New(membroker.Config{})
 		s.over(b)
 		s.down("initiator")
@@ -225,7 +228,7 @@ func TestTheEndIsDecidedBeforeTheLastStepIsDurable(t *testing.T) {
 		synctest.Wait()
 		s.start("s-1")
 		synctest.Wait()
-		s.want("s-1", allDone)
+		s.want("s-1", "create:done look:done issue:done skald.end:done")
 	})
 }
 
@@ -265,6 +268,113 @@ func TestAStartThatLosesIsForgotten(t *testing.T) {
 			s.t.Errorf("it was taken with %s", got)
 		}
 		s.want("s-1", "create:done look:done issue:done skald.end:done")
+	})
+}
+
+// A participant of a first and of a later step, too, remembers only the start that stands, also where it has nothing to write down when another one is proposed.
+func TestAStartThatLosesIsForgottenByWhoBeginsWithIt(t *testing.T) {
+	twice := func(t testing.TB) *plan.Plan {
+		return order(t, func(d *plan.Draft) {
+			issue := step("issue", participant.Pivot, "look")
+			issue.Action = "creates.issue"
+			d.Steps = []plan.DraftStep{step("create", participant.Compensatable), step("look", participant.ReadOnly, "create"), issue}
+		})
+	}
+	play(t, twice, func(s *scene) {
+		d := inputs{s.services["create"], make(chan string, 8)}
+		s.inFront = map[string]participant.Desk{"create": d, "issue": d}
+		s.over(membroker.New(membroker.Config{}))
+		s.down("issue")
+		s.down("look")
+		s.start("s-1")
+		synctest.Wait()
+		s.down("create")
+		s.up("create") // it remembers nothing, and has written the start down
+		_, existed, err := s.initiator.Start(s.t.Context(), choreographer.Request{ID: "s-1", Definition: s.p.Name, Input: []byte(`{"n":2}`)})
+		if !existed || !errors.Is(err, choreographer.ErrConflict) {
+			s.t.Errorf("another start gives %t, %v", existed, err)
+		}
+		synctest.Wait()
+		for len(d.starts) > 0 {
+			<-d.starts
+		}
+		s.up("look")
+		s.pass(time.Second)
+		if got := <-d.starts; got != `{"n":1}` {
+			s.t.Errorf("the later step was taken with %s", got)
+		}
+		s.want("s-1", "create:done look:done issue:done skald.end:done")
+	})
+}
+
+// away is a broker that is away for long when a saga is started, and notes what is read while others are told of what was decided.
+type away struct {
+	*membroker.Broker
+	t *testing.T
+}
+
+func (b away) Decide(ctx context.Context, topic string, m broker.Message) (broker.Decision, error) {
+	if m.Step == participant.StepStart {
+		time.Sleep(time.Minute)
+	}
+	return b.Broker.Decide(ctx, topic, m)
+}
+
+func (b away) Read(ctx context.Context, topic string, f broker.Filter) ([]broker.Message, error) {
+	if stack := string(debug.Stack()); strings.Contains(stack, "(*Proposal).") {
+		b.t.Errorf("%s is read in the goroutine that decides:\n%s", f, stack)
+		return nil, errGone
+	}
+	return b.Broker.Read(ctx, topic, f)
+}
+
+// Whoever starts a saga does nobody else's work, however old the start is.
+func TestNobodyWorksWhereSomethingIsTold(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		s.over(away{membroker.New(membroker.Config{}), s.t})
+		s.start("s-1")
+		s.pass(time.Second)
+		s.want("s-1", "create:done look:done issue:done skald.end:done")
+	})
+}
+
+// A participant that lost its database tells again under the same id, with other words: nobody hears those.
+func TestOtherWordsUnderTheSameIDAreNotHeard(t *testing.T) {
+	said := func(words string) func(context.Context) participant.Answer {
+		return func(context.Context) participant.Answer {
+			return participant.Answer{Class: participant.Done, Result: []byte(words)}
+		}
+	}
+	play(t, chain, func(s *scene) {
+		s.says("creates.do", said(`"one"`), said(`"two"`))
+		b := deaf{membroker.New(membroker.Config{}), make(chan struct{})}
+		s.over(b)
+		s.down("look")
+		s.start("s-1")
+		synctest.Wait()
+		s.want("s-1", "create:done")
+		s.down("create")
+		s.up("look")
+		s.services["create"] = newService(&s.p.Steps[0], s.answer)
+		a, err := choreographer.NewAgent(choreographer.AgentConfig{Broker: b, Desk: s.services["create"], Name: "creates", Plans: []*plan.Plan{s.p}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		start, err := s.initiator.Find(s.t.Context(), "s-1")
+		if err == nil {
+			err = a.Hear(s.t.Context(), start)
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.pass(100 * time.Millisecond)
+		s.want("s-1", "create:done look:done issue:done skald.end:done")
+		look := s.services["look"]
+		look.mu.Lock()
+		defer look.mu.Unlock()
+		if heard := look.rows[slices.IndexFunc(look.rows, func(r row) bool { return r.token.Step == "create" })]; string(heard.token.Payload) != `"one"` {
+			s.t.Errorf("look heard %s", heard.token.Payload)
+		}
 	})
 }
 

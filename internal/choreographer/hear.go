@@ -44,9 +44,21 @@ func (a *Agent) from(m broker.Message) broker.Moment {
 	return broker.Durable
 }
 
-// keeps says whether nothing follows from a token but that it is remembered.
-func (a *Agent) keeps(m broker.Message) bool {
-	return m.Step == participant.StepStart && kindOf(&m) == participant.TokenDone && !a.begins(m.Headers[headerDefinition], m.Headers[headerVersion])
+// remember keeps the start of a saga of which no first step is the participant's: nothing else follows from it.
+func (a *Agent) remember(m broker.Message) bool {
+	if m.Step != participant.StepStart || kindOf(&m) != participant.TokenDone {
+		return false
+	}
+	t, err := decode(&m)
+	if err != nil {
+		return false
+	}
+	r := a.role(a.scores.of(&t))
+	if r == nil || r.first || r.before == 0 {
+		return false
+	}
+	a.starts.put(t.Saga, t)
+	return true
 }
 
 // begins says whether a first step of a definition is the participant's.
@@ -159,6 +171,9 @@ func (a *Agent) Hear(ctx context.Context, t participant.Token) error {
 		}
 		if r.first { // otherwise it is needed when a step's turn comes, and lies on the broker for as long as the saga does. Writing it down now would cost a commit.
 			if err := a.workOn(ctx, t.Saga, []participant.Token{t}, a.next, remember); err != nil {
+				return err
+			}
+			if err := participant.AwaitCause(ctx); err != nil { // a desk that has nothing to write does not: it may be a start that loses
 				return err
 			}
 		}

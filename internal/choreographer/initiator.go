@@ -281,6 +281,9 @@ func concernsEnd(m *machine.Machine, step string, kind participant.TokenKind) bo
 
 // read brings in what the broker has of a saga, and what this process heard a moment ago.
 func (i *Initiator) read(ctx context.Context, h *heard, t *participant.Token) error {
+	if err := participant.AwaitCause(ctx); err != nil { // what is remembered stands
+		return err
+	}
 	all, err := readSaga(ctx, i.Broker, i.Topic, t.Definition, t.Saga)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ type service struct {
 
 	mu gate
 	database
-	lose   func(point string) bool // whether the process dies at a point of a Take
+	acted  atomic.Pointer[[]string] // as others see it: the steps whose effects are committed
+	lose   func(point string) bool  // whether the process dies at a point of a Take
 	broken breakage
 	made   func(effect string)       // sees effects as they are made and undone
 	dream  func(*participant.Ledger) // what it believes beyond what it heard
@@ -80,9 +82,6 @@ func (s *service) died(point string) bool { return s.lose != nil && s.lose(point
 
 // Take implements participant.Desk.
 func (s *service) Take(ctx context.Context, saga journal.SagaID, heard []participant.Token, next func(participant.Ledger) (participant.Work, bool)) (participant.Taken, error) {
-	if err := participant.AwaitCause(ctx); err != nil { // a real desk need not wait before it begins
-		return participant.Taken{}, err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.died("before take") {
@@ -101,7 +100,7 @@ func (s *service) Take(ctx context.Context, saga journal.SagaID, heard []partici
 		s.rows = slices.DeleteFunc(s.rows, func(r row) bool { return r.heard })
 	}
 	if !ok {
-		return participant.Taken{}, s.commit(before)
+		return participant.Taken{}, s.commit(ctx, before, !slices.EqualFunc(s.rows, before.rows, func(a, b row) bool { return a.token.ID == b.token.ID && a.heard == b.heard }))
 	}
 	var a participant.Answer
 	switch {
@@ -125,19 +124,26 @@ func (s *service) Take(ctx context.Context, saga journal.SagaID, heard []partici
 		s.forget(saga, entry.Wait.Step)
 		s.waiting = append(s.waiting, *entry.Wait)
 	}
-	if err := s.commit(before); err != nil {
+	if err := s.commit(ctx, before, true); err != nil {
 		return participant.Taken{}, err
 	}
 	return participant.Taken{Worked: true, Step: w.Call.Step, Entry: entry}, nil
 }
 
-// commit ends a transaction, unless the process dies before. It may also die after.
-func (s *service) commit(before database) error {
+// commit ends a transaction, unless the process dies before. It may also die after. Where nothing changed it waits for nothing.
+func (s *service) commit(ctx context.Context, before database, changed bool) error {
+	if changed {
+		if err := participant.AwaitCause(ctx); err != nil {
+			s.database = before
+			return err
+		}
+	}
 	if s.died("before commit") {
 		s.database = before
 		return errDied
 	}
 	s.show(len(before.log))
+	s.expose()
 	if s.died("after commit") {
 		return errDied
 	}
@@ -228,6 +234,7 @@ func (s *service) Due(_ context.Context, limit int) ([]participant.Waiting, erro
 func (s *service) Invoke(ctx context.Context, c participant.Call) participant.Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.expose()
 	defer s.show(len(s.log))
 	return s.answer(ctx, c)
 }
@@ -300,16 +307,23 @@ func (s *service) expire(c participant.Call) participant.Answer {
 	return a
 }
 
-// effects are the steps whose effects exist.
-func (s *service) effects() (steps []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// expose lets others see what is committed.
+func (s *service) expose() {
+	var steps []string
 	for _, r := range s.barrier {
 		if r.status == "acted" {
 			steps = append(steps, r.step)
 		}
 	}
-	return steps
+	s.acted.Store(&steps)
+}
+
+// effects are the steps whose effects are committed.
+func (s *service) effects() []string {
+	if steps := s.acted.Load(); steps != nil {
+		return *steps
+	}
+	return nil
 }
 
 // order is the definition of the stories, with a participant for each step:

@@ -44,9 +44,10 @@ func (x *Tracker) Known(ctx context.Context, id journal.SagaID) (Saga, error) {
 
 // Open counts the sagas without an outcome that something was heard of.
 func (x *Tracker) Open() int {
+	told := x.ahead.len()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.tracks)
+	return max(0, len(x.tracks)-told)
 }
 
 // read reads a saga's journal. If the store has none yet, it hears the saga's start first.
@@ -67,7 +68,7 @@ func (x *Tracker) read(ctx context.Context, id journal.SagaID, yield func(journa
 
 // stored reads a saga's journal from the store, with its end if somebody was told of that.
 func (x *Tracker) stored(ctx context.Context, id journal.SagaID, yield func(journal.Event) error) (store.Summary, error) {
-	if err := x.abreast(ctx, id); err != nil {
+	if err := x.Abreast(ctx, id); err != nil {
 		return store.Summary{}, err
 	}
 	return readJournal(ctx, x.Store, id, yield)
@@ -87,7 +88,7 @@ func (x *Tracker) Events(ctx context.Context, id journal.SagaID, after uint64) (
 
 // List lists sagas from the store, as ended if somebody was told so.
 func (x *Tracker) List(ctx context.Context, f store.Filter) (store.Page, error) {
-	if err := x.abreast(ctx, f.ID); err != nil {
+	if err := x.Abreast(ctx, f.ID); err != nil {
 		return store.Page{}, err
 	}
 	return x.Store.List(ctx, f)
@@ -160,7 +161,11 @@ func (x *Tracker) Outcome(ctx context.Context, id journal.SagaID) (Saga, error) 
 func (x *Tracker) wait(ctx context.Context, id journal.SagaID) (outcome, error) {
 	w := x.ends.add(id)
 	defer x.ends.remove(id, w)
+	for _, j := range x.ahead.of(id) {
+		return outcome{j.append.Summary, j.whole}, nil
+	}
 	_, ours := x.started.get(id)
+	ours = ours && !x.ended(id) // it may have ended before whoever started it said so
 	for {
 		if !ours {
 			s, err := x.Summary(ctx, id)
@@ -280,6 +285,12 @@ func (x *ahead) drop(j *job) {
 	}
 }
 
+func (x *ahead) len() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.jobs)
+}
+
 // of returns one saga's, or without an id all of them.
 func (x *ahead) of(id journal.SagaID) []*job {
 	x.mu.Lock()
@@ -293,8 +304,8 @@ func (x *ahead) of(id journal.SagaID) []*job {
 	return nil
 }
 
-// abreast returns when the store has a saga's end if somebody was told of it, or without an id those of all sagas: nobody is to read afterwards that it runs.
-func (x *Tracker) abreast(ctx context.Context, id journal.SagaID) error {
+// Abreast returns when the store has a saga's end if somebody was told of it, or without an id those of all sagas: nobody is to read afterwards that it runs. Whoever reads the tracker's store past the tracker calls it first.
+func (x *Tracker) Abreast(ctx context.Context, id journal.SagaID) error {
 	for _, j := range x.ahead.of(id) {
 		x.writer.soon()
 		if err := x.writer.settled(ctx, j); err != nil && !errors.Is(err, errStopped) { // then the store has all that it will have

@@ -314,6 +314,39 @@ func TestAStepsDeadlineIsKept(t *testing.T) {
 	})
 }
 
+// Where the end is told and a token before it is gone, lost with the power, nobody decides that step otherwise: it was done, and its participant tells it again.
+func TestALostTokenBeforeTheEndIsNotDecidedOtherwise(t *testing.T) {
+	p := func(t testing.TB) *plan.Plan {
+		return order(t, func(d *plan.Draft) {
+			last := step("reserve", participant.Compensatable, "create")
+			last.Deadline = 20 * time.Second
+			d.Steps = []plan.DraftStep{step("create", participant.Compensatable), last}
+		})
+	}
+	play(t, p, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("reserve")
+		s.start("s-1")
+		s.pass(time.Second)
+		end := s.all("s-1")[0]
+		end.Step, end.Kind, end.ID, end.Payload = participant.StepEnd, participant.TokenDone, "end", nil
+		if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, choreographer.Encode(end)); err != nil {
+			s.t.Fatal(err)
+		}
+		s.pass(time.Minute)
+		s.want("s-1", "create:done skald.end:done")
+		if open := s.incidents(x, "s-1"); open != "reserve skald.deadline" {
+			s.t.Errorf("incidents are %q", open)
+		}
+		s.up("reserve")
+		s.pass(time.Minute)
+		s.want("s-1", "create:done reserve:done skald.end:done")
+		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != store.Completed || saga.Incident != "" {
+			s.t.Errorf("the saga is %s, with incident %q, %v", saga.State, saga.Incident, err)
+		}
+	})
+}
+
 // An incident that came first, because nothing was heard of the step, does not keep its deadline from ending it.
 func TestAStepsDeadlineIsKeptBehindAnIncident(t *testing.T) {
 	p := func(t testing.TB) *plan.Plan {
@@ -940,8 +973,10 @@ func TestAnEndIsToldBeforeItIsWrittenAndReadOnceItIs(t *testing.T) {
 		if err != nil || told.State != store.Completed || string(told.View.Step("charge").Result) != `"charge"` {
 			s.t.Errorf("told is %+v, %v", told, err)
 		}
+		if again, err := x.Outcome(s.t.Context(), "s-1"); err != nil || cmp.Diff(told, again) != "" {
+			s.t.Errorf("told again is %+v, %v", again, err)
+		}
 		readers := map[string]func() (store.State, error){
-			"Outcome": func() (store.State, error) { saga, err := x.Outcome(s.t.Context(), "s-1"); return saga.State, err },
 			"Get":     func() (store.State, error) { saga, err := x.Get(s.t.Context(), "s-1"); return saga.State, err },
 			"Known":   func() (store.State, error) { saga, err := x.Known(s.t.Context(), "s-1"); return saga.State, err },
 			"Summary": func() (store.State, error) { s, err := x.Summary(s.t.Context(), "s-1"); return s.State, err },
@@ -987,6 +1022,57 @@ func TestAnEndIsToldBeforeItIsWrittenAndReadOnceItIs(t *testing.T) {
 			s.t.Errorf("the readers were kept waiting for %s", took)
 		}
 	})
+}
+
+// Without room for a journal the outcome is told all the same, and written when there is.
+func TestAnEndIsToldWithoutRoomForItsJournal(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		st := &fullStore{Store: memstore.Open(memstore.NewDisk())}
+		st.full.Store(true)
+		x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{Broker: s.broker, Store: st, Name: "tracker", Plans: []*plan.Plan{s.p}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.run("tracker", x.Run)
+		synctest.Wait()
+		x.Started("s-1") // it is waited for before it is heard of
+		waited := make(chan error, 1)
+		go func() {
+			told, err := x.Outcome(s.t.Context(), "s-1")
+			if err == nil && told.State != store.Completed {
+				err = fmt.Errorf("it is %s", told.State)
+			}
+			waited <- err
+		}()
+		synctest.Wait()
+		s.start("s-1")
+		if err := <-waited; err != nil {
+			s.t.Error(err)
+		}
+		s.pass(time.Minute)
+		if n := x.Open(); n != 1 {
+			s.t.Errorf("%d sagas are open while the journal is not written", n)
+		}
+		st.full.Store(false)
+		s.pass(time.Minute)
+		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != store.Completed || x.Open() != 0 {
+			s.t.Errorf("the saga is %s, %v, and %d are open", saga.State, err, x.Open())
+		}
+	})
+}
+
+// fullStore is a store that may have no room.
+type fullStore struct {
+	store.Store
+	full atomic.Bool
+}
+
+// Commit implements store.Store.
+func (s *fullStore) Commit(ctx context.Context, epoch uint64, appends []store.Append) ([]error, error) {
+	if s.full.Load() {
+		return nil, store.ErrFull
+	}
+	return s.Store.Commit(ctx, epoch, appends)
 }
 
 // A tracker that hangs, dies or is not there holds no saga up: with it and without it they take as long.

@@ -347,7 +347,11 @@ func (x *Tracker) judge(ctx context.Context, tr *track, now time.Time) (saga boo
 	}
 	tr.fill(all)
 	for k := range all {
-		if tellsOutcome(&all[k]) && tr.follows(&all[k]) {
+		switch {
+		case !tellsOutcome(&all[k]):
+		case !tr.follows(&all[k]): // what is missing was done, and its participant tells it again: nobody else may decide it
+			tr.hear(&all[k])
+		default:
 			tr.take(&all[k])
 		}
 	}

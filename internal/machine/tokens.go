@@ -121,9 +121,9 @@ func (m *Machine) Move(t *Tokens, step int) Move {
 }
 
 // MayExpire says whether somebody else than the step's participant may decide a step without a token, and how: a compensatable step
-// as failed, a readonly one as refused. A pivot is expired only by its own participant, after a tombstone, and a retriable step never.
+// as failed, a readonly one as refused. A pivot is expired only by its own participant, after a tombstone, and a retriable step never. When the end is told every step was done, and a token that is not there was lost.
 func (m *Machine) MayExpire(t *Tokens, step int) Forward {
-	if t.Told(step) != Untold {
+	if t.Told(step) != Untold || t.End == ToldDone {
 		return Untold
 	}
 	switch m.Plan.Steps[step].Kind {
