@@ -211,7 +211,7 @@ func (x *streamSync) reach(ctx context.Context, seq uint64, flush func(*streamSy
 		case <-ctx.Done():
 		}
 		x.mu.Lock()
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && x.done < mine && x.synced < seq {
 			return context.Cause(ctx)
 		}
 	}

@@ -244,6 +244,16 @@ func TestWhoseTimeIsLimitedIsNotHeldUpByTheDisk(t *testing.T) {
 	x.end()
 }
 
+// TestWhatIsOnTheDiskIsSaidToBe, also to somebody whose time ended while the disk was asked.
+func TestWhatIsOnTheDiskIsSaidToBe(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	x, stream := newSync(t, func() error { cancel(); return nil })
+	stream.last.Store(1)
+	if err := x.reach(ctx, 1, (*streamSync).flush); err != nil {
+		t.Error(err)
+	}
+}
+
 func (x *streamSync) askedFor() uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()

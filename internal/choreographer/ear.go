@@ -54,7 +54,7 @@ func (e *ear) listen(ctx context.Context) error {
 			headers := m.Headers // by itself: a message that a function keeps, or has the address of, is copied to the heap, for each of those who overhear it
 			switch {
 			case ctx.Err() != nil || m.Source == e.name || !e.timely(m, when) || e.ignored(m.Key, func(name string) string { return headers[name] }):
-			case when == broker.Proposed && !(crew.idle() && e.idle()): // who has other work does not wait for what may lose
+			case when == broker.Proposed && !(crew.idle() && (e.idle == nil || e.idle())): // who has other work does not wait for what may lose
 			case when == broker.Durable && e.remember != nil && e.remember(m):
 				e.heard.put(m.Key, glance{kindOf(&m), e.now()})
 			case when == broker.Durable:

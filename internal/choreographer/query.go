@@ -44,10 +44,10 @@ func (x *Tracker) Known(ctx context.Context, id journal.SagaID) (Saga, error) {
 
 // Open counts the sagas without an outcome that something was heard of.
 func (x *Tracker) Open() int {
-	told := x.ahead.len()
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	return max(0, len(x.tracks)-told)
+	tracks := len(x.tracks)
+	x.mu.Unlock()
+	return max(0, tracks-x.ahead.len())
 }
 
 // read reads a saga's journal. If the store has none yet, it hears the saga's start first.

@@ -347,6 +347,37 @@ func TestALostTokenBeforeTheEndIsNotDecidedOtherwise(t *testing.T) {
 	})
 }
 
+// The saga's own deadline shows that, too, long before silence is an incident.
+func TestALostTokenBeforeTheEndIsAnIncidentAtTheDeadline(t *testing.T) {
+	p := func(t testing.TB) *plan.Plan {
+		return order(t, func(d *plan.Draft) {
+			d.Deadline, d.IncidentAfter = 20*time.Second, time.Hour
+			d.Steps = []plan.DraftStep{step("create", participant.Compensatable), step("issue", participant.Pivot, "create"), step("send", participant.Retriable, "issue")}
+		})
+	}
+	play(t, p, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("send")
+		s.start("s-1")
+		s.pass(time.Second)
+		end := s.all("s-1")[0]
+		end.Step, end.Kind, end.ID, end.Payload = participant.StepEnd, participant.TokenDone, "end", nil
+		if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, choreographer.Encode(end)); err != nil {
+			s.t.Fatal(err)
+		}
+		s.pass(time.Minute)
+		if open := s.incidents(x, "s-1"); open != "skald.deadline" {
+			s.t.Errorf("incidents are %q", open)
+		}
+		s.up("send")
+		s.pass(time.Minute)
+		s.want("s-1", "create:done issue:done send:done skald.end:done")
+		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != store.Completed || saga.Incident != "" {
+			s.t.Errorf("the saga is %s, with incident %q, %v", saga.State, saga.Incident, err)
+		}
+	})
+}
+
 // An incident that came first, because nothing was heard of the step, does not keep its deadline from ending it.
 func TestAStepsDeadlineIsKeptBehindAnIncident(t *testing.T) {
 	p := func(t testing.TB) *plan.Plan {

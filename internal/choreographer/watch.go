@@ -412,6 +412,13 @@ func (x *Tracker) expire(ctx context.Context, id journal.SagaID, h *heard) error
 			}
 			return nil
 		})
+	case errors.Is(err, machine.ErrEnded) && h.tokens.End == machine.ToldDone && h.tokens.Done != h.m.Plan.All():
+		return x.change(ctx, id, false, func(tr *track) error {
+			if tr.incidents[""] == "" && !tr.summary.State.Ended() {
+				tr.record(journal.Event{Kind: journal.IncidentOpened, Reason: machine.ReasonDeadline, Detail: "the end is told, and what a step told before it is lost; its participant tells it again"}, x.Now())
+			}
+			return nil
+		})
 	case errors.Is(err, machine.ErrEnded):
 		return nil
 	}
