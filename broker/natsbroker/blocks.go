@@ -39,7 +39,7 @@ func (b *blocks) flush() error {
 		return err
 	}
 	err := b.flushAll()
-	b.folder.known = err == nil
+	b.folder.settled = b.folder.settled && err == nil
 	return err
 }
 
@@ -77,8 +77,7 @@ type folder struct {
 	open    *os.File
 	changed time.Time // what it says of when it last changed
 	since   time.Time // when it first said so
-	settled bool      // it had said so for long when it was looked at: whatever changes later is at another time
-	known   bool      // all in it was synced since it was looked at
+	settled bool      // it had said so for long when all in it was last synced: whatever changes later is at another time
 }
 
 // grain is longer than any file system takes two moments for one.
@@ -86,7 +85,7 @@ const grain = 3 * time.Second
 
 // same says whether a folder is as it was when all in it was last synced.
 func (f *folder) same() bool {
-	if !f.known || !f.settled {
+	if !f.settled {
 		return false
 	}
 	info, err := f.open.Stat()
@@ -116,7 +115,7 @@ func (f *folder) look(dir string) error {
 func (f *folder) release() {
 	if f.open != nil {
 		_ = f.open.Close() // nothing was written
-		f.open = nil
+		f.open, f.settled = nil, false
 	}
 }
 
@@ -144,7 +143,6 @@ func (b *blocks) turnTo(number int) (anew bool, err error) {
 func (b *blocks) release() {
 	b.releaseNewest()
 	b.folder.release()
-	b.folder.known = false
 }
 
 func (b *blocks) releaseNewest() {

@@ -46,25 +46,18 @@ func (a *Agent) from(m broker.Message) broker.Moment {
 
 // remember keeps the start of a saga of which no first step is the participant's: nothing else follows from it.
 func (a *Agent) remember(m broker.Message) bool {
-	if m.Step != participant.StepStart || kindOf(&m) != participant.TokenDone {
-		return false
-	}
 	t, err := decode(&m)
-	if err != nil {
-		return false
-	}
-	r := a.role(a.scores.of(&t))
-	if r == nil || r.first || r.before == 0 {
+	if err != nil || !a.onlyKept(&t) {
 		return false
 	}
 	a.starts.put(t.Saga, t)
 	return true
 }
 
-// begins says whether a first step of a definition is the participant's.
-func (a *Agent) begins(definition, version string) bool {
-	r := a.role(a.scores.versions(definition)[version])
-	return r != nil && r.first
+// onlyKept says whether nothing follows from a token but that it is remembered.
+func (a *Agent) onlyKept(t *participant.Token) bool {
+	r := a.role(a.scores.of(t))
+	return t.Step == participant.StepStart && t.Kind == participant.TokenDone && r != nil && !r.first
 }
 
 // deliver takes a token in. When it returns nil, everything that follows from the token is durable here: the acknowledgement that follows carries no meaning.
@@ -120,7 +113,7 @@ func (a *Agent) contest(ctx context.Context, t *participant.Token) error {
 
 // take hears a token that was handed out, in the lane it belongs in.
 func (a *Agent) take(ctx context.Context, t participant.Token, d *broker.Delivery) error {
-	if t.Kind == participant.TokenDone && (t.Step != participant.StepStart || a.begins(t.Definition, t.Version)) {
+	if t.Kind == participant.TokenDone && !a.onlyKept(&t) {
 		leave, err := a.actions.enter(ctx)
 		if err != nil {
 			return err

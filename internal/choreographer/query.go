@@ -161,7 +161,7 @@ func (x *Tracker) Outcome(ctx context.Context, id journal.SagaID) (Saga, error) 
 func (x *Tracker) wait(ctx context.Context, id journal.SagaID) (outcome, error) {
 	w := x.ends.add(id)
 	defer x.ends.remove(id, w)
-	for _, j := range x.ahead.of(id) {
+	if j := x.ahead.of(id); j != nil {
 		return outcome{j.append.Summary, j.whole}, nil
 	}
 	_, ours := x.started.get(id)
@@ -291,22 +291,28 @@ func (x *ahead) len() int {
 	return len(x.jobs)
 }
 
-// of returns one saga's, or without an id all of them.
-func (x *ahead) of(id journal.SagaID) []*job {
+// of returns one saga's, or nil.
+func (x *ahead) of(id journal.SagaID) *job {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if id == "" {
-		return slices.Collect(maps.Values(x.jobs))
-	}
-	if j := x.jobs[id]; j != nil {
-		return []*job{j}
-	}
-	return nil
+	return x.jobs[id]
+}
+
+func (x *ahead) all() []*job {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Collect(maps.Values(x.jobs))
 }
 
 // Abreast returns when the store has a saga's end if somebody was told of it, or without an id those of all sagas: nobody is to read afterwards that it runs. Whoever reads the tracker's store past the tracker calls it first.
 func (x *Tracker) Abreast(ctx context.Context, id journal.SagaID) error {
-	for _, j := range x.ahead.of(id) {
+	var told []*job
+	if id == "" {
+		told = x.ahead.all()
+	} else if j := x.ahead.of(id); j != nil {
+		told = append(told, j)
+	}
+	for _, j := range told {
 		x.writer.soon()
 		if err := x.writer.settled(ctx, j); err != nil && !errors.Is(err, errStopped) { // then the store has all that it will have
 			return err

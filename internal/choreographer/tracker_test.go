@@ -314,6 +314,22 @@ func TestAStepsDeadlineIsKept(t *testing.T) {
 	})
 }
 
+// endOf is the end of a saga that nobody has told, of which something was.
+func (s *scene) endOf(id journal.SagaID) participant.Token {
+	s.t.Helper()
+	end := s.all(id)[0]
+	end.Step, end.Kind, end.ID, end.Payload = participant.StepEnd, participant.TokenDone, "end", nil
+	return end
+}
+
+// wantCompleted wants a saga to be completed, with nothing left to see to.
+func (s *scene) wantCompleted(x *choreographer.Tracker, id journal.SagaID) {
+	s.t.Helper()
+	if saga, err := x.Get(s.t.Context(), id); err != nil || saga.State != store.Completed || saga.Incident != "" {
+		s.t.Errorf("the saga is %s, with incident %q, %v", saga.State, saga.Incident, err)
+	}
+}
+
 // Where the end is told and a token before it is gone, lost with the power, nobody decides that step otherwise: it was done, and its participant tells it again.
 func TestALostTokenBeforeTheEndIsNotDecidedOtherwise(t *testing.T) {
 	p := func(t testing.TB) *plan.Plan {
@@ -328,9 +344,7 @@ func TestALostTokenBeforeTheEndIsNotDecidedOtherwise(t *testing.T) {
 		s.down("reserve")
 		s.start("s-1")
 		s.pass(time.Second)
-		end := s.all("s-1")[0]
-		end.Step, end.Kind, end.ID, end.Payload = participant.StepEnd, participant.TokenDone, "end", nil
-		if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, choreographer.Encode(end)); err != nil {
+		if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, choreographer.Encode(s.endOf("s-1"))); err != nil {
 			s.t.Fatal(err)
 		}
 		s.pass(time.Minute)
@@ -341,9 +355,7 @@ func TestALostTokenBeforeTheEndIsNotDecidedOtherwise(t *testing.T) {
 		s.up("reserve")
 		s.pass(time.Minute)
 		s.want("s-1", "create:done reserve:done skald.end:done")
-		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != store.Completed || saga.Incident != "" {
-			s.t.Errorf("the saga is %s, with incident %q, %v", saga.State, saga.Incident, err)
-		}
+		s.wantCompleted(x, "s-1")
 	})
 }
 
@@ -360,9 +372,7 @@ func TestALostTokenBeforeTheEndIsAnIncidentAtTheDeadline(t *testing.T) {
 		s.down("send")
 		s.start("s-1")
 		s.pass(time.Second)
-		end := s.all("s-1")[0]
-		end.Step, end.Kind, end.ID, end.Payload = participant.StepEnd, participant.TokenDone, "end", nil
-		if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, choreographer.Encode(end)); err != nil {
+		if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, choreographer.Encode(s.endOf("s-1"))); err != nil {
 			s.t.Fatal(err)
 		}
 		s.pass(time.Minute)
@@ -372,9 +382,7 @@ func TestALostTokenBeforeTheEndIsAnIncidentAtTheDeadline(t *testing.T) {
 		s.up("send")
 		s.pass(time.Minute)
 		s.want("s-1", "create:done issue:done send:done skald.end:done")
-		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != store.Completed || saga.Incident != "" {
-			s.t.Errorf("the saga is %s, with incident %q, %v", saga.State, saga.Incident, err)
-		}
+		s.wantCompleted(x, "s-1")
 	})
 }
 
@@ -691,8 +699,7 @@ func TestAnEndThatNobodyWaitsForIsTold(t *testing.T) {
 		s.down("initiator")
 		s.start("s-1")
 		s.pass(time.Second)
-		end := s.all("s-1")[0]
-		end.Step, end.Kind, end.ID, end.Payload = participant.StepEnd, participant.TokenDone, "end", nil
+		end := s.endOf("s-1")
 		watched := make(chan error, 1)
 		go func() {
 			watched <- x.Watch(s.t.Context(), "s-1", 0, func(journal.Event) error { return nil })
@@ -990,14 +997,7 @@ func (s stuckStore) Commit(ctx context.Context, epoch uint64, appends []store.Ap
 func TestAnEndIsToldBeforeItIsWrittenAndReadOnceItIs(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
 		gate := make(chan struct{})
-		x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{
-			Broker: s.broker, Store: stuckStore{memstore.Open(memstore.NewDisk()), gate}, Name: "tracker", Plans: []*plan.Plan{s.p},
-		})
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.run("tracker", x.Run)
-		synctest.Wait()
+		x := s.track(memstore.NewDisk(), func(c *choreographer.TrackerConfig) { c.Store = stuckStore{c.Store, gate} })
 		s.start("s-1")
 		x.Started("s-1")
 		told, err := x.Outcome(s.t.Context(), "s-1")
@@ -1058,14 +1058,9 @@ func TestAnEndIsToldBeforeItIsWrittenAndReadOnceItIs(t *testing.T) {
 // Without room for a journal the outcome is told all the same, and written when there is.
 func TestAnEndIsToldWithoutRoomForItsJournal(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
-		st := &fullStore{Store: memstore.Open(memstore.NewDisk())}
+		var st fullStore
 		st.full.Store(true)
-		x, err := choreographer.OpenTracker(s.t.Context(), choreographer.TrackerConfig{Broker: s.broker, Store: st, Name: "tracker", Plans: []*plan.Plan{s.p}})
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.run("tracker", x.Run)
-		synctest.Wait()
+		x := s.track(memstore.NewDisk(), func(c *choreographer.TrackerConfig) { st.Store, c.Store = c.Store, &st })
 		x.Started("s-1") // it is waited for before it is heard of
 		waited := make(chan error, 1)
 		go func() {

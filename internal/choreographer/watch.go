@@ -406,23 +406,23 @@ func (x *Tracker) expire(ctx context.Context, id journal.SagaID, h *heard) error
 	})
 	switch {
 	case errors.Is(err, machine.ErrPassed):
-		return x.change(ctx, id, false, func(tr *track) error {
-			if tr.incidents[""] == "" && !tr.summary.State.Ended() {
-				tr.record(journal.Event{Kind: journal.IncidentOpened, Reason: machine.ReasonDeadline, Detail: err.Error()}, x.Now())
-			}
-			return nil
-		})
+		return x.showLate(ctx, id, err.Error())
 	case errors.Is(err, machine.ErrEnded) && h.tokens.End == machine.ToldDone && h.tokens.Done != h.m.Plan.All():
-		return x.change(ctx, id, false, func(tr *track) error {
-			if tr.incidents[""] == "" && !tr.summary.State.Ended() {
-				tr.record(journal.Event{Kind: journal.IncidentOpened, Reason: machine.ReasonDeadline, Detail: "the end is told, and what a step told before it is lost; its participant tells it again"}, x.Now())
-			}
-			return nil
-		})
+		return x.showLate(ctx, id, "the end is told, and what a step told before it is lost; its participant tells it again")
 	case errors.Is(err, machine.ErrEnded):
 		return nil
 	}
 	return err
+}
+
+// showLate opens an incident for a saga that its deadline does not turn back, unless it has one.
+func (x *Tracker) showLate(ctx context.Context, id journal.SagaID, detail string) error {
+	return x.change(ctx, id, false, func(tr *track) error {
+		if tr.incidents[""] == "" && !tr.summary.State.Ended() {
+			tr.record(journal.Event{Kind: journal.IncidentOpened, Reason: machine.ReasonDeadline, Detail: detail}, x.Now())
+		}
+		return nil
+	})
 }
 
 // lateStep deals with a step whose deadline passed.
