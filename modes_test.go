@@ -453,6 +453,11 @@ func TestStartsAreRefusedWhileTooManySagasAreOpen(t *testing.T) {
 func TestWhatEndedIsListedAndNotOpen(t *testing.T) {
 	x := openBox(t)
 	e := openBoth(t, openStore(t), membroker.New(membroker.Config{}), x, func(c *skald.Config) { c.MaxOpen = 1 })
+	for i := range 20 { // nobody reads what would have to be written first
+		id := skald.SagaID(fmt.Sprint("unread-", i))
+		begin(t, e, x, id, skald.Choreographed)
+		ended(t, e, id)
+	}
 	for i := range 20 {
 		id := skald.SagaID(fmt.Sprint("s-", i))
 		begin(t, e, x, id, skald.Choreographed)
