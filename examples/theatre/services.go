@@ -57,15 +57,26 @@ func (t *Theatre) reserve(_ context.Context, _ participant.Tx, v Visit) (Done, e
 	return Done{t.seat(), "for " + v.Show}, nil
 }
 
-func (t *Theatre) release(_ context.Context, _ participant.Tx, v Visit, d Done) error {
-	if t.has(v, Unreleased) {
+func (t *Theatre) release(ctx context.Context, _ participant.Tx, v Visit, d Done) error {
+	if t.has(v, Unheard) {
+		select {
+		case <-t.cureOf(Unheard).ctx.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if t.isStuckOnItsWayBack(v) {
 		return skald.Later("Seats.Locked", 50*time.Millisecond, "the plan of %s is locked, and seat %d in it", v.Show, d.Number)
 	}
 	return nil
 }
 
+func (t *Theatre) isStuckOnItsWayBack(v Visit) bool {
+	return (v.Trouble == Unreleased || v.Trouble == Unheard) && t.ails(Unreleased)
+}
+
 func (t *Theatre) charge(_ context.Context, _ participant.Tx, v Visit) (Done, error) {
-	if t.has(v, Declined) || t.has(v, Unreleased) {
+	if t.has(v, Declined) || t.isStuckOnItsWayBack(v) {
 		return Done{}, skald.Refuse("Cards.Declined", "the bank of %s says no", v.Visitor)
 	}
 	return Done{v.Seats * 25, v.Visitor}, nil

@@ -48,8 +48,8 @@ type Theatre struct {
 
 	outside *outsiders
 
-	mu     sync.Mutex
-	mended map[Trouble]bool
+	mu    sync.Mutex
+	cures map[Trouble]cure
 
 	listener net.Listener
 	server   *http.Server
@@ -60,10 +60,16 @@ type Theatre struct {
 	err      error
 }
 
+// cure is of one kind of trouble, whose time ends with it.
+type cure struct {
+	ctx context.Context
+	end context.CancelFunc
+}
+
 // Start opens the theatre and goes on with every visit that has no outcome yet. ctx bounds the start only. The caller stops what was started.
 func Start(ctx context.Context, c Config) (*Theatre, error) {
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
-	t := &Theatre{config: c, mended: map[Trouble]bool{}, failed: make(chan error, 1)}
+	t := &Theatre{config: c, cures: map[Trouble]cure{}, failed: make(chan error, 1)}
 	t.outside = &outsiders{closed: func() bool { return t.ails(Closed) }, secrets: map[string]webhook.Secret{}}
 	if err := t.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("the theatre cannot open: %w", err), t.Stop(ctx))
@@ -196,16 +202,19 @@ func (t *Theatre) begin(ctx context.Context, saga *skald.Saga[Visit], v Visit, o
 }
 
 // Mend ends a kind of trouble, for all visits.
-func (t *Theatre) Mend(x Trouble) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.mended[x] = true
-}
+func (t *Theatre) Mend(x Trouble) { t.cureOf(x).end() }
 
-func (t *Theatre) ails(x Trouble) bool {
+func (t *Theatre) ails(x Trouble) bool { return t.cureOf(x).ctx.Err() == nil }
+
+func (t *Theatre) cureOf(x Trouble) cure {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.mended[x]
+	c, known := t.cures[x]
+	if !known {
+		c.ctx, c.end = context.WithCancel(context.Background())
+		t.cures[x] = c
+	}
+	return c
 }
 
 func (t *Theatre) has(v Visit, x Trouble) bool { return v.Trouble == x && t.ails(x) }

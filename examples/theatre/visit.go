@@ -14,6 +14,7 @@ const (
 	SoldOut    Trouble = "sold out"   // the first step is refused: nothing to undo
 	Declined   Trouble = "declined"   // a later step is refused: the saga turns back
 	Unreleased Trouble = "unreleased" // the same, and one of the compensations does not succeed
+	Unheard    Trouble = "unheard"    // the same, and at first nothing is heard of that compensation
 	Unclear    Trouble = "unclear"    // a step has no clear answer until its attempts are used up
 	NoPaper    Trouble = "no paper"   // the point of no return is tried again and again
 	FullBox    Trouble = "full box"   // a step after it is refused: an incident
