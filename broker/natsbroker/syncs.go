@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/relaxed"
 )
 
@@ -178,6 +180,7 @@ type streamSync struct {
 	done   uint64        // of these, those that were made
 	synced uint64        // the highest sequence that is known to be on the disk
 	under  chan struct{} // closed when the flush that is under way ends; nil: none is
+	next   chan struct{} // closed when one ends, whichever is the next to; nil: nobody waits for that
 	failed error
 	ended  bool
 }
@@ -186,6 +189,9 @@ type streamSync struct {
 func (x *streamSync) reach(ctx context.Context, seq uint64, flush func(*streamSync)) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if broker.IsUnhurried(ctx) {
+		x.linger(ctx, seq)
+	}
 	if x.synced >= seq {
 		return nil
 	}
@@ -218,6 +224,35 @@ func (x *streamSync) reach(ctx context.Context, seq uint64, flush func(*streamSy
 	return nil
 }
 
+// lingering is how long what nobody waits for lets others ask the disk.
+const lingering = 20 * time.Millisecond
+
+// linger returns when all up to a sequence is on the disk, because others needed that, or after a moment in which nobody did. The caller holds the lock.
+func (x *streamSync) linger(ctx context.Context, seq uint64) {
+	moment, cancel := context.WithTimeout(ctx, lingering)
+	defer cancel()
+	for x.synced < seq && x.failed == nil && !x.ended && moment.Err() == nil {
+		if x.next == nil {
+			x.next = make(chan struct{})
+		}
+		next := x.next
+		x.mu.Unlock()
+		select {
+		case <-next:
+		case <-moment.Done():
+		}
+		x.mu.Lock()
+	}
+}
+
+// goOn lets those look who linger. The caller holds the lock.
+func (x *streamSync) goOn() {
+	if x.next != nil {
+		close(x.next)
+		x.next = nil
+	}
+}
+
 // flush syncs for all who have asked.
 func (x *streamSync) flush() {
 	x.mu.Lock()
@@ -236,6 +271,7 @@ func (x *streamSync) flush() {
 	}
 	close(x.under)
 	x.under = nil
+	x.goOn()
 }
 
 // fail notes the first error for good.
@@ -265,6 +301,7 @@ func (x *streamSync) failure() error {
 func (x *streamSync) end() {
 	x.mu.Lock()
 	x.ended = true
+	x.goOn()
 	under := x.under
 	x.mu.Unlock()
 	if under != nil {

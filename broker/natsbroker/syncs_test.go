@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/skaldhq/skald/broker"
 )
 
 // blockLog is a folder with blocks, and which of them were synced.
@@ -216,6 +218,70 @@ func TestThoseWhoComeDuringASyncShareTheNext(t *testing.T) {
 // awaitOn is syncs.await for one stream.
 func awaitOn(ctx context.Context, x *streamSync, seq uint64) error {
 	return x.reach(ctx, seq, func(x *streamSync) { go x.flush() })
+}
+
+// TestWhatNobodyWaitsForSharesASync: with somebody who needs one in the next moment. What comes during a sync is not covered by it, here as elsewhere.
+func TestWhatNobodyWaitsForSharesASync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var files atomic.Int64
+		x, stream := newSync(t, func() error { files.Add(1); time.Sleep(time.Millisecond); return nil })
+		stream.last.Store(2)
+		first := make(chan error, 1)
+		go func() { first <- awaitOn(t.Context(), x, 1) }()
+		time.Sleep(time.Microsecond) // it is under way
+		stream.last.Store(3)
+		unhurried := make(chan error, 1)
+		go func() { unhurried <- awaitOn(broker.Unhurried(t.Context()), x, 3) }()
+		time.Sleep(lingering / 2)
+		if len(first) != 1 || len(unhurried) != 0 || files.Load() != 1 {
+			t.Errorf("after the first sync %d of one who waited, and %d who do not, are done, with %d syncs", len(first), len(unhurried), files.Load())
+		}
+		stream.last.Store(4)
+		if err := errors.Join(awaitOn(t.Context(), x, 4), <-first, <-unhurried); err != nil || files.Load() != 2 {
+			t.Errorf("%d syncs, want two; %v", files.Load(), err)
+		}
+	})
+}
+
+// TestWhatNobodyWaitsForIsSyncedAfterAMoment in which nobody else needed that, and gets an error at once where nothing can become durable.
+func TestWhatNobodyWaitsForIsSyncedAfterAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, stream := newSync(t, func() error { return nil })
+		stream.last.Store(1)
+		began := time.Now()
+		if err := awaitOn(broker.Unhurried(t.Context()), x, 1); err != nil || time.Since(began) != lingering {
+			t.Errorf("it took %s, want %s; %v", time.Since(began), lingering, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), lingering/2)
+		defer cancel()
+		began = time.Now()
+		if err := awaitOn(broker.Unhurried(ctx), x, 2); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != lingering/2 {
+			t.Errorf("whose time is over in between gets %v after %s", err, time.Since(began))
+		}
+		time.AfterFunc(lingering/2, x.end)
+		began = time.Now()
+		if err := awaitOn(broker.Unhurried(t.Context()), x, 2); !errors.Is(err, errNotSynced) || time.Since(began) != lingering/2 {
+			t.Errorf("at the end it gets %v after %s", err, time.Since(began))
+		}
+	})
+}
+
+// TestWhatNobodyWaitsForHearsOfAFailure: of the sync that it would have shared.
+func TestWhatNobodyWaitsForHearsOfAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, stream := newSync(t, func() error { return errors.New("input/output error") })
+		stream.last.Store(2)
+		began := time.Now()
+		unhurried := make(chan error, 1)
+		go func() { unhurried <- awaitOn(broker.Unhurried(t.Context()), x, 1) }()
+		synctest.Wait()
+		if err := awaitOn(t.Context(), x, 2); !errors.Is(err, errNotSynced) {
+			t.Errorf("who waits gets %v", err)
+		}
+		if err := <-unhurried; !errors.Is(err, errNotSynced) || time.Since(began) != 0 {
+			t.Errorf("who does not gets %v after %s", err, time.Since(began))
+		}
+	})
 }
 
 // TestWhoseTimeIsLimitedIsNotHeldUpByTheDisk: also the first who comes when a sync is over, and has to let the next be made.

@@ -57,8 +57,8 @@ func TestAJournalDoesNotGoBackInTimeWhenAParticipantsClockDoes(t *testing.T) {
 	early := token("issue", participant.TokenDone)
 	early.Time = early.Time.Add(-time.Hour)
 	tr.take(early)
-	if len(tr.pending) == 0 || tr.pending[len(tr.pending)-1].Kind != journal.StepDone {
-		t.Fatalf("what was told is not recorded: %+v", tr.pending)
+	if len(tr.pending) == 0 || tr.pending[len(tr.pending)-1].Kind != journal.SagaCompleted {
+		t.Fatalf("what was told, and the outcome that follows from it, is not recorded: %+v", tr.pending)
 	}
 	for i := range tr.pending[1:] {
 		if before, e := tr.pending[i], tr.pending[i+1]; e.Time.Before(before.Time) {

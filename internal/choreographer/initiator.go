@@ -317,7 +317,7 @@ func (i *Initiator) conclude(ctx context.Context, h *heard, from *participant.To
 	return conclude(ctx, i.Broker, i.Topic, i.Name, i.Now, h, from)
 }
 
-// conclude tells the end, or that everything is undone, if that follows from what was heard. Anybody may: it follows from facts alone, and the first to tell it decides.
+// conclude tells the end, or that everything is undone, if that follows from what was heard. Anybody may: it follows from facts alone, and the first to tell it decides. Only an end that lets the last steps be undone is waited for.
 func conclude(ctx context.Context, b broker.Broker, topic, name string, now func() time.Time, h *heard, from *participant.Token) error {
 	if f := h.m.EndMove(&h.tokens); f != machine.Untold {
 		kind := participant.TokenDone
@@ -325,7 +325,11 @@ func conclude(ctx context.Context, b broker.Broker, topic, name string, now func
 			kind = participant.TokenSkipped
 		}
 		end := newToken(from, name, participant.StepEnd, kind, now())
-		decided, err := decide(ctx, b, topic, &end)
+		within := ctx
+		if kind == participant.TokenDone {
+			within = broker.Unhurried(ctx)
+		}
+		decided, err := decide(within, b, topic, &end)
 		if err != nil {
 			return err
 		}
@@ -333,7 +337,7 @@ func conclude(ctx context.Context, b broker.Broker, topic, name string, now func
 	}
 	if !h.tokens.Compensated && h.m.AllUndone(&h.tokens) {
 		over := newToken(from, name, participant.StepStart, participant.TokenUndone, now())
-		if _, err := decide(ctx, b, topic, &over); err != nil {
+		if _, err := decide(broker.Unhurried(ctx), b, topic, &over); err != nil {
 			return err
 		}
 	}
@@ -451,7 +455,7 @@ func (i *Initiator) expire(ctx context.Context, h *heard, say func(*participant.
 func expire(ctx context.Context, b broker.Broker, topic, name string, now func() time.Time, h *heard, say func(*participant.Token)) error {
 	for {
 		switch {
-		case h.tokens.Compensated || h.tokens.End == machine.ToldDone:
+		case h.m.IsCompleted(&h.tokens) || h.m.IsCompensated(&h.tokens):
 			return machine.ErrEnded
 		case h.turning():
 			return nil
@@ -486,5 +490,5 @@ func passed(h *heard) error {
 	if h.m.Plan.Pivot >= 0 && h.tokens.Told(h.m.Plan.Pivot) != machine.ToldRefused {
 		return fmt.Errorf("%w: it is up to %s; wait for its outcome", machine.ErrPassed, h.m.Plan.Steps[h.m.Plan.Pivot].Name)
 	}
-	return machine.ErrEnded // every step is done; only the end is not told yet
+	return machine.ErrEnded
 }

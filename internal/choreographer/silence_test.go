@@ -2,16 +2,21 @@ package choreographer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/internal/choreographer"
+	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store"
 	"github.com/skaldhq/skald/store/memstore"
 )
 
@@ -46,21 +51,81 @@ func TestF33_WhatIsOwedWithoutBeingAskedIsAnIncident(t *testing.T) {
 	}
 }
 
-// An initiator that is away does not keep sagas from their end: what it would tell follows from facts.
-func TestTheEndIsToldInThePlaceOfASilentInitiator(t *testing.T) {
+// An initiator that is away keeps no saga from its outcome, which follows from facts, and from what its steps told.
+func TestTheOutcomeDoesNotWaitForTheInitiator(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
 		x := s.track(memstore.NewDisk())
 		s.down("initiator")
 		s.start("s-1")
+		told, err := x.Outcome(s.t.Context(), "s-1")
+		if err != nil || told.State != store.Completed {
+			s.t.Errorf("whoever waits is told %s, %v", told.State, err)
+		}
+		s.pass(time.Minute)
+		s.want("s-1", strings.TrimSuffix(allDone, " skald.end:done"))
+		s.wantCompleted(x, "s-1")
+		if err := s.initiator.Cancel(s.t.Context(), "s-1", "ann", "too late"); !errors.Is(err, machine.ErrEnded) {
+			s.t.Errorf("to cancel it gives %v", err)
+		}
+		tale := s.tale(x, "s-1")
+
+		s.run("initiator", s.initiator.Run) // it is there again, and says so, too
 		s.pass(time.Minute)
 		s.want("s-1", allDone)
-		if open := s.incidents(x, "s-1"); open != "" {
-			s.t.Errorf("the incidents are %q", open)
+		if diff := cmp.Diff(tale, s.tale(x, "s-1")); diff != "" {
+			s.t.Errorf("the end that is told then changes the journal (-before +after):\n%s", diff)
+		}
+		s.pass(10 * time.Minute)
+		s.want("s-1", "")
+	})
+}
+
+// The same at the end of the way back.
+func TestCompensatedDoesNotWaitForTheInitiator(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("look")
+		s.says("issues.do", refuses("NoPaper"))
+		s.start("s-1")
+		s.pass(time.Second)
+		s.down("create")
+		s.up("look")
+		s.pass(time.Second)
+		s.down("initiator")
+		s.up("create")
+		told, err := x.Outcome(s.t.Context(), "s-1")
+		if err != nil || told.State != store.Compensated {
+			s.t.Errorf("whoever waits is told %s, %v", told.State, err)
+		}
+		s.want("s-1", "create:done look:done issue:refused skald.end:skipped look:undone create:undone")
+		s.wantEffects("")
+	})
+}
+
+// An end that lets last steps be undone is told in the place of an initiator that is away, and so the saga ends.
+func TestTheWayBackIsToldInThePlaceOfASilentInitiator(t *testing.T) {
+	fork := func(t testing.TB) *plan.Plan {
+		return order(t, func(d *plan.Draft) {
+			d.Steps = []plan.DraftStep{step("create", participant.Compensatable), step("reserve", participant.Compensatable, "create"), step("charge", participant.Compensatable, "create")}
+		})
+	}
+	play(t, fork, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("initiator")
+		s.says("charges.do", refuses("NoMoney"))
+		s.start("s-1")
+		s.pass(time.Second)
+		s.want("s-1", "create:done reserve:done charge:refused")
+		s.pass(time.Minute)
+		s.want("s-1", "create:done reserve:done charge:refused skald.end:skipped reserve:undone create:undone")
+		s.wantEffects("")
+		if saga, err := x.Get(s.t.Context(), "s-1"); err != nil || saga.State != store.Compensated || saga.Incident != "" {
+			s.t.Errorf("the saga is %s, with incident %q, %v", saga.State, saga.Incident, err)
 		}
 	})
 }
 
-// Nor does a deadline that passes after the last step was done, and before anybody told the end.
+// A deadline that passes after the last step was done changes nothing, whoever has told the end.
 func TestADeadlineBetweenTheLastStepAndTheEndIsNone(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
 		x := s.track(memstore.NewDisk())
@@ -70,10 +135,8 @@ func TestADeadlineBetweenTheLastStepAndTheEndIsNone(t *testing.T) {
 		s.pass(time.Hour - 5*time.Second)
 		s.up("send")
 		s.pass(10 * time.Second)
-		s.want("s-1", allDone)
-		if open := s.incidents(x, "s-1"); open != "" {
-			s.t.Errorf("the incidents are %q", open)
-		}
+		s.want("s-1", strings.TrimSuffix(allDone, " skald.end:done"))
+		s.wantCompleted(x, "s-1")
 	})
 }
 

@@ -65,28 +65,38 @@ func (x *track) take(t *participant.Token) {
 	if x.summary.State.Ended() {
 		return
 	}
-	switch {
-	case t.Step == participant.StepEnd && t.Kind == participant.TokenDone:
-		x.end(journal.SagaCompleted, t.Time)
-		return
-	case t.Step == participant.StepStart && t.Kind == participant.TokenUndone:
-		x.end(journal.SagaCompensated, t.Time)
-		return
-	case t.Step == participant.StepEnd:
-		x.heard.hear(t)
-		x.follow(t.Time)
-		return
-	}
 	i, ok := x.m.Plan.Index(t.Step)
-	if !ok {
+	switch {
+	case t.Step == participant.StepEnd || t.Step == participant.StepStart:
+		x.heard.hear(t)
+	case !ok:
 		return
-	}
-	if t.Kind == participant.TokenUndone {
+	case t.Kind == participant.TokenUndone:
 		x.undone(i, t)
-	} else {
+	default:
 		x.settled(i, t)
 	}
 	x.follow(t.Time)
+	x.conclude(t.Time)
+}
+
+// conclude writes the outcome as soon as it follows from what the steps told, and all of that is in the journal. The virtual steps' tokens that say so change nothing about it.
+func (x *track) conclude(at time.Time) {
+	switch {
+	case x.hasAllDone():
+		x.end(journal.SagaCompleted, at)
+	case x.hasAllUndone() && x.m.IsCompensated(&x.tokens):
+		x.end(journal.SagaCompensated, at)
+	}
+}
+
+// hasAllDone says whether every step is done, those that were skipped by hand among them.
+func (x *track) hasAllDone() bool { return x.tokens.Done == x.m.Plan.All() }
+
+// hasAllUndone says whether every step has ended and nothing is left of any.
+func (x *track) hasAllUndone() bool {
+	effects := (x.tokens.Done | x.tokens.Failed) & x.m.Plan.Of(participant.Compensatable)
+	return x.decided == x.m.Plan.All() && effects&^x.tokens.Undone == 0
 }
 
 // tellsOutcome says whether a token is the outcome of its saga.
@@ -340,10 +350,9 @@ func (x *track) step(i int, e *journal.Event) {
 func (x *track) follows(t *participant.Token) bool {
 	switch {
 	case t.Step == participant.StepEnd && t.Kind == participant.TokenDone:
-		return x.tokens.Done == x.m.Plan.All() // those that were skipped by hand among them
+		return x.hasAllDone()
 	case t.Step == participant.StepStart && t.Kind == participant.TokenUndone:
-		effects := (x.tokens.Done | x.tokens.Failed) & x.m.Plan.Of(participant.Compensatable)
-		return x.decided == x.m.Plan.All() && effects&^x.tokens.Undone == 0
+		return x.hasAllUndone()
 	}
 	i, ok := x.m.Plan.Index(t.Step)
 	switch {

@@ -284,7 +284,6 @@ var errEarly = errors.New("it was heard before what led to it; it comes again")
 
 // Hear takes one token in and returns when what it says is durable. It may be heard any number of times, in any order.
 func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
-	over := tellsOutcome(&t)
 	start := t.Step == participant.StepStart && t.Kind != participant.TokenUndone
 	o := occasion{begin: true, leisurely: true}
 	if start {
@@ -313,16 +312,33 @@ func (x *Tracker) Hear(ctx context.Context, t participant.Token) error {
 			return err
 		}
 	}
-	if x.Purge < 0 || !over && !x.outlived(&t) {
-		return nil
-	}
-	return x.purger.plan(ctx, ended{t.Definition, t.Saga}) // also when it was planned before: that is harmless
+	return x.planPurge(ctx, &t)
 }
 
-// outlived says whether a token came so late after its saga's end that the saga's tokens may have been deleted already: its participant was away for long.
-func (x *Tracker) outlived(t *participant.Token) bool {
-	e, _ := x.over.get(t.Saga)
-	return x.ended(t.Saga) && x.Now().Sub(e.at) > x.Purge/2
+// planPurge sees to it that the tokens of a saga that has ended are deleted later. The token that was heard comes again if it fails, or if the process dies before that is durable.
+func (x *Tracker) planPurge(ctx context.Context, t *participant.Token) error {
+	if x.Purge < 0 || !x.toPurge(t.Saga) {
+		return nil
+	}
+	err := x.purger.plan(ctx, ended{t.Definition, t.Saga}) // also when it was planned before: that is harmless
+	if err != nil {
+		x.remember(t.Saga, func(e *end) { e.planned = time.Time{} })
+	}
+	return err
+}
+
+// toPurge says whether a saga has ended, and nobody has planned that its tokens are deleted, or so long ago that this one may come too late for that: its participant was away for long. The caller plans it then, and nobody else.
+func (x *Tracker) toPurge(id journal.SagaID) (mine bool) {
+	if !x.ended(id) {
+		return false
+	}
+	x.remember(id, func(e *end) {
+		now := x.Now()
+		if mine = now.Sub(e.planned) > x.Purge/2; mine {
+			e.planned = now
+		}
+	})
+	return mine
 }
 
 // ended says whether a saga is known to have ended. Once its journal may have been pruned its id may be another one's.
@@ -331,10 +347,30 @@ func (x *Tracker) ended(id journal.SagaID) bool {
 	return ok && (x.Retention < 0 || x.Now().Sub(e.at) < x.Retention)
 }
 
+// know remembers how a saga has ended.
+func (x *Tracker) know(id journal.SagaID, tr *track) {
+	x.remember(id, func(e *end) {
+		if !e.at.Equal(tr.summary.Ended) { // another one of this id
+			*e = end{at: tr.summary.Ended, done: tr.tokens.Done}
+		}
+	})
+}
+
+// remember changes what is remembered of a saga's end.
+func (x *Tracker) remember(id journal.SagaID, change func(*end)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e, _ := x.over.get(id)
+	change(&e)
+	x.over.put(id, e)
+}
+
 // end is what is remembered of a saga that has ended.
 type end struct {
 	at   time.Time
 	done plan.Set // the steps that were done
+
+	planned time.Time // when it was planned last that its tokens are deleted
 }
 
 // occasion says for what a track is changed.
@@ -354,8 +390,11 @@ func (x *Tracker) change(ctx context.Context, id journal.SagaID, begin bool, f f
 // on is change on an occasion. Others may change the track before this is durable: then they wait for it, too.
 func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(*track) error) error {
 	tr, j, err := x.queue(ctx, id, o, f)
-	if err == nil && j != nil {
-		err = x.writer.wait(ctx, j) // its own, or the one before if it has none
+	if err == nil && j != nil { // its own, or the one before if it has none
+		if !o.leisurely && !j.urgent {
+			x.writer.soon()
+		}
+		err = x.writer.wait(ctx, j)
 	}
 	if err != nil {
 		x.distrust(tr) // it may be changed by half, or be ahead of the store, which has what is true
@@ -432,7 +471,7 @@ func (x *Tracker) distrust(tr *track) {
 
 // forget drops a track that has ended.
 func (x *Tracker) forget(id journal.SagaID, tr *track) {
-	x.over.put(id, end{tr.summary.Ended, tr.tokens.Done})
+	x.know(id, tr)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.tracks[id] == tr {
@@ -469,7 +508,7 @@ func (x *Tracker) track(ctx context.Context, id journal.SagaID, o occasion) (*tr
 		return nil, err
 	}
 	if tr.summary.State.Ended() {
-		x.over.put(id, end{tr.summary.Ended, tr.tokens.Done})
+		x.know(id, tr)
 	} else {
 		x.over.drop(id)
 	}

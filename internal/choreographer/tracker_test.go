@@ -2,6 +2,7 @@ package choreographer_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -696,10 +697,11 @@ func TestAnEndThatNobodyWaitsForIsTold(t *testing.T) {
 		}
 		s.run("tracker", x.Run)
 		synctest.Wait()
-		s.down("initiator")
+		s.down("issue")
 		s.start("s-1")
 		s.pass(time.Second)
-		end := s.endOf("s-1")
+		last := s.all("s-1")[0]
+		last.Step, last.Kind, last.ID = "issue", participant.TokenDone, "issued"
 		watched := make(chan error, 1)
 		go func() {
 			watched <- x.Watch(s.t.Context(), "s-1", 0, func(journal.Event) error { return nil })
@@ -708,11 +710,11 @@ func TestAnEndThatNobodyWaitsForIsTold(t *testing.T) {
 		st.takes = time.Second
 		ctx, cancel := context.WithTimeout(s.t.Context(), 500*time.Millisecond)
 		defer cancel()
-		if err := x.Hear(ctx, end); !errors.Is(err, context.DeadlineExceeded) {
+		if err := x.Hear(ctx, last); !errors.Is(err, context.DeadlineExceeded) {
 			s.t.Fatalf("hearing the end gives %v", err)
 		}
 		s.pass(3 * time.Second)
-		if err := x.Hear(s.t.Context(), end); err != nil {
+		if err := x.Hear(s.t.Context(), last); err != nil {
 			s.t.Errorf("hearing it again gives %v", err)
 		}
 		s.pass(3 * time.Second)
@@ -881,16 +883,46 @@ func TestTokensAreDeletedAfterTheEnd(t *testing.T) {
 	})
 }
 
-// reminders counts the messages with which trackers remind themselves.
+// Whoever reads a saga that was heard of a moment ago does not wait until more is to be written with it.
+func TestWhoeverReadsASagaThatHasJustBegunDoesNotWait(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		s.down("create")
+		s.start("s-1")
+		synctest.Wait() // the tracker has heard of it
+		began := time.Now()
+		saga, err := x.Get(s.t.Context(), "s-1")
+		if took := time.Since(began); err != nil || saga.State != store.Running || took > 0 {
+			s.t.Errorf("it is %s after %s, %v", saga.State, took, err)
+		}
+	})
+}
+
+// reminders counts the messages with which trackers remind themselves, and the sagas in them, and may keep trackers from it.
 type reminders struct {
 	broker.Broker
-	published *atomic.Int64
+	published, sagas *atomic.Int64
+	away             *atomic.Bool
+}
+
+func remindersOf(b broker.Broker) reminders {
+	return reminders{b, new(atomic.Int64), new(atomic.Int64), new(atomic.Bool)}
 }
 
 // Publish implements broker.Broker.
 func (r reminders) Publish(ctx context.Context, topic string, m ...broker.Message) error {
 	if topic == choreographer.DefaultPurges {
-		r.published.Add(int64(len(m)))
+		if r.away.Load() {
+			return errors.New("the broker is away")
+		}
+		for i := range m {
+			var sagas []any
+			if err := json.Unmarshal(m[i].Data, &sagas); err != nil {
+				return err
+			}
+			r.published.Add(1)
+			r.sagas.Add(int64(len(sagas)))
+		}
 	}
 	return r.Broker.Publish(ctx, topic, m...)
 }
@@ -898,7 +930,7 @@ func (r reminders) Publish(ctx context.Context, topic string, m ...broker.Messag
 // Sagas that end at about the same time share one reminder to delete their tokens, and none is forgotten.
 func TestSagasThatEndTogetherAreDeletedTogether(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
-		r := reminders{s.broker, new(atomic.Int64)}
+		r := remindersOf(s.broker)
 		s.broker = r
 		s.track(memstore.NewDisk())
 		ids := []journal.SagaID{"s-1", "s-2", "s-3", "s-4"}
@@ -909,11 +941,38 @@ func TestSagasThatEndTogetherAreDeletedTogether(t *testing.T) {
 		if n := r.published.Load(); n != 1 {
 			s.t.Errorf("%d reminders for %d sagas", n, len(ids))
 		}
+		if n := r.sagas.Load(); int(n) != len(ids) {
+			s.t.Errorf("they name %d sagas, want each of %d once", n, len(ids))
+		}
 		s.pass(11 * time.Minute)
 		for _, id := range ids {
 			s.want(id, "")
 		}
 	})
+}
+
+// A reminder that could not be made is made later, by whoever is the tracker then: the journal has the outcome, and the token with which it came is heard again.
+func TestAReminderThatCouldNotBeMadeIsMadeLater(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		play(t, plainOrder, func(s *scene) {
+			r := remindersOf(s.broker)
+			s.broker = r
+			r.away.Store(true)
+			s.down("initiator") // so that nothing else is told after the outcome
+			disk := memstore.NewDisk()
+			x := s.track(disk)
+			s.start("s-1")
+			s.pass(time.Second)
+			s.wantCompleted(x, "s-1")
+			if restarted {
+				s.down("tracker")
+				s.track(disk)
+			}
+			r.away.Store(false)
+			s.pass(11 * time.Minute)
+			s.want("s-1", "")
+		})
+	}
 }
 
 // A reminder to delete a saga's tokens that comes late or again, when the id is another saga's, deletes nothing of that one.

@@ -37,7 +37,7 @@ func newWriter(x *Tracker) *writer {
 
 const (
 	groupMost = 1024                  // appends of one commit
-	gathering = 20 * time.Millisecond // how long appends that nobody waits for are kept back
+	gathering = 50 * time.Millisecond // how long appends that nobody waits for are kept back
 )
 
 var errStopped = errors.New("the tracker is stopping")

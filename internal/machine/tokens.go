@@ -167,3 +167,9 @@ func (m *Machine) AllUndone(t *Tokens) bool {
 	}
 	return t.End == ToldSkipped && first&^t.clear() == 0
 }
+
+// IsCompleted says whether the outcome is completed, whoever has told the end: it follows from what the steps told.
+func (m *Machine) IsCompleted(t *Tokens) bool { return t.End == ToldDone || m.EndMove(t) == ToldDone }
+
+// IsCompensated says whether the outcome is compensated, whoever has told so: it follows from what the steps told, and from the end that was skipped.
+func (m *Machine) IsCompensated(t *Tokens) bool { return t.Compensated || m.AllUndone(t) }

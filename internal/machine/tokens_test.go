@@ -173,15 +173,15 @@ func (x *ensemble) act(s scene, i int, yield func(scene)) {
 
 func (x *ensemble) check(s *scene, over bool) string {
 	need := x.p.All() &^ x.p.Of(participant.ReadOnly)
-	completed := s.tokens.End == machine.ToldDone
+	completed, compensated := x.m.IsCompleted(&s.tokens), x.m.IsCompensated(&s.tokens)
 	switch {
-	case completed && s.tokens.Compensated:
+	case completed && compensated:
 		return "two outcomes"
 	case completed && s.effect != need:
 		return "completed, but not every effect"
-	case s.tokens.Compensated && s.effect != 0:
+	case compensated && s.effect != 0:
 		return "compensated, but an effect is left"
-	case over && !completed && !s.tokens.Compensated:
+	case over && s.tokens.End != machine.ToldDone && !s.tokens.Compensated:
 		return "stuck without an outcome"
 	}
 	for i := range x.p.Steps {

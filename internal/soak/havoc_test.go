@@ -29,15 +29,18 @@ func (h *house) havoc(ctx context.Context, order *rand.Rand) {
 	tick := time.NewTicker(*every)
 	defer tick.Stop()
 	for {
-		for _, k := range order.Perm(len(kinds)) {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
-			kinds[k].make(ctx)
-			h.happened[kinds[k].name]++
+		if len(h.ahead) == 0 {
+			h.ahead = order.Perm(len(kinds))
 		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		k := kinds[h.ahead[0]]
+		h.ahead = h.ahead[1:]
+		k.make(ctx)
+		h.happened[k.name]++
 	}
 }
 

@@ -55,6 +55,7 @@ type house struct {
 
 	outcomes []store.State // by the saga's number
 	happened map[string]int
+	ahead    []int // the faults of this round that have not come about: each does before one comes again, also from one quarter to the next
 }
 
 func open(t *testing.T, sagas int) *house {
