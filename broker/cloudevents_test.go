@@ -274,3 +274,25 @@ func TestThePageShowsTheFirstVector(t *testing.T) {
 		t.Errorf("docs/wire-format.md does not contain this, and nothing else for NATS:\n%s", want)
 	}
 }
+
+func TestTheTypeIsReadWithoutTheRest(t *testing.T) {
+	for _, want := range []string{"skald.token.done", `a "type" of 100%`, ""} {
+		headers, err := broker.Encode(broker.Message{ID: "1", Type: want, Source: "shop", Time: time.Unix(1, 0), Key: "k"})
+		if want != "" && err != nil {
+			t.Fatal(err)
+		}
+		got := broker.TypeOf(func(name string) string {
+			i := slices.IndexFunc(headers, func(h broker.Header) bool { return h.Name == name })
+			if i < 0 {
+				return ""
+			}
+			return headers[i].Value
+		})
+		if got != want {
+			t.Errorf("%q is read as %q", want, got)
+		}
+	}
+	if got := broker.TypeOf(func(string) string { return "100%" }); got != "" {
+		t.Errorf("what is not encoded is read as %q", got)
+	}
+}

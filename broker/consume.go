@@ -40,9 +40,9 @@ type ConsumerConfig struct {
 	Subscription string // required
 	// Parallel is how many messages are handled at the same time. No more than that are taken from the broker. Default: 16.
 	Parallel int
-	// Ignore says of a message, by its key and a header of Message.Headers, whether there is nothing to do about it. It is asked where messages are received, so it must answer at once;
+	// Ignore says of a message whether there is nothing to do about it. It is asked where messages are received, so it must answer at once;
 	// what it ignores takes no place, is not even decoded where the broker can spare it, and is completed without a handler and without waiting until the broker has heard it. Optional.
-	Ignore func(k Key, header func(name string) string) bool
+	Ignore func(e Envelope) bool
 	// Overheard says that the topic is overheard through the same Broker (Overhearer), so that there will be nothing to do about what that decides, most probably, in a moment. Such a message may be kept back for a
 	// tenth of a second, and Ignore asked about it again, before it is handed out. As long as all that comes is ignored, a driver may take more from the broker than there are places. Without Ignore it means nothing.
 	Overheard bool
@@ -159,7 +159,7 @@ func (c *consumer) receive(ctx, working context.Context, r Receiver) error {
 
 // ignored completes a delivery about which there is nothing to do.
 func (c *consumer) ignored(d *Delivery) bool {
-	if !c.cfg.Ignore(d.Message.Key, func(name string) string { return d.Message.Headers[name] }) {
+	if !c.cfg.Ignore(d.Message.Envelope()) {
 		return false
 	}
 	d.Completed()

@@ -78,5 +78,5 @@ type Receiver interface {
 // Ignorer is a receiver that can be told in advance what there is nothing to do about, and does not even decode that. It is optional.
 type Ignorer interface {
 	// Ignore sets what completes by itself, as ConsumerConfig.Ignore says it, and whether the topic is overheard, as ConsumerConfig.Overheard does. It is called once, before the first Receive.
-	Ignore(nothing func(k Key, header func(name string) string) bool, overheard bool)
+	Ignore(nothing func(e Envelope) bool, overheard bool)
 }

@@ -145,3 +145,16 @@ func reserved(name string) bool {
 	attribute, ce := strings.CutPrefix(name, prefix)
 	return ce && slices.Contains(attributes[:], attribute) || strings.HasPrefix(name, "nats-") || strings.HasPrefix(name, "skald-") || name == contentType || name == trace
 }
+
+// Envelope is what a receiver knows of a message before it decodes it.
+type Envelope struct {
+	Key    Key
+	Type   string
+	Header func(name string) string // one of Message.Headers; empty if the message has none of that name
+}
+
+// Envelope is what was known of a message before it was decoded.
+func (m *Message) Envelope() Envelope {
+	headers := m.Headers // by itself: a message of which a function has the address is copied to the heap
+	return Envelope{m.Key, m.Type, func(name string) string { return headers[name] }}
+}

@@ -267,6 +267,9 @@ func TestNobodyInTheMiddleSeesAPayload(t *testing.T) {
 			if !strings.Contains(string(s.Input), secret) || !strings.Contains(string(s.Step("pay.hold").Result), secret) || s.Step("pay.take").Detail != "the card "+secret+" is stolen" || s.Reason != "Pay.Declined" {
 				t.Errorf("the client sees %+v", s)
 			}
+			if _, err := engine.Status(ctx, "p-1"); err != nil { // what is told is in the store once it was read
+				t.Fatal(err)
+			}
 			_, records, err := c.Store.Journal(ctx, "p-1")
 			if err != nil || len(records) == 0 {
 				t.Fatal(err)

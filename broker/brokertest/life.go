@@ -80,8 +80,8 @@ func testConsume(t *testing.T, d Driver) {
 			var mu sync.Mutex
 			var seen []string
 			stop := consume(t, b, broker.ConsumerConfig{
-				Log: slog.New(slog.DiscardHandler), Topic: name, Subscription: name, Parallel: 1, Ignore: func(k broker.Key, header func(string) string) bool {
-					return k.Elements()[0] == "noise" && header("X-Sort") == "sound"
+				Log: slog.New(slog.DiscardHandler), Topic: name, Subscription: name, Parallel: 1, Ignore: func(e broker.Envelope) bool {
+					return e.Key.Elements()[0] == "noise" && e.Type == "noise made" && e.Header("X-Sort") == "sound"
 				},
 			}, func(_ context.Context, d *broker.Delivery) error {
 				mu.Lock()
@@ -91,7 +91,7 @@ func testConsume(t *testing.T, d Driver) {
 			})
 			for i := range 40 {
 				m := message(fmt.Sprint("ignored", i), broker.NewKey("noise", fmt.Sprint(i)))
-				m.Headers = map[string]string{"X-Sort": "sound"}
+				m.Type, m.Headers = "noise made", map[string]string{"X-Sort": "sound"}
 				publish(t, b, name, m)
 			}
 			publish(t, b, name, message("heard", "signal/1"))

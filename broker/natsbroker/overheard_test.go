@@ -26,7 +26,8 @@ type listener struct {
 }
 
 // ignore has nothing to do about overheard messages from the second time on, and never anything about idle ones.
-func (l *listener) ignore(k broker.Key, _ func(string) string) bool {
+func (l *listener) ignore(e broker.Envelope) bool {
+	k := e.Key
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked[k]++
@@ -199,7 +200,7 @@ func TestWhatWaitsForAPlaceKeepsItsLock(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	nothing := func(k broker.Key, _ func(string) string) bool { return k.Elements()[0] == "idle" }
+	nothing := func(e broker.Envelope) bool { return e.Key.Elements()[0] == "idle" }
 	go func() {
 		ended <- broker.Consume(ctx, here, broker.ConsumerConfig{Topic: "tokens", Subscription: "all", Parallel: places, Ignore: nothing, Overheard: true, Log: quiet()}, handle)
 	}()
@@ -319,7 +320,7 @@ func keptBack(t *testing.T, b broker.Broker) broker.Key {
 			t.Fatal(err)
 		}
 		came := make(chan struct{}, 1)
-		r.(broker.Ignorer).Ignore(func(broker.Key, func(string) string) bool {
+		r.(broker.Ignorer).Ignore(func(broker.Envelope) bool {
 			select {
 			case came <- struct{}{}:
 			default:

@@ -126,13 +126,13 @@ type receiver struct {
 var _ broker.Ignorer = (*receiver)(nil)
 
 // Ignore implements broker.Ignorer.
-func (r *receiver) Ignore(nothing func(k broker.Key, header func(name string) string) bool, overheard bool) {
+func (r *receiver) Ignore(nothing func(e broker.Envelope) bool, overheard bool) {
 	overheard = overheard && r.s.lock >= 4*putOffFor
 	r.puller.rests = func() bool { return overheard && r.s.patient() && r.b.cfg.Server != nil && r.b.cfg.Server.alone() }
 	r.puller.rested = r.b.sendCompletions // with the rest of what changes a subscription's state
 	r.puller.fate = func(a arrival) fate {
 		switch {
-		case nothing(r.b.names.key(r.s.topic.name, a.Subject), a.first):
+		case nothing(broker.Envelope{Key: r.b.names.key(r.s.topic.name, a.Subject), Type: broker.TypeOf(a.first), Header: a.first}):
 			r.b.complete(&r.s, a.Msg)
 			return done
 		case overheard && r.b.telling.has(a.Subject):

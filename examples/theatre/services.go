@@ -58,11 +58,9 @@ func (t *Theatre) reserve(_ context.Context, _ participant.Tx, v Visit) (Done, e
 }
 
 func (t *Theatre) release(ctx context.Context, _ participant.Tx, v Visit, d Done) error {
-	if t.has(v, Unheard) {
-		select {
-		case <-t.cureOf(Unheard).ctx.Done():
-		case <-ctx.Done():
-			return ctx.Err()
+	if v.Trouble == Unheard {
+		if err := t.outlast(ctx, Unheard); err != nil {
+			return err
 		}
 	}
 	if t.isStuckOnItsWayBack(v) {
@@ -96,8 +94,13 @@ func (t *Theatre) issue(_ context.Context, _ participant.Tx, d Done) (Done, erro
 	return Done{d.Number, fmt.Sprintf("seat %d %s", d.Number, d.Text)}, nil
 }
 
-func (t *Theatre) send(_ context.Context, _ participant.Tx, l Letter) (Done, error) {
-	if l.Trouble == FullBox && t.ails(FullBox) {
+func (t *Theatre) send(ctx context.Context, _ participant.Tx, l Letter) (Done, error) {
+	if l.Trouble == LateBox {
+		if err := t.outlast(ctx, LateBox); err != nil {
+			return Done{}, err
+		}
+	}
+	if (l.Trouble == FullBox || l.Trouble == LateBox) && t.ails(FullBox) {
 		return Done{}, skald.Refuse("Letters.Full", "the box of %s is full", l.To)
 	}
 	return Done{1, "sent to " + l.To + ": " + l.Text}, nil

@@ -160,3 +160,30 @@ func TestNothingMovesWhileASagaIsWatched(t *testing.T) {
 		b.Shoot("shown-" + string(mode))
 	}
 }
+
+// An incident that goes on for another reason is the same one: whoever has begun to write what is to be done about it is not interrupted.
+func TestWhoDecidesIsNotInterruptedByAnotherReason(t *testing.T) {
+	t.Parallel()
+	b := chromium.Open(t, 1280, 900)
+	for _, mode := range bothModes {
+		x := open(t)
+		id := skald.SagaID("late-" + mode)
+		begin(t, x, id, mode, theatre.LateBox)
+		until(t, x, id, "it is stuck", stuck)
+		b.Visit("about:blank")
+		b.Visit(x.URL() + "/#/sagas/" + string(id))
+		b.Shows(within("incident"), "skald.no_progress")
+		b.Click("verb-retry")
+		write(b, "reason", "the post is asked")
+		x.Mend(theatre.LateBox)
+		b.Shows(within("incident"), "Letters.Full")
+		b.Shoot("other-reason-" + string(mode))
+		if kept := browsertest.Says[string](b, `document.querySelector("[data-testid=reason]").value`); kept != "the post is asked" {
+			t.Errorf("%s: the reason that was written is %q", id, kept)
+		}
+		x.Mend(theatre.FullBox)
+		write(b, "by", "Grace")
+		b.Click("confirm")
+		b.Shows(within("incident-over"), "letters.send needs no help any more")
+	}
+}

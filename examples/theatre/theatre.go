@@ -206,6 +206,16 @@ func (t *Theatre) Mend(x Trouble) { t.cureOf(x).end() }
 
 func (t *Theatre) ails(x Trouble) bool { return t.cureOf(x).ctx.Err() == nil }
 
+// outlast waits for the end of a kind of trouble.
+func (t *Theatre) outlast(ctx context.Context, x Trouble) error {
+	select {
+	case <-t.cureOf(x).ctx.Done():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (t *Theatre) cureOf(x Trouble) cure {
 	t.mu.Lock()
 	defer t.mu.Unlock()

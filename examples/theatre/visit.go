@@ -18,6 +18,7 @@ const (
 	Unclear    Trouble = "unclear"    // a step has no clear answer until its attempts are used up
 	NoPaper    Trouble = "no paper"   // the point of no return is tried again and again
 	FullBox    Trouble = "full box"   // a step after it is refused: an incident
+	LateBox    Trouble = "late box"   // the same, and at first nothing is heard of that step
 )
 
 // Closed is the trouble of the Agency, whatever the visit.

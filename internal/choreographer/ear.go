@@ -20,11 +20,11 @@ type ear struct {
 	topic        string
 	subscription string
 	parallel     int
-	name         string                                                   // whose tokens it need not overhear: its own; empty if it needs all
-	from         func(m broker.Message) broker.Moment                     // the first moment at which a token may be taken in; never, if there is nothing to do about it
-	remember     func(m broker.Message) bool                              // takes in at once what is only to be remembered, so that nobody need be woken for it, and says whether that was all; nil: nothing is
-	idle         func() bool                                              // whether there is nothing else to do; nil: so it is
-	ignores      func(k broker.Key, header func(name string) string) bool // nil: none
+	name         string                               // whose tokens it need not overhear: its own; empty if it needs all
+	from         func(m broker.Message) broker.Moment // the first moment at which a token may be taken in
+	remember     func(m broker.Message) bool          // takes in at once what is only to be remembered, so that nobody need be woken for it, and says whether that was all; nil: nothing is
+	idle         func() bool                          // whether there is nothing else to do; nil: so it is
+	ignores      func(e broker.Envelope) bool         // whether there is nothing to do about a token; nil: there always is
 	deliver      func(ctx context.Context, d *broker.Delivery) error
 	now          func() time.Time
 	log          *slog.Logger
@@ -51,12 +51,11 @@ func (e *ear) listen(ctx context.Context) error {
 		defer end()
 		work := func(o overheard) { e.overheard(grace, o) }
 		defer e.overhear(from, func(m broker.Message, when broker.Moment, durable func(context.Context) error) {
-			headers := m.Headers // by itself: a message that a function keeps, or has the address of, is copied to the heap, for each of those who overhear it
 			switch {
-			case ctx.Err() != nil || m.Source == e.name || !e.timely(m, when) || e.ignored(m.Key, func(name string) string { return headers[name] }):
+			case ctx.Err() != nil || m.Source == e.name || e.ignored(m.Envelope()) || !e.timely(m, when):
 			case when == broker.Proposed && !(crew.idle() && (e.idle == nil || e.idle())): // who has other work does not wait for what may lose
 			case when == broker.Durable && e.remember != nil && e.remember(m):
-				e.heard.put(m.Key, glance{kindOf(&m), e.now()})
+				e.heard.put(m.Key, glance{kindOf(m.Type), e.now()})
 			case when == broker.Durable:
 				crew.give(&working, overheard{m, nil}, work) // if there is no room it is handed out
 			default:
@@ -87,9 +86,6 @@ type overheard struct {
 	broker.Message
 	durable func(context.Context) error // waits until it is; nil: it is
 }
-
-// never is later than all moments.
-const never = broker.Durable + 1
 
 // timely says whether a token is to be taken in at a moment: from the first that it may be at, unless somebody is at it already.
 func (e *ear) timely(m broker.Message, when broker.Moment) bool {
@@ -199,7 +195,7 @@ func (e *ear) take(ctx context.Context, d *broker.Delivery) error {
 	if err := participant.AwaitCause(ctx); err != nil { // another may take its place
 		return err
 	}
-	e.heard.put(d.Message.Key, glance{kindOf(&d.Message), e.now()})
+	e.heard.put(d.Message.Key, glance{kindOf(d.Message.Type), e.now()})
 	return nil
 }
 
@@ -207,8 +203,8 @@ func (e *ear) take(ctx context.Context, d *broker.Delivery) error {
 var errNoPart = errors.New("the token's definition is not known here")
 
 // ignored says whether there is nothing to do about the token under a key.
-func (e *ear) ignored(k broker.Key, header func(name string) string) bool {
-	return e.knows(k) || e.ignores != nil && e.ignores(k, header)
+func (e *ear) ignored(x broker.Envelope) bool {
+	return e.knows(x.Key) || e.ignores != nil && e.ignores(x)
 }
 
 func (e *ear) knows(k broker.Key) bool {

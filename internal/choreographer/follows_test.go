@@ -9,7 +9,8 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-func reported(t *testing.T) (*track, func(step string, kind participant.TokenKind) *participant.Token) {
+// short is a definition of three steps, one after the other, each of a participant of its own.
+func short(t *testing.T) *plan.Plan {
 	t.Helper()
 	retry := plan.Retry{Initial: 100 * time.Millisecond, Factor: 2, Cap: plan.MaxBackoff}
 	of := func(name string, kind participant.Kind, after ...string) plan.DraftStep {
@@ -30,6 +31,12 @@ func reported(t *testing.T) (*track, func(step string, kind participant.TokenKin
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+func reported(t *testing.T) (*track, func(step string, kind participant.TokenKind) *participant.Token) {
+	t.Helper()
+	p := short(t)
 	var s scores
 	if faults := s.add([]*plan.Plan{p}); len(faults) > 0 {
 		t.Fatal(faults)

@@ -12,33 +12,29 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// ignores says whether there is nothing to do about the token under a key: whatever it says, it does not concern the participant, or this process told it. Of what is refused or failed there may
+// ignores says whether there is nothing to do about a token: it does not concern the participant, or this process told it. Of what is refused or failed there may
 // be a letter to be written, and a token of a version that this process does not know may concern another one of the service.
-func (a *Agent) ignores(k broker.Key, header func(name string) string) bool {
-	p, ok := placeOf(k)
+func (a *Agent) ignores(e broker.Envelope) bool {
+	p, ok := placeOf(e)
 	if !ok {
 		return false
 	}
-	if g, mine := a.won.get(k); mine && g.fresh(a.Now()) {
+	if g, mine := a.won.get(e.Key); mine && g.fresh(a.Now()) {
 		return g.kind == participant.TokenDone || g.kind == participant.TokenUndone
 	}
 	versions := a.scores.versions(p.definition)
 	if versions == nil {
 		return true // of a definition that this participant has no part in
 	}
-	r := a.role(versions[header(headerVersion)])
-	return r != nil && !r.concernedBy(p.step, p.direction)
+	r := a.role(versions[e.Header(headerVersion)])
+	return r != nil && !r.concerns(p.step, kindOf(e.Type))
 }
 
 // from is the first moment at which a token may be taken in. What follows from what was done waits until that is durable where the desk commits it, and only there: letters about what was refused or failed do not, and what is
 // only remembered is not taken back.
 func (a *Agent) from(m broker.Message) broker.Moment {
-	kind := kindOf(&m)
 	r := a.role(a.scores.versions(m.Headers[headerDefinition])[m.Headers[headerVersion]])
-	switch {
-	case r != nil && !r.concerns(m.Step, kind):
-		return never
-	case r != nil && kind == participant.TokenDone && (m.Step != participant.StepStart || r.first):
+	if r != nil && kindOf(m.Type) == participant.TokenDone && (m.Step != participant.StepStart || r.first) {
 		return broker.Proposed
 	}
 	return broker.Durable

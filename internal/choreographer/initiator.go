@@ -212,20 +212,15 @@ func (i *Initiator) Run(ctx context.Context) error {
 
 // from is the first moment at which a token may be taken in: the end that follows from what was done is told to nobody before that is durable, since it is decided on the same topic.
 func (i *Initiator) from(m broker.Message) broker.Moment {
-	kind := kindOf(&m)
-	x := i.scores.versions(m.Headers[headerDefinition])[m.Headers[headerVersion]]
-	switch {
-	case x != nil && !concernsEnd(x, m.Step, kind):
-		return never
-	case kind == participant.TokenDone:
+	if kindOf(m.Type) == participant.TokenDone {
 		return broker.Decided
 	}
 	return broker.Durable
 }
 
-// ignores says whether there is nothing to do about the token under a key: whatever it says, no end depends on it. A version that this process does not know may be known to another.
-func (i *Initiator) ignores(k broker.Key, header func(name string) string) bool {
-	p, ok := placeOf(k)
+// ignores says whether there is nothing to do about a token: no end depends on it. A version that this process does not know may be known to another.
+func (i *Initiator) ignores(e broker.Envelope) bool {
+	p, ok := placeOf(e)
 	if !ok {
 		return false
 	}
@@ -233,8 +228,8 @@ func (i *Initiator) ignores(k broker.Key, header func(name string) string) bool 
 	if versions == nil {
 		return true
 	}
-	m := versions[header(headerVersion)]
-	return m != nil && !slices.ContainsFunc(kindsOf(p.direction), func(k participant.TokenKind) bool { return concernsEnd(m, p.step, k) })
+	m := versions[e.Header(headerVersion)]
+	return m != nil && !concernsEnd(m, p.step, kindOf(e.Type))
 }
 
 func (i *Initiator) deliver(ctx context.Context, d *broker.Delivery) error {

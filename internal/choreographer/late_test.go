@@ -86,6 +86,7 @@ func TestF03_ParticipantThatLostItsDatabaseAndAnswersOtherwiseIsAnIncident(t *te
 				if _, err := x.Outcome(s.t.Context(), "s-1"); err != nil {
 					s.t.Fatal(err)
 				}
+				s.pass(time.Second) // the initiator tells the end
 				before, tokens := s.tale(x, "s-1"), s.tokens("s-1")
 				if tt.second != nil {
 					s.says("issues.do", tt.second, tt.second)

@@ -28,18 +28,18 @@ func keyOf(t *participant.Token) broker.Key {
 	return broker.NewKey(t.Definition, string(t.Saga), t.Step, string(t.Direction()))
 }
 
-// place is what the key of a token says. Starts have none.
-type place struct {
-	definition, step string
-	direction        participant.Direction
-}
+// place is what a token is about.
+type place struct{ definition, step string }
 
-func placeOf(k broker.Key) (place, bool) {
-	parts := strings.SplitN(string(k), "/", 5)
-	if len(parts) != 4 {
-		return place{}, false
+// placeOf says what a token is about that is not decoded yet. The key of a start names no definition; a header does.
+func placeOf(e broker.Envelope) (place, bool) {
+	switch parts := strings.SplitN(string(e.Key), "/", 5); {
+	case len(parts) == 4:
+		return place{parts[0], parts[2]}, true
+	case len(parts) == 2 && parts[0] == starts:
+		return place{e.Header(headerDefinition), participant.StepStart}, true
 	}
-	return place{parts[0], parts[2], participant.Direction(parts[3])}, true
+	return place{}, false
 }
 
 func startKey(id journal.SagaID) broker.Key { return broker.NewKey(starts, string(id)) }
@@ -79,9 +79,9 @@ func encode(t *participant.Token) broker.Message {
 	return m
 }
 
-// kindOf is the kind of token that a message is, which is not valid if it is none.
-func kindOf(m *broker.Message) participant.TokenKind {
-	kind, _ := strings.CutPrefix(m.Type, typePrefix)
+// kindOf is the kind of token that a message of a type is, which is not valid if it is none.
+func kindOf(messageType string) participant.TokenKind {
+	kind, _ := strings.CutPrefix(messageType, typePrefix)
 	return participant.TokenKind(kind)
 }
 
@@ -92,7 +92,7 @@ func decode(m *broker.Message) (participant.Token, error) {
 		Definition: m.Headers[headerDefinition], Version: m.Headers[headerVersion],
 	}
 	var faults []error
-	if t.Kind = kindOf(m); !t.Kind.Valid() {
+	if t.Kind = kindOf(m.Type); !t.Kind.Valid() {
 		faults = append(faults, fmt.Errorf("type %.100q is no kind of token", m.Type))
 	}
 	if t.Definition == "" || t.Version == "" || t.Step == "" {
