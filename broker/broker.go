@@ -111,8 +111,7 @@ type Overhearer interface {
 	// Overhear calls heard with the messages that this Broker value decides on a kept topic, each at the given moment, until stop is called; after stop has returned it is not called any more.
 	//
 	// durable returns nil when the message is decided and durable, which at the moment Durable is at once. An error says that another was decided in its place, or that it is open what became of it; if it stands it is handed out, and
-	// may be told once more. Before durable has returned nil, nothing may follow from the message that outlives the process or that others see. There is one exception: another message may be decided on the same topic once this one is
-	// Decided, since nobody is told of that one before this one is durable.
+	// may be told once more. Before durable has returned nil, nothing may follow from the message that outlives the process or that others see.
 	Overhear(topic string, when Moment, heard func(m Message, durable func(context.Context) error)) (stop func())
 }
 

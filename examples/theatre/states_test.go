@@ -129,7 +129,7 @@ func TestNothingMovesWhileASagaIsWatched(t *testing.T) {
 		settled(b)
 		browsertest.Says[float64](b, "felt.moved = [], felt.shift = 0")
 
-		b.Shows(within("last-answer"), "none yet")
+		b.Shows(within("last-answer"), "nothing was said yet")
 		x.Mend(theatre.Unheard)
 		b.Shows(within("last-answer"), "the plan of Edda is locked")
 		retry := skald.Resolution{Step: "seats.reserve", Verb: skald.VerbRetry, By: "Grace", Reason: "the plan is unlocked"}

@@ -212,26 +212,6 @@ func TestWhoIsIdleBeginsBeforeATokenIsDecided(t *testing.T) {
 	})
 }
 
-// The end is decided as soon as the last step is, since nobody is told of it before that is durable; what leads to effects waits.
-func TestTheEndIsDecidedBeforeTheLastStepIsDurable(t *testing.T) {
-	play(t, chain, func(s *scene) {
-		b := membroker.New(membroker.Config{})
-		s.over(b)
-		s.down("initiator")
-		initiator, err := choreographer.NewInitiator(choreographer.InitiatorConfig{
-			Broker: moment{deaf{b, make(chan struct{})}, broker.Decided, never}, Name: "shop", Plans: []*plan.Plan{s.p},
-		})
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.run("initiator", initiator.Run)
-		synctest.Wait()
-		s.start("s-1")
-		synctest.Wait()
-		s.want("s-1", "create:done look:done issue:done skald.end:done")
-	})
-}
-
 // inputs notes with which start a step is taken.
 type inputs struct {
 	participant.Desk

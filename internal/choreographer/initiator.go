@@ -204,18 +204,10 @@ func (i *Initiator) Run(ctx context.Context) error {
 	loops.Go(func() { i.lookAgain(ctx) })
 	loops.Go(func() { declareAgain(ctx, i.Declare, i.Logger) })
 	e := &ear{
-		broker: i.Broker, topic: i.Topic, subscription: i.subscription(), name: i.Name, parallel: i.Parallel, from: i.from, ignores: i.ignores, deliver: i.deliver, now: i.Now, log: i.Logger,
+		broker: i.Broker, topic: i.Topic, subscription: i.subscription(), name: i.Name, parallel: i.Parallel, from: whenDurable, ignores: i.ignores, deliver: i.deliver, now: i.Now, log: i.Logger,
 		heard: newMemory[broker.Key, glance](remembered),
 	}
 	return e.listen(ctx)
-}
-
-// from is the first moment at which a token may be taken in: the end that follows from what was done is told to nobody before that is durable, since it is decided on the same topic.
-func (i *Initiator) from(m broker.Message) broker.Moment {
-	if kindOf(m.Type) == participant.TokenDone {
-		return broker.Decided
-	}
-	return broker.Durable
 }
 
 // ignores says whether there is nothing to do about a token: no end depends on it. A version that this process does not know may be known to another.
@@ -259,6 +251,9 @@ func (i *Initiator) Hear(ctx context.Context, t participant.Token) error {
 			return err
 		}
 	}
+	if m.EndMove(&h.tokens) != machine.ToldSkipped { // that lets last steps be undone; nobody waits for the others
+		ctx = broker.Unhurried(ctx)
+	}
 	return i.conclude(ctx, h, &t)
 }
 
@@ -276,9 +271,6 @@ func concernsEnd(m *machine.Machine, step string, kind participant.TokenKind) bo
 
 // read brings in what the broker has of a saga, and what this process heard a moment ago.
 func (i *Initiator) read(ctx context.Context, h *heard, t *participant.Token) error {
-	if err := participant.AwaitCause(ctx); err != nil { // what is remembered stands
-		return err
-	}
 	all, err := readSaga(ctx, i.Broker, i.Topic, t.Definition, t.Saga)
 	if err != nil {
 		return err
@@ -312,7 +304,7 @@ func (i *Initiator) conclude(ctx context.Context, h *heard, from *participant.To
 	return conclude(ctx, i.Broker, i.Topic, i.Name, i.Now, h, from)
 }
 
-// conclude tells the end, or that everything is undone, if that follows from what was heard. Anybody may: it follows from facts alone, and the first to tell it decides. Only an end that lets the last steps be undone is waited for.
+// conclude tells the end, or that everything is undone, if that follows from what was heard. Anybody may: it follows from facts alone, and the first to tell it decides.
 func conclude(ctx context.Context, b broker.Broker, topic, name string, now func() time.Time, h *heard, from *participant.Token) error {
 	if f := h.m.EndMove(&h.tokens); f != machine.Untold {
 		kind := participant.TokenDone
@@ -320,11 +312,7 @@ func conclude(ctx context.Context, b broker.Broker, topic, name string, now func
 			kind = participant.TokenSkipped
 		}
 		end := newToken(from, name, participant.StepEnd, kind, now())
-		within := ctx
-		if kind == participant.TokenDone {
-			within = broker.Unhurried(ctx)
-		}
-		decided, err := decide(within, b, topic, &end)
+		decided, err := decide(ctx, b, topic, &end)
 		if err != nil {
 			return err
 		}
@@ -332,7 +320,7 @@ func conclude(ctx context.Context, b broker.Broker, topic, name string, now func
 	}
 	if !h.tokens.Compensated && h.m.AllUndone(&h.tokens) {
 		over := newToken(from, name, participant.StepStart, participant.TokenUndone, now())
-		if _, err := decide(broker.Unhurried(ctx), b, topic, &over); err != nil {
+		if _, err := decide(ctx, b, topic, &over); err != nil {
 			return err
 		}
 	}
@@ -482,8 +470,9 @@ func expire(ctx context.Context, b broker.Broker, topic, name string, now func()
 
 // passed says why nothing can be turned back any more.
 func passed(h *heard) error {
-	if h.m.Plan.Pivot >= 0 && h.tokens.Told(h.m.Plan.Pivot) != machine.ToldRefused {
-		return fmt.Errorf("%w: it is up to %s; wait for its outcome", machine.ErrPassed, h.m.Plan.Steps[h.m.Plan.Pivot].Name)
+	whose := "steps that succeed in the end"
+	if h.m.Plan.Pivot >= 0 {
+		whose = h.m.Plan.Steps[h.m.Plan.Pivot].Name
 	}
-	return machine.ErrEnded
+	return fmt.Errorf("%w: it is up to %s; wait for its outcome", machine.ErrPassed, whose)
 }

@@ -80,26 +80,34 @@ func TestTheOutcomeDoesNotWaitForTheInitiator(t *testing.T) {
 	})
 }
 
-// The same at the end of the way back.
+// The same at the end of the way back, also for a tracker that has begun anew meanwhile: what only lets others go on is in no journal.
 func TestCompensatedDoesNotWaitForTheInitiator(t *testing.T) {
-	play(t, chain, func(s *scene) {
-		x := s.track(memstore.NewDisk())
-		s.down("look")
-		s.says("issues.do", refuses("NoPaper"))
-		s.start("s-1")
-		s.pass(time.Second)
-		s.down("create")
-		s.up("look")
-		s.pass(time.Second)
-		s.down("initiator")
-		s.up("create")
-		told, err := x.Outcome(s.t.Context(), "s-1")
-		if err != nil || told.State != store.Compensated {
-			s.t.Errorf("whoever waits is told %s, %v", told.State, err)
-		}
-		s.want("s-1", "create:done look:done issue:refused skald.end:skipped look:undone create:undone")
-		s.wantEffects("")
-	})
+	for _, restarted := range []bool{false, true} {
+		play(t, chain, func(s *scene) {
+			disk := memstore.NewDisk()
+			x := s.track(disk)
+			s.down("look")
+			s.says("issues.do", refuses("NoPaper"))
+			s.start("s-1")
+			s.pass(time.Second)
+			s.down("create")
+			s.up("look")
+			s.pass(time.Second)
+			s.down("initiator")
+			if restarted {
+				s.down("tracker")
+				x = s.track(disk)
+			}
+			s.up("create")
+			began := time.Now()
+			told, err := x.Outcome(s.t.Context(), "s-1")
+			if took := time.Since(began); err != nil || told.State != store.Compensated || took > time.Second {
+				s.t.Errorf("whoever waits is told %s after %s, %v; restarted: %t", told.State, took, err, restarted)
+			}
+			s.want("s-1", "create:done look:done issue:refused skald.end:skipped look:undone create:undone")
+			s.wantEffects("")
+		})
+	}
 }
 
 // An end that lets last steps be undone is told in the place of an initiator that is away, and so the saga ends.

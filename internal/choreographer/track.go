@@ -85,19 +85,13 @@ func (x *track) conclude(at time.Time) {
 	switch {
 	case x.hasAllDone():
 		x.end(journal.SagaCompleted, at)
-	case x.hasAllUndone() && x.m.IsCompensated(&x.tokens):
+	case x.m.NothingLeft(&x.tokens):
 		x.end(journal.SagaCompensated, at)
 	}
 }
 
 // hasAllDone says whether every step is done, those that were skipped by hand among them.
 func (x *track) hasAllDone() bool { return x.tokens.Done == x.m.Plan.All() }
-
-// hasAllUndone says whether every step has ended and nothing is left of any.
-func (x *track) hasAllUndone() bool {
-	effects := (x.tokens.Done | x.tokens.Failed) & x.m.Plan.Of(participant.Compensatable)
-	return x.decided == x.m.Plan.All() && effects&^x.tokens.Undone == 0
-}
 
 // tellsOutcome says whether a token is the outcome of its saga.
 func tellsOutcome(t *participant.Token) bool {
@@ -352,7 +346,7 @@ func (x *track) follows(t *participant.Token) bool {
 	case t.Step == participant.StepEnd && t.Kind == participant.TokenDone:
 		return x.hasAllDone()
 	case t.Step == participant.StepStart && t.Kind == participant.TokenUndone:
-		return x.hasAllUndone()
+		return x.m.NothingLeft(&x.tokens)
 	}
 	i, ok := x.m.Plan.Index(t.Step)
 	switch {

@@ -329,9 +329,6 @@ func (x *Tracker) planPurge(ctx context.Context, t *participant.Token) error {
 
 // toPurge says whether a saga has ended, and nobody has planned that its tokens are deleted, or so long ago that this one may come too late for that: its participant was away for long. The caller plans it then, and nobody else.
 func (x *Tracker) toPurge(id journal.SagaID) (mine bool) {
-	if !x.ended(id) {
-		return false
-	}
 	x.remember(id, func(e *end) {
 		now := x.Now()
 		if mine = now.Sub(e.planned) > x.Purge/2; mine {
@@ -349,20 +346,23 @@ func (x *Tracker) ended(id journal.SagaID) bool {
 
 // know remembers how a saga has ended.
 func (x *Tracker) know(id journal.SagaID, tr *track) {
-	x.remember(id, func(e *end) {
-		if !e.at.Equal(tr.summary.Ended) { // another one of this id
-			*e = end{at: tr.summary.Ended, done: tr.tokens.Done}
-		}
-	})
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e, known := x.over.get(id)
+	if !known || !e.at.Equal(tr.summary.Ended) { // another one of this id
+		e = end{at: tr.summary.Ended, done: tr.tokens.Done}
+	}
+	x.over.put(id, e)
 }
 
-// remember changes what is remembered of a saga's end.
+// remember changes what is remembered of a saga's end, if anything is.
 func (x *Tracker) remember(id journal.SagaID, change func(*end)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e, _ := x.over.get(id)
-	change(&e)
-	x.over.put(id, e)
+	if e, known := x.over.get(id); known {
+		change(&e)
+		x.over.put(id, e)
+	}
 }
 
 // end is what is remembered of a saga that has ended.
@@ -391,8 +391,12 @@ func (x *Tracker) change(ctx context.Context, id journal.SagaID, begin bool, f f
 func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(*track) error) error {
 	tr, j, err := x.queue(ctx, id, o, f)
 	if err == nil && j != nil { // its own, or the one before if it has none
-		if !o.leisurely && !j.urgent {
-			x.writer.soon()
+		select {
+		case <-j.over:
+		default:
+			if !o.leisurely && !j.urgent {
+				x.writer.soon()
+			}
 		}
 		err = x.writer.wait(ctx, j)
 	}

@@ -898,6 +898,61 @@ func TestWhoeverReadsASagaThatHasJustBegunDoesNotWait(t *testing.T) {
 	})
 }
 
+// Sagas that run at the same time tell the tracker more than it hears at a time: it writes then, and they do not wait until it does anyway.
+func TestManyOutcomesDoNotWaitForTheJournal(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		x := s.track(memstore.NewDisk())
+		const many = 64
+		began := time.Now()
+		told := make(chan error, many)
+		for i := range many {
+			id := journal.SagaID(fmt.Sprint("s-", i))
+			s.start(id)
+			x.Started(id)
+			go func() {
+				_, err := x.Outcome(s.t.Context(), id)
+				told <- err
+			}()
+		}
+		for range many {
+			if err := <-told; err != nil {
+				s.t.Error(err)
+			}
+		}
+		if took := time.Since(began); took >= 50*time.Millisecond {
+			s.t.Errorf("%d outcomes are told after %s", many, took)
+		}
+	})
+}
+
+// commits notes when a tracker commits.
+type commits struct{ at chan time.Time }
+
+func (commits) Recorded(*store.Summary, *journal.Event) {}
+func (c commits) Committed(int, time.Duration)          { c.at <- time.Now() }
+
+// Whoever looks at what is written already lets nothing else be written sooner.
+func TestALookAtWhatIsWrittenHurriesNobody(t *testing.T) {
+	play(t, chain, func(s *scene) {
+		c := commits{make(chan time.Time, 100)}
+		x := s.track(memstore.NewDisk(), func(t *choreographer.TrackerConfig) { t.Observer = c })
+		s.down("create")
+		s.start("s-1")
+		s.pass(time.Second)
+		for len(c.at) > 0 {
+			<-c.at
+		}
+		if err := x.Fail(s.t.Context(), "s-1", nil); err != nil { // changes nothing
+			s.t.Fatal(err)
+		}
+		s.start("s-2")
+		began := time.Now()
+		if took := (<-c.at).Sub(began); took == 0 {
+			s.t.Error("what nobody waits for is written at once")
+		}
+	})
+}
+
 // reminders counts the messages with which trackers remind themselves, and the sagas in them, and may keep trackers from it.
 type reminders struct {
 	broker.Broker
@@ -973,6 +1028,24 @@ func TestAReminderThatCouldNotBeMadeIsMadeLater(t *testing.T) {
 			s.want("s-1", "")
 		})
 	}
+}
+
+// A tracker that was away for longer than ended sagas are kept has their tokens deleted all the same.
+func TestTokensOfASagaThatEndedLongAgoAreDeletedToo(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		disk := memstore.NewDisk()
+		short := func(c *choreographer.TrackerConfig) { c.Retention = 30 * time.Minute }
+		s.track(disk, short)
+		s.down("tracker")
+		s.start("s-1")
+		s.pass(time.Hour)
+		s.track(disk, short)
+		s.pass(time.Hour)
+		s.want("s-1", "")
+		if _, err := s.initiator.Find(s.t.Context(), "s-1"); !errors.Is(err, choreographer.ErrUnknown) {
+			s.t.Errorf("its start gives %v", err)
+		}
+	})
 }
 
 // A reminder to delete a saga's tokens that comes late or again, when the id is another saga's, deletes nothing of that one.

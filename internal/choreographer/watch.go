@@ -398,17 +398,14 @@ func (x *Tracker) late(tr *track, now time.Time) func(context.Context) error {
 }
 
 func (x *Tracker) expire(ctx context.Context, id journal.SagaID, h *heard) error {
-	if h.m.EndMove(&h.tokens) == machine.ToldDone { // every step is done, and nobody has told the end yet
-		return conclude(ctx, x.Broker, x.Topic, x.Name, x.Now, h, h.start)
-	}
 	err := expire(ctx, x.Broker, x.Topic, x.Name, x.Now, h, func(t *participant.Token) {
 		t.Reason, t.Detail = machine.ReasonDeadline, "the saga was to end by "+h.start.Deadline.Format(time.RFC3339)
 	})
 	switch {
 	case errors.Is(err, machine.ErrPassed):
 		return x.showLate(ctx, id, err.Error())
-	case errors.Is(err, machine.ErrEnded) && h.tokens.End == machine.ToldDone && h.tokens.Done != h.m.Plan.All():
-		return x.showLate(ctx, id, "the end is told, and what a step told before it is lost; its participant tells it again")
+	case errors.Is(err, machine.ErrEnded) && h.m.IsCompleted(&h.tokens) && h.tokens.Done != h.m.Plan.All():
+		return x.showLate(ctx, id, "the last steps are done, and what a step told before them is lost; its participant tells it again")
 	case errors.Is(err, machine.ErrEnded):
 		return nil
 	}

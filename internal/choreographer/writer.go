@@ -15,6 +15,7 @@ type writer struct {
 	x     *Tracker
 	jobs  chan *job
 	hurry chan struct{} // somebody waits for what was handed over
+	many  int           // appends that are not kept back: those who have heard as much as they may at a time wait for these, and hear nothing more
 }
 
 // job is an append on its way. Those of one saga are handed to the writer in the order of its journal.
@@ -32,7 +33,7 @@ type job struct {
 func (j *job) ends() bool { return j.track != nil && j.append.Summary.State.Ended() }
 
 func newWriter(x *Tracker) *writer {
-	return &writer{x, make(chan *job, groupMost), make(chan struct{}, 1)}
+	return &writer{x, make(chan *job, groupMost), make(chan struct{}, 1), max(1, x.Parallel/2)}
 }
 
 const (
@@ -113,7 +114,7 @@ func (w *writer) gather(ctx context.Context) (batch []*job, ok bool) {
 	batch = append(batch, first)
 	timer := time.NewTimer(gathering)
 	defer timer.Stop()
-	for urgent := first.urgent; len(batch) < groupMost; {
+	for urgent := first.urgent; len(batch) < groupMost; urgent = urgent || len(batch) >= w.many {
 		select {
 		case j := <-w.jobs:
 			batch, urgent = append(batch, j), urgent || j.urgent

@@ -168,8 +168,16 @@ func (m *Machine) AllUndone(t *Tokens) bool {
 	return t.End == ToldSkipped && first&^t.clear() == 0
 }
 
-// IsCompleted says whether the outcome is completed, whoever has told the end: it follows from what the steps told.
+// IsCompleted says whether the outcome is completed, whoever has told the end: it follows from what the last steps told.
 func (m *Machine) IsCompleted(t *Tokens) bool { return t.End == ToldDone || m.EndMove(t) == ToldDone }
 
-// IsCompensated says whether the outcome is compensated, whoever has told so: it follows from what the steps told, and from the end that was skipped.
-func (m *Machine) IsCompensated(t *Tokens) bool { return t.Compensated || m.AllUndone(t) }
+// IsCompensated says whether the outcome is compensated, whoever has told so: it follows from what the steps told.
+func (m *Machine) IsCompensated(t *Tokens) bool {
+	return t.Compensated || m.AllUndone(t) || m.NothingLeft(t)
+}
+
+// NothingLeft says whether every step has ended, not all of them as done, and no effect of any is left. What is still to be told then, that a readonly step is clear or the end skipped, undoes nothing.
+func (m *Machine) NothingLeft(t *Tokens) bool {
+	effects := (t.Done | t.Failed) & m.Plan.Of(participant.Compensatable)
+	return t.Done|t.bad() == m.Plan.All() && t.bad() != 0 && effects&^t.Undone == 0
+}
