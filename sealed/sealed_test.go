@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -173,6 +174,12 @@ func (s *seen) note(format string, args ...any) {
 	s.all = append(s.all, fmt.Sprintf(format, args...))
 }
 
+func (s *seen) sofar() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.all)
+}
+
 // shop is a saga whose mappings pass members on, and a participant that charges and is then refused.
 func shop(t *testing.T, r *sealed.Ring, heard *seen) (*skald.Saga[order], *sqlparticipant.Participant) {
 	t.Helper()
@@ -226,6 +233,13 @@ func (b *tapped) Decide(ctx context.Context, topic string, m broker.Message) (br
 	return b.Broker.Decide(ctx, topic, m)
 }
 
+// said is all that has gone over it so far.
+func (b *tapped) said() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Clone(b.all.Bytes())
+}
+
 // Only the client and the participant see what the saga is about, in both modes: not the journal, nor the broker.
 func TestNobodyInTheMiddleSeesAPayload(t *testing.T) {
 	for _, mode := range []skald.Mode{skald.Orchestrated, skald.Choreographed} {
@@ -261,8 +275,9 @@ func TestNobodyInTheMiddleSeesAPayload(t *testing.T) {
 			if err != nil || s.State != skald.Compensated {
 				t.Fatal(s.State, err)
 			}
-			if want := []string{"hold " + secret, "take held " + secret, "free " + secret + " (held " + secret + ")"}; fmt.Sprint(heard.all) != fmt.Sprint(want) {
-				t.Errorf("the participant saw %q", heard.all)
+			saw := slices.Compact(heard.sofar()) // the second start may have it begin once more, in a transaction that comes to nothing
+			if want := []string{"hold " + secret, "take held " + secret, "free " + secret + " (held " + secret + ")"}; fmt.Sprint(saw) != fmt.Sprint(want) {
+				t.Errorf("the participant saw %q", saw)
 			}
 			if !strings.Contains(string(s.Input), secret) || !strings.Contains(string(s.Step("pay.hold").Result), secret) || s.Step("pay.take").Detail != "the card "+secret+" is stolen" || s.Reason != "Pay.Declined" {
 				t.Errorf("the client sees %+v", s)
@@ -274,8 +289,9 @@ func TestNobodyInTheMiddleSeesAPayload(t *testing.T) {
 			if err != nil || len(records) == 0 {
 				t.Fatal(err)
 			}
-			if bytes.Contains(records, []byte(secret)) || bytes.Contains(wire.all.Bytes(), []byte(secret)) || mode == skald.Choreographed && wire.all.Len() == 0 {
-				t.Errorf("somebody in the middle sees it:\n%s\n%s", records, wire.all.String())
+			said := wire.said()
+			if bytes.Contains(records, []byte(secret)) || bytes.Contains(said, []byte(secret)) || mode == skald.Choreographed && len(said) == 0 {
+				t.Errorf("somebody in the middle sees it:\n%s\n%s", records, said)
 			}
 		})
 	}

@@ -165,7 +165,7 @@ func TestNothingFollowsFromWhatMayBeLost(t *testing.T) {
 	}
 }
 
-// moment is a broker that hands out nothing, and lets be overheard at one moment only; what is overheard is never durable unless it says so.
+// moment is a broker that hands out nothing, and lets be overheard at one moment only; durable says of what is overheard whether it stands.
 type moment struct {
 	deaf
 	when    broker.Moment
@@ -181,11 +181,6 @@ func (b moment) Overhear(topic string, when broker.Moment, heard func(m broker.M
 }
 
 func stands(context.Context) error { return nil }
-
-func never(ctx context.Context) error {
-	<-ctx.Done()
-	return context.Cause(ctx)
-}
 
 // A participant that has nothing else to do begins when a token is about to be decided; one that is at work does not wait for what may lose.
 func TestWhoIsIdleBeginsBeforeATokenIsDecided(t *testing.T) {
