@@ -94,15 +94,8 @@ func encode(m Message) []Header {
 
 // TypeOf returns a message's type without decoding anything else of it. header returns a header of it by its name as Encode writes it; from a sender who writes it otherwise nothing is found, and Type is empty.
 func TypeOf(header func(name string) string) string {
-	value := header(attributeHeaders[attrType])
-	if !strings.Contains(value, "%") {
-		return value
-	}
-	unescaped, err := url.PathUnescape(value)
-	if err != nil {
-		return ""
-	}
-	return unescaped
+	value, _ := url.PathUnescape(header(attributeHeaders[attrType])) // empty if it cannot be read
+	return value
 }
 
 // Decode reads a message from its headers and data, which it retains. Headers that do not belong to the wire format, other extensions among

@@ -113,19 +113,26 @@ func TestPagesSayWhatIsWrongAndComeBack(t *testing.T) {
 	}
 }
 
+// stuckAndShown is a theatre with one saga, which is stuck, and whose page is open.
+func stuckAndShown(t *testing.T, b *browsertest.Browser, id skald.SagaID, mode skald.Mode, trouble theatre.Trouble) *theatre.Theatre {
+	t.Helper()
+	x := open(t)
+	begin(t, x, id, mode, trouble)
+	until(t, x, id, "it is stuck", stuck)
+	b.Visit("about:blank")
+	b.Visit(x.URL() + "/#/sagas/" + string(id))
+	b.Sees(within("incident"))
+	return x
+}
+
 // While somebody reads a saga, incidents open and close, it ends, and letters of it are settled: all that is said, and none of it moves what is read.
 func TestNothingMovesWhileASagaIsWatched(t *testing.T) {
 	t.Parallel()
 	b := chromium.Open(t, 400, 900)
 	observing(b)
 	for _, mode := range bothModes {
-		x := open(t)
 		id := skald.SagaID("watched-" + mode)
-		begin(t, x, id, mode, theatre.Unheard)
-		until(t, x, id, "it is stuck", stuck)
-		b.Visit("about:blank")
-		b.Visit(x.URL() + "/#/sagas/" + string(id))
-		b.Sees(within("incident"))
+		x := stuckAndShown(t, b, id, mode, theatre.Unheard)
 		settled(b)
 		browsertest.Says[float64](b, "felt.moved = [], felt.shift = 0")
 
@@ -166,12 +173,8 @@ func TestWhoDecidesIsNotInterruptedByAnotherReason(t *testing.T) {
 	t.Parallel()
 	b := chromium.Open(t, 1280, 900)
 	for _, mode := range bothModes {
-		x := open(t)
 		id := skald.SagaID("late-" + mode)
-		begin(t, x, id, mode, theatre.LateBox)
-		until(t, x, id, "it is stuck", stuck)
-		b.Visit("about:blank")
-		b.Visit(x.URL() + "/#/sagas/" + string(id))
+		x := stuckAndShown(t, b, id, mode, theatre.LateBox)
 		b.Shows(within("incident"), "skald.no_progress")
 		b.Click("verb-retry")
 		write(b, "reason", "the post is asked")

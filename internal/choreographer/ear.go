@@ -52,7 +52,7 @@ func (e *ear) listen(ctx context.Context) error {
 		work := func(o overheard) { e.overheard(grace, o) }
 		defer e.overhear(from, func(m broker.Message, when broker.Moment, durable func(context.Context) error) {
 			switch {
-			case ctx.Err() != nil || m.Source == e.name || e.ignored(m.Envelope()) || !e.timely(m, when):
+			case ctx.Err() != nil || m.Source == e.name || !e.timely(m, when) || e.ignored(m.Envelope()):
 			case when == broker.Proposed && !(crew.idle() && (e.idle == nil || e.idle())): // who has other work does not wait for what may lose
 			case when == broker.Durable && e.remember != nil && e.remember(m):
 				e.heard.put(m.Key, glance{kindOf(m.Type), e.now()})

@@ -313,7 +313,7 @@ func (x *Tracker) Abreast(ctx context.Context, id journal.SagaID) error {
 		told = append(told, j)
 	}
 	for _, j := range told {
-		x.writer.soon()
+		x.writer.soon(j)
 		if err := x.writer.settled(ctx, j); err != nil && !errors.Is(err, errStopped) { // then the store has all that it will have
 			return err
 		}

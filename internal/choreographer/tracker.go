@@ -391,12 +391,8 @@ func (x *Tracker) change(ctx context.Context, id journal.SagaID, begin bool, f f
 func (x *Tracker) on(ctx context.Context, id journal.SagaID, o occasion, f func(*track) error) error {
 	tr, j, err := x.queue(ctx, id, o, f)
 	if err == nil && j != nil { // its own, or the one before if it has none
-		select {
-		case <-j.over:
-		default:
-			if !o.leisurely && !j.urgent {
-				x.writer.soon()
-			}
+		if !o.leisurely {
+			x.writer.soon(j)
 		}
 		err = x.writer.wait(ctx, j)
 	}

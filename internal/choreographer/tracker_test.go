@@ -315,12 +315,14 @@ func TestAStepsDeadlineIsKept(t *testing.T) {
 	})
 }
 
-// endOf is the end of a saga that nobody has told, of which something was.
-func (s *scene) endOf(id journal.SagaID) participant.Token {
+// tellEnd tells the end of a saga that nobody has told, of which something was.
+func (s *scene) tellEnd(id journal.SagaID) {
 	s.t.Helper()
 	end := s.all(id)[0]
 	end.Step, end.Kind, end.ID, end.Payload = participant.StepEnd, participant.TokenDone, "end", nil
-	return end
+	if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, choreographer.Encode(end)); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // wantCompleted wants a saga to be completed, with nothing left to see to.
@@ -345,9 +347,7 @@ func TestALostTokenBeforeTheEndIsNotDecidedOtherwise(t *testing.T) {
 		s.down("reserve")
 		s.start("s-1")
 		s.pass(time.Second)
-		if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, choreographer.Encode(s.endOf("s-1"))); err != nil {
-			s.t.Fatal(err)
-		}
+		s.tellEnd("s-1")
 		s.pass(time.Minute)
 		s.want("s-1", "create:done skald.end:done")
 		if open := s.incidents(x, "s-1"); open != "reserve skald.deadline" {
@@ -373,9 +373,7 @@ func TestALostTokenBeforeTheEndIsAnIncidentAtTheDeadline(t *testing.T) {
 		s.down("send")
 		s.start("s-1")
 		s.pass(time.Second)
-		if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, choreographer.Encode(s.endOf("s-1"))); err != nil {
-			s.t.Fatal(err)
-		}
+		s.tellEnd("s-1")
 		s.pass(time.Minute)
 		if open := s.incidents(x, "s-1"); open != "skald.deadline" {
 			s.t.Errorf("incidents are %q", open)

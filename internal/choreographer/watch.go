@@ -347,12 +347,8 @@ func (x *Tracker) judge(ctx context.Context, tr *track, now time.Time) (saga boo
 	}
 	tr.fill(all)
 	for k := range all {
-		switch {
-		case !tellsOutcome(&all[k]):
-		case !tr.follows(&all[k]): // what is missing was done, and its participant tells it again: nobody else may decide it
+		if tellsOutcome(&all[k]) { // and a step's token is missing, which was done, and which its participant tells again: nobody else may decide it
 			tr.hear(&all[k])
-		default:
-			tr.take(&all[k])
 		}
 	}
 	saga, steps = tr.overdue(now)

@@ -70,8 +70,16 @@ func (w *writer) wait(ctx context.Context, j *job) error {
 	}
 }
 
-// soon lets nothing that was handed over be kept back.
-func (w *writer) soon() {
+// soon lets an append that was handed over not be kept back.
+func (w *writer) soon(j *job) {
+	if j.urgent {
+		return // it is not
+	}
+	select {
+	case <-j.over:
+		return // else the next one would not be, for nothing
+	default:
+	}
 	select {
 	case w.hurry <- struct{}{}:
 	default:

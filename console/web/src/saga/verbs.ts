@@ -1,5 +1,5 @@
 // What an operator can do about a step, by the same rules as the engine, which decides in the end. A verb that does not fit is shown with the reason, not hidden: at night one looks for it.
-import type { Definition, Saga, Step } from "../api/schema";
+import type { Definition, Event, Incident, Saga, Step } from "../api/schema";
 import type { Verb } from "../api/skald";
 
 export interface Offer {
@@ -31,6 +31,10 @@ const names: Record<Verb, string> = { retry: "Retry now", replace: "Retry with a
 
 /** contradiction is the reason code of an incident about what is decided already: nothing waits for it, and it may be there after the end. */
 export const contradiction = "skald.contradiction";
+
+/** closes says whether an entry of the journal closes incidents such as this one: of its step, and of its sort. */
+export const closes = (e: Event, i: Incident): boolean =>
+  (e.kind === "incident_closed" || e.kind === "incident_resolved") && (e.step ?? "") === (i.step ?? "") && (e.verb === "seen") === (i.reason === contradiction);
 
 /** offers are the verbs for an incident, of a step or, with an empty name, of the saga as a whole. */
 export function offers(saga: Saga, definition: Definition | undefined, name: string, reason: string): Offer[] {
