@@ -87,7 +87,7 @@ func takePart(ctx context.Context, folder string) (err error) {
 func whileItRuns(ctx context.Context, service *sqlparticipant.Participant) error {
 	ctx, stop := context.WithCancel(ctx)
 	var working sync.WaitGroup
-	working.Go(func() { _ = service.Tidy(ctx) }) // forgets what is old, at once and every hour, until the context ends
+	working.Go(func() { _ = service.Tidy(ctx) }) // forgets what is old, at once and then once in a while, until the context ends
 	stop()
 	working.Wait()
 	return nil

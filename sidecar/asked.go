@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/skaldhq/skald/journal"
@@ -127,8 +128,11 @@ const (
 
 // prune forgets, until the context ends, what no repetition of a call can ask for any more.
 func (x *inbox) prune(ctx context.Context) {
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() { _ = x.Tidy(ctx) }) // returns when the context ends, and says so
 	for ctx.Err() == nil {
-		if err := x.pruneOnce(ctx, x.now().Add(-retention)); err != nil && ctx.Err() == nil {
+		if err := x.pruneAsked(ctx, x.now().Add(-retention)); err != nil && ctx.Err() == nil {
 			x.log.WarnContext(ctx, "what is old was not forgotten; trying again", "error", err)
 		}
 		timer := time.NewTimer(pruneEvery)
@@ -140,15 +144,12 @@ func (x *inbox) prune(ctx context.Context) {
 	}
 }
 
-func (x *inbox) pruneOnce(ctx context.Context, before time.Time) error {
+// pruneAsked forgets what is old in the sidecar's own tables.
+func (x *inbox) pruneAsked(ctx context.Context, before time.Time) error {
 	for {
-		n, err := x.Prune(ctx, before, pruneBatch)
-		if err != nil {
-			return err
-		}
-		own := int64(0)
-		err = x.Write(ctx, func(tx participant.Tx) error {
-			own = 0
+		most := int64(0)
+		err := x.Write(ctx, func(tx participant.Tx) error {
+			most = 0
 			for _, statement := range []string{
 				`DELETE FROM skald_sidecar_asked WHERE rowid IN (SELECT rowid FROM skald_sidecar_asked WHERE updated_us < ? ORDER BY updated_us LIMIT ?)`,
 				`DELETE FROM skald_sidecar_tenure WHERE rowid IN (SELECT rowid FROM skald_sidecar_tenure WHERE updated_us < ? ORDER BY updated_us LIMIT ?)`,
@@ -161,11 +162,11 @@ func (x *inbox) pruneOnce(ctx context.Context, before time.Time) error {
 				if err != nil {
 					return err
 				}
-				own = max(own, deleted)
+				most = max(most, deleted)
 			}
 			return nil
 		})
-		if err != nil || n < pruneBatch && own < pruneBatch {
+		if err != nil || most < pruneBatch {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/skaldhq/skald"
@@ -31,5 +32,8 @@ func (s *Sidecar) Desk() participant.Desk { return s.inbox }
 
 // Forget forgets what nothing changed since.
 func (s *Sidecar) Forget(ctx context.Context, before time.Time) error {
-	return s.inbox.pruneOnce(ctx, before)
+	if _, err := s.inbox.Prune(ctx, before, math.MaxInt); err != nil {
+		return err
+	}
+	return s.inbox.pruneAsked(ctx, before)
 }

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,8 +12,11 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// recent is how far back a sidecar looks, when it starts, for sagas that its predecessor may have died over. What is older the broker has handed out again by then.
-const recent = 5 * time.Minute
+// How a sidecar looks, when it starts, for sagas that its predecessor may have died over.
+const (
+	recent  = 5 * time.Minute // how far back: what is older the broker has handed out again by then
+	looking = time.Second     // how long at most: what it does not find the broker hands out in a few seconds
+)
 
 // resumption is what is left of a predecessor: sagas of which something was heard and perhaps not all was done. Their tokens come again from the broker, but only when the
 // predecessor's locks have run out, and until then the sagas would stand still.
@@ -21,28 +25,31 @@ type resumption struct {
 	sagas map[journal.SagaID]bool
 }
 
-// read finds the sagas that the database heard of lately, from the last token that it wrote backwards.
-func (r *resumption) read(ctx context.Context, x *inbox, name string) (err error) {
-	rows, err := x.db.QueryContext(ctx, `SELECT owner, saga, updated_us FROM skald_token ORDER BY seq DESC`)
+// read finds the sagas that the database heard of lately, those with the highest ids first: where they are generated, those are the youngest. No index finds them, and the tables may be large.
+func (r *resumption) read(ctx context.Context, x *inbox, name string) error {
+	r.sagas = make(map[journal.SagaID]bool)
+	short, cancel := context.WithTimeout(ctx, looking)
+	defer cancel()
+	err := r.readAll(short, x.db, name, x.now().Add(-recent))
+	if ctx.Err() == nil && short.Err() != nil {
+		x.log.InfoContext(ctx, "not all was looked for that a predecessor may have left; the broker hands it out again in a few seconds", "found", len(r.sagas))
+		return nil
+	}
+	return err
+}
+
+func (r *resumption) readAll(ctx context.Context, db *sql.DB, name string, since time.Time) (err error) {
+	rows, err := db.QueryContext(ctx, `SELECT DISTINCT saga FROM skald_token WHERE owner = ? AND updated_us >= ? ORDER BY saga DESC`, name, since.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("reading what was heard last: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	r.sagas = make(map[journal.SagaID]bool)
-	since := x.now().Add(-recent).UnixMicro()
 	for rows.Next() {
-		var owner string
 		var saga journal.SagaID
-		var at int64
-		if err := rows.Scan(&owner, &saga, &at); err != nil {
+		if err := rows.Scan(&saga); err != nil {
 			return fmt.Errorf("reading what was heard last: %w", err)
 		}
-		if at < since {
-			return nil
-		}
-		if owner == name {
-			r.sagas[saga] = true
-		}
+		r.sagas[saga] = true
 	}
 	return rows.Err()
 }

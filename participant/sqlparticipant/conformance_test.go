@@ -42,6 +42,7 @@ func onDatabase(t *testing.T, d sqlparticipant.Dialect, empty func(*testing.T) s
 		{"a relay sends its own messages only", relaySendsItsOwn},
 		{"messages that are never taken hold up their saga only", messagesThatAreNeverTakenHoldUpTheirSagaOnly},
 		{"prune forgets only what is old", pruneForgetsOnlyWhatIsOld},
+		{"prune finds what is old everywhere", pruneFindsWhatIsOldEverywhere},
 		{"tidy forgets by itself", tidyForgetsByItself},
 		{"what is taken is one transaction", whatIsTakenIsOneTransaction},
 		{"tokens are kept as they are", tokensAreKeptAsTheyAre},

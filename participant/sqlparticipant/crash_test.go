@@ -241,6 +241,14 @@ func killedService(t *testing.T, d sqlparticipant.Dialect, database func(*testin
 // wantColumn compares the rows of a query with one column, joined by spaces.
 func wantColumn(t *testing.T, db *sql.DB, what, query, want string) {
 	t.Helper()
+	if got := column(t, db, query); got != want {
+		t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+// column reads a query with one column; its rows are joined by spaces.
+func column(t *testing.T, db *sql.DB, query string) string {
+	t.Helper()
 	var all []string
 	rows, err := db.Query(query)
 	if err != nil {
@@ -257,7 +265,5 @@ func wantColumn(t *testing.T, db *sql.DB, what, query, want string) {
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(all, " "); got != want {
-		t.Errorf("%s: %q, want %q", what, got, want)
-	}
+	return strings.Join(all, " ")
 }

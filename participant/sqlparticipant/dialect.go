@@ -28,29 +28,27 @@ func (d Dialect) String() string {
 
 // statements are the texts that differ between dialects. A question mark stands for a parameter and becomes $n for PostgreSQL.
 type statements struct {
-	claim       string // insert a barrier row, unless there is one: a concurrent claim waits for the first
-	find        string // read and lock a barrier row
-	known       string // count the barrier's rows for a saga and step, without waiting for anybody
-	settle      string // say what came of a claim
-	undone      string
-	emit        string
-	unsent      string // the oldest messages, without those of the sagas in a JSON array
-	sent        string // the message with this number was sent; forget it
-	backlog     string
-	prune       string
-	turn        string             // wait until no other transaction takes for the saga; empty where there is one writer
-	insert      [insertMost]string // write as many tokens: one that was heard, unless it was heard before; one to be told, unless there is one
-	tokens      string             // all of a saga, and whether calls of it wait
-	untold      string
-	wait        string
-	waiting     string
-	waited      string // forget a step's waiting call
-	due         string
-	heard       string // a token that was told was decided as it is
-	pruneTokens string
-	born        string // when the first row from a number on was made; empty where what is old is found by an index
-	bornTokens  string
-	lead        string // be the only relay for as long as the transaction; empty where it is not needed
+	claim   string // insert a barrier row, unless there is one: a concurrent claim waits for the first
+	find    string // read and lock a barrier row
+	known   string // count the barrier's rows for a saga and step, without waiting for anybody
+	settle  string // say what came of a claim
+	undone  string
+	emit    string
+	unsent  string // the oldest messages, without those of the sagas in a JSON array
+	sent    string // the message with this number was sent; forget it
+	backlog string
+	turn    string             // wait until no other transaction takes for the saga; empty where there is one writer
+	insert  [insertMost]string // write as many tokens: one that was heard, unless it was heard before; one to be told, unless there is one
+	tokens  string             // all of a saga, and whether calls of it wait
+	untold  string
+	wait    string
+	waiting string
+	waited  string // forget a step's waiting call
+	due     string
+	heard   string   // a token that was told was decided as it is
+	prune   []string // forget what is old, of each table, where an index finds it
+	sweeps  []sweep  // of each table, where none does
+	lead    string   // be the only relay for as long as the transaction; empty where it is not needed
 }
 
 // insertMost is how many tokens one statement writes at most.
@@ -77,29 +75,29 @@ func (d Dialect) statements() statements {
 			WHERE source = ? AND saga NOT IN (SELECT value FROM ` + elements + `) ORDER BY seq LIMIT ?`,
 		sent:    `DELETE FROM skald_outbox WHERE seq = ?`,
 		backlog: `SELECT count(*), coalesce(min(time_us), 0) FROM skald_outbox WHERE source = ?`,
-		prune: `DELETE FROM skald_barrier WHERE (saga, step) IN
-			(SELECT saga, step FROM skald_barrier WHERE updated_us < ? ORDER BY updated_us LIMIT ?)`,
-		turn:   turn,
-		tokens: `SELECT saga, step, heard, kind, payload, meta, ` + waits + ` FROM skald_token WHERE owner = ? AND saga = ? ORDER BY seq`,
-		heard:  `UPDATE skald_token SET heard = 1 WHERE owner = ? AND saga = ? AND step = ? AND direction = ? AND kind = ? AND heard = 0`,
-		untold: `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND heard = 0 AND updated_us < ? ORDER BY updated_us, seq LIMIT ?`,
+		turn:    turn,
+		tokens:  `SELECT saga, step, heard, kind, payload, meta, ` + waits + ` FROM skald_token WHERE owner = ? AND saga = ? ORDER BY updated_us, step, direction`,
+		heard:   `UPDATE skald_token SET heard = 1 WHERE owner = ? AND saga = ? AND step = ? AND direction = ? AND kind = ? AND heard = 0`,
+		untold:  `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND heard = 0 AND updated_us < ? ORDER BY updated_us, saga, step LIMIT ?`,
 		wait: `INSERT INTO skald_waiting (owner, saga, step, phase, attempt, since_us, due_us, reason, detail, input, refused, aside, round, first_reason, first_detail)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (owner, saga, step) DO UPDATE SET phase = excluded.phase, attempt = excluded.attempt, since_us = excluded.since_us,
 			due_us = excluded.due_us, reason = excluded.reason, detail = excluded.detail, input = excluded.input,
 			refused = excluded.refused, aside = excluded.aside, round = excluded.round,
 			first_reason = excluded.first_reason, first_detail = excluded.first_detail`,
-		waiting:     `SELECT ` + calls + ` FROM skald_waiting WHERE owner = ? AND saga = ? ORDER BY step`,
-		waited:      `DELETE FROM skald_waiting WHERE owner = ? AND saga = ? AND step = ?`,
-		due:         `SELECT ` + calls + ` FROM skald_waiting WHERE owner = ? ORDER BY due_us LIMIT ?`,
-		pruneTokens: `DELETE FROM skald_token WHERE seq IN (SELECT seq FROM skald_token WHERE updated_us < ? AND heard = 1 ORDER BY updated_us LIMIT ?)`,
-		lead:        lead,
+		waiting: `SELECT ` + calls + ` FROM skald_waiting WHERE owner = ? AND saga = ? ORDER BY step`,
+		waited:  `DELETE FROM skald_waiting WHERE owner = ? AND saga = ? AND step = ?`,
+		due:     `SELECT ` + calls + ` FROM skald_waiting WHERE owner = ? ORDER BY due_us LIMIT ?`,
+		lead:    lead,
 	}
-	if d == SQLite {
-		s.prune = `DELETE FROM skald_barrier WHERE rowid IN (SELECT rowid FROM skald_barrier WHERE updated_us < ? AND rowid < ? ORDER BY rowid LIMIT ?)`
-		s.pruneTokens = `DELETE FROM skald_token WHERE seq IN (SELECT seq FROM skald_token WHERE updated_us < ? AND heard = 1 AND seq < ? ORDER BY seq LIMIT ?)`
-		s.born = `SELECT created_us FROM skald_barrier WHERE rowid >= ? ORDER BY rowid LIMIT 1`
-		s.bornTokens = `SELECT updated_us FROM skald_token WHERE seq >= ? ORDER BY seq LIMIT 1`
+	switch d {
+	case SQLite:
+		s.sweeps = []sweep{sweepOf("skald_barrier", `1`, "saga", "step"), sweepOf("skald_token", `heard = 1`, "owner", "saga", "step", "direction")}
+	case PostgreSQL:
+		s.prune = []string{
+			`DELETE FROM skald_barrier WHERE (saga, step) IN (SELECT saga, step FROM skald_barrier WHERE updated_us < $1 ORDER BY updated_us LIMIT $2)`,
+			`DELETE FROM skald_token WHERE seq IN (SELECT seq FROM skald_token WHERE updated_us < $1 AND heard = 1 ORDER BY updated_us LIMIT $2)`,
+		}
 	}
 	for n := range s.insert {
 		s.insert[n] = `INSERT INTO skald_token (owner, saga, step, direction, heard, kind, payload, meta, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)` +
@@ -111,8 +109,8 @@ func (d Dialect) statements() statements {
 		}
 	}
 	if d == PostgreSQL {
-		for _, text := range []*string{&s.claim, &s.find, &s.known, &s.settle, &s.undone, &s.emit, &s.unsent, &s.sent, &s.backlog, &s.prune, &s.lead,
-			&s.turn, &s.tokens, &s.untold, &s.wait, &s.waiting, &s.waited, &s.due, &s.heard, &s.pruneTokens} {
+		for _, text := range []*string{&s.claim, &s.find, &s.known, &s.settle, &s.undone, &s.emit, &s.unsent, &s.sent, &s.backlog, &s.lead,
+			&s.turn, &s.tokens, &s.untold, &s.wait, &s.waiting, &s.waited, &s.due, &s.heard} {
 			*text = numbered(*text)
 		}
 	}

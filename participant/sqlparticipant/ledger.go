@@ -124,6 +124,7 @@ func (l *ledger) tokens(ctx context.Context, saga journal.SagaID, fresh []entry,
 		}
 		all = append(all, entry{&tell[i], false})
 	}
+	at := l.now.UnixMicro()
 	for some := range slices.Chunk(all, insertMost) {
 		args := make([]any, 0, 9*len(some))
 		for _, t := range some {
@@ -131,7 +132,8 @@ func (l *ledger) tokens(ctx context.Context, saga journal.SagaID, fresh []entry,
 			if err != nil {
 				return fmt.Errorf("token %s: %w", t.ID, err)
 			}
-			args = append(args, l.p.name, string(saga), t.Step, string(t.Direction()), flag(t.heard), string(t.Kind), t.Payload, said, l.now.UnixMicro())
+			args = append(args, l.p.name, string(saga), t.Step, string(t.Direction()), flag(t.heard), string(t.Kind), t.Payload, said, at)
+			at++ // they are read in this order
 		}
 		if _, err := l.tx.run(ctx, l.p.sql.insert[len(some)-1], args...); err != nil {
 			return fmt.Errorf("writing token %s: %w", some[0].ID, err)

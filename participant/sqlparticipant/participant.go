@@ -94,6 +94,9 @@ type Participant struct {
 	lone       atomic.Int64  // so much work in a row had nobody to share its transaction with
 	commits    atomic.Int64
 
+	pruning sync.Mutex
+	sweeps  []sweep // of Prune, where the last call left them
+
 	settling sync.Mutex
 	settled  []participant.Token // told and decided as they are, to be written with the next commit
 }
@@ -117,6 +120,7 @@ func New(cfg Config, handlers ...participant.Handler) (*Participant, error) {
 		db: cfg.DB, dialect: cfg.Dialect, name: cfg.Name, retention: cfg.Retention, poll: cfg.Poll, log: cfg.Log.With("participant", cfg.Name),
 		now: cfg.Now, sql: cfg.Dialect.statements(), operations: operations, committed: make(chan struct{}, 1),
 	}
+	p.sweeps = slices.Clone(p.sql.sweeps)
 	if cfg.Dialect == SQLite {
 		p.writer = make(chan struct{}, 1)
 		p.queue.more = make(chan struct{}, 1)

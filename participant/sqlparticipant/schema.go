@@ -2,24 +2,27 @@ package sqlparticipant
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 )
 
 // SchemaVersion is the version of the tables that this package reads and writes.
-const SchemaVersion = 3
+const SchemaVersion = 4
 
 // Schema returns the statements that make the participant's tables, for teams that keep them in their own migrations (Config.KeepSchema).
 // Each can be run again without harm. The tables are skald_barrier, skald_outbox,
-// skald_token, skald_waiting and skald_participant_schema.
+// skald_token, skald_waiting and skald_participant_schema. Upgrade brings older ones up to date.
 func Schema(d Dialect) []string {
-	blob, serial, order := "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT", "INTEGER PRIMARY KEY"
+	blob, serial := "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"
+	// Each page that a transaction changes is written and synced, and an index of the key is one more than the table in the order of its key.
+	number, key, keyed := "", "PRIMARY KEY", ") WITHOUT ROWID"
 	if d == PostgreSQL {
 		blob, serial = "BYTEA", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
-		order = serial
+		number, key, keyed = "seq "+serial+",\n\t", "UNIQUE", ")"
 	}
-	return []string{
-		`CREATE TABLE IF NOT EXISTS skald_participant_schema (version INTEGER PRIMARY KEY)`,
+	all := []string{
+		tableOfVersions,
 		`CREATE TABLE IF NOT EXISTS skald_barrier (
 	saga TEXT NOT NULL,
 	step TEXT NOT NULL,
@@ -32,8 +35,7 @@ func Schema(d Dialect) []string {
 	created_us BIGINT NOT NULL,
 	updated_us BIGINT NOT NULL,
 	PRIMARY KEY (saga, step)
-)`,
-		indexOfOldest(d, "skald_barrier"),
+` + keyed,
 		`CREATE TABLE IF NOT EXISTS skald_outbox (
 	seq ` + serial + `,
 	id TEXT NOT NULL UNIQUE,
@@ -46,8 +48,7 @@ func Schema(d Dialect) []string {
 	trace TEXT NOT NULL DEFAULT ''
 )`,
 		`CREATE TABLE IF NOT EXISTS skald_token (
-	seq ` + order + `,
-	owner TEXT NOT NULL,
+	` + number + `owner TEXT NOT NULL,
 	saga TEXT NOT NULL,
 	step TEXT NOT NULL,
 	direction TEXT NOT NULL,
@@ -56,10 +57,9 @@ func Schema(d Dialect) []string {
 	payload ` + blob + `,
 	meta TEXT NOT NULL,
 	updated_us BIGINT NOT NULL,
-	UNIQUE (owner, saga, step, direction)
-)`,
+	` + key + ` (owner, saga, step, direction)
+` + keyed,
 		`CREATE INDEX IF NOT EXISTS skald_token_untold ON skald_token (owner, updated_us) WHERE heard = 0`,
-		indexOfOldest(d, "skald_token"),
 		`CREATE TABLE IF NOT EXISTS skald_waiting (
 	owner TEXT NOT NULL,
 	saga TEXT NOT NULL,
@@ -81,28 +81,47 @@ func Schema(d Dialect) []string {
 		`CREATE INDEX IF NOT EXISTS skald_waiting_due ON skald_waiting (owner, due_us)`,
 		fmt.Sprintf(`INSERT INTO skald_participant_schema (version) VALUES (%d) ON CONFLICT (version) DO NOTHING`, SchemaVersion),
 	}
+	if d == PostgreSQL {
+		all = append(all, indexOfOldest("skald_barrier"), indexOfOldest("skald_token"))
+	}
+	return all
 }
 
-// indexOfOldest is the index by which a table's oldest rows are found. SQLite needs none: there rows lie in the order of their coming (see Prune), and a page less is written by each transaction. Tables that were made before may have one.
-func indexOfOldest(d Dialect, table string) string {
-	if d == SQLite {
-		return `DROP INDEX IF EXISTS ` + table + `_updated`
-	}
+const tableOfVersions = `CREATE TABLE IF NOT EXISTS skald_participant_schema (version INTEGER PRIMARY KEY)`
+
+// indexOfOldest is the index by which PostgreSQL finds a table's oldest rows. SQLite looks through all of them (see sweep).
+func indexOfOldest(table string) string {
 	return `CREATE INDEX IF NOT EXISTS ` + table + `_updated ON ` + table + ` (updated_us)`
 }
 
-// upgrade returns the statements that bring tables of the version before up to date; Schema then makes what is new.
-func upgrade(from int) []string {
-	if from != 2 {
-		return nil
+// Upgrade returns the statements that bring tables of an earlier version, the highest in skald_participant_schema, up to date, for teams that keep them in their own migrations (Config.KeepSchema).
+// Run them in one transaction, once. On SQLite, stop the older program first: tables are written anew, and it cannot read them then.
+func Upgrade(d Dialect, from int) []string {
+	var before, after []string
+	if from == 2 {
+		before = []string{
+			`ALTER TABLE skald_waiting ADD COLUMN refused SMALLINT NOT NULL DEFAULT 0`,
+			`ALTER TABLE skald_waiting ADD COLUMN aside SMALLINT NOT NULL DEFAULT 0`,
+			`ALTER TABLE skald_waiting ADD COLUMN round BIGINT NOT NULL DEFAULT 0`,
+			`ALTER TABLE skald_waiting ADD COLUMN first_reason TEXT NOT NULL DEFAULT ''`,
+			`ALTER TABLE skald_waiting ADD COLUMN first_detail TEXT NOT NULL DEFAULT ''`,
+		}
 	}
-	return []string{
-		`ALTER TABLE skald_waiting ADD COLUMN refused SMALLINT NOT NULL DEFAULT 0`,
-		`ALTER TABLE skald_waiting ADD COLUMN aside SMALLINT NOT NULL DEFAULT 0`,
-		`ALTER TABLE skald_waiting ADD COLUMN round BIGINT NOT NULL DEFAULT 0`,
-		`ALTER TABLE skald_waiting ADD COLUMN first_reason TEXT NOT NULL DEFAULT ''`,
-		`ALTER TABLE skald_waiting ADD COLUMN first_detail TEXT NOT NULL DEFAULT ''`,
+	if (from == 2 || from == 3) && d == SQLite {
+		before = append(before,
+			`DROP INDEX IF EXISTS skald_token_untold`,
+			`ALTER TABLE skald_token RENAME TO skald_token_before`,
+			`ALTER TABLE skald_barrier RENAME TO skald_barrier_before`)
+		const token = `owner, saga, step, direction, heard, kind, payload, meta, updated_us`
+		const barrier = `saga, step, operation, status, input, result, reason, detail, created_us, updated_us`
+		after = []string{
+			`INSERT INTO skald_token (` + token + `) SELECT ` + token + ` FROM skald_token_before ORDER BY owner, saga, step, direction`,
+			`DROP TABLE skald_token_before`,
+			`INSERT INTO skald_barrier (` + barrier + `) SELECT ` + barrier + ` FROM skald_barrier_before ORDER BY saga, step`,
+			`DROP TABLE skald_barrier_before`,
+		}
 	}
+	return slices.Concat(before, Schema(d), after)
 }
 
 // setUp makes the tables, unless the service does, and looks whether they are the ones this package knows.
@@ -112,10 +131,12 @@ func (p *Participant) setUp(ctx context.Context, keep bool) error {
 			return fmt.Errorf("making the tables: %w", err)
 		}
 	}
-	var version int
-	err := p.db.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM skald_participant_schema`).Scan(&version)
+	version, err := p.version(ctx, p.db)
 	if err != nil {
 		return fmt.Errorf("reading the tables' version: %w; run the statements of sqlparticipant.Schema in a migration, or unset KeepSchema", err)
+	}
+	if keep && version > 0 && version < SchemaVersion {
+		return fmt.Errorf("the tables have version %d and this program knows version %d: run the statements of sqlparticipant.Upgrade in a migration, or unset KeepSchema", version, SchemaVersion)
 	}
 	if version != SchemaVersion {
 		return fmt.Errorf("the tables have version %d and this program knows version %d: run the program that fits the database", version, SchemaVersion)
@@ -124,6 +145,10 @@ func (p *Participant) setUp(ctx context.Context, keep bool) error {
 }
 
 func (p *Participant) createTables(ctx context.Context) error {
+	if version, err := p.version(ctx, p.db); err == nil && version > 0 && version < SchemaVersion {
+		p.log.InfoContext(ctx, "bringing the tables up to date, which takes a while where they are large", "from", version, "to", SchemaVersion)
+		ctx = context.WithoutCancel(ctx) // it takes as long as it takes
+	}
 	tx, err := p.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -135,17 +160,25 @@ func (p *Participant) createTables(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, Schema(p.dialect)[0]); err != nil {
+	if _, err := tx.ExecContext(ctx, tableOfVersions); err != nil {
 		return err
 	}
-	var version int
-	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM skald_participant_schema`).Scan(&version); err != nil {
+	version, err := p.version(ctx, tx)
+	if err != nil {
 		return err
 	}
-	for _, statement := range slices.Concat(upgrade(version), Schema(p.dialect)) {
+	for _, statement := range Upgrade(p.dialect, version) {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return err
 		}
 	}
 	return tx.Commit()
+}
+
+// version reads the tables' version; 0 of none.
+func (p *Participant) version(ctx context.Context, q interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) (version int, err error) {
+	err = q.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM skald_participant_schema`).Scan(&version)
+	return version, err
 }
