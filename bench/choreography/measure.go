@@ -198,7 +198,8 @@ func (b *bed) compare(name string, all, floor *lot) {
 	b.set.Add(name+".of_floor.p50", all.ms(.5)/floor.ms(.5), "x")
 }
 
-// stuck measures what sagas that get nowhere cost the others: while 64 of them wait for a payment that is never answered, as many go their way.
+// stuck measures what sagas that get nowhere cost the others: while 64 of them wait for a payment that is never answered, as many go their way. It is compared with the rates before and after, since both
+// files that grow and a shared machine make rates drift.
 func (b *bed) stuck(ctx context.Context, name string) error {
 	if !b.wanted(name) {
 		return nil
@@ -211,6 +212,7 @@ func (b *bed) stuck(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	nothing := b.idle(ctx)
 	waiting, release := context.WithCancel(ctx)
 	defer release()
 	b.hold(waiting)
@@ -226,12 +228,31 @@ func (b *bed) stuck(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	b.set.Add(name, during/before, "x")
+	b.set.Add(name+".cpu", b.idle(ctx)-nothing, "ms/s") // of the stuck sagas alone
 	release()
 	for _, run := range stuck { // else they would go on while something else is measured
 		if _, err := run.Wait(ctx); err != nil {
 			return err
 		}
 	}
+	after, err := with()
+	if err != nil {
+		return err
+	}
+	b.set.Add(name, 2*during/(before+after), "x")
 	return nil
+}
+
+// idle is how much of the processors is used while nobody starts anything, in milliseconds a second.
+func (b *bed) idle(ctx context.Context) float64 {
+	var began time.Time
+	var used time.Duration
+	for _, wait := range []time.Duration{time.Second, b.Slice} { // first, what was begun ends
+		began, used = time.Now(), load.CPU()
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+	return float64((load.CPU() - used).Milliseconds()) / time.Since(began).Seconds()
 }
