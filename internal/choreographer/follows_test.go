@@ -9,24 +9,26 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// short is a definition of three steps, one after the other, each of a participant of its own.
+// bareStep is a step of a participant of its own.
+func bareStep(name string, kind participant.Kind, after ...string) plan.DraftStep {
+	x := plan.DraftStep{Follows: after, Step: plan.Step{Name: name, Kind: kind, Action: name + "s.do", Timeout: 10 * time.Second,
+		Map: func(input []byte, _ [][]byte) ([]byte, error) { return input, nil }}}
+	x.Retry = plan.Retry{Initial: 100 * time.Millisecond, Factor: 2, Cap: plan.MaxBackoff}
+	x.Undo = x.Retry
+	if kind == participant.Compensatable || kind == participant.ReadOnly {
+		x.Retry.Attempts = 3
+	}
+	if kind == participant.Compensatable {
+		x.Compensation = name + "s.undo"
+	}
+	return x
+}
+
+// short is a definition of three steps, one after the other.
 func short(t *testing.T) *plan.Plan {
 	t.Helper()
-	retry := plan.Retry{Initial: 100 * time.Millisecond, Factor: 2, Cap: plan.MaxBackoff}
-	of := func(name string, kind participant.Kind, after ...string) plan.DraftStep {
-		x := plan.DraftStep{Follows: after, Step: plan.Step{Name: name, Kind: kind, Action: name + "s.do", Timeout: 10 * time.Second,
-			Map: func(input []byte, _ [][]byte) ([]byte, error) { return input, nil }}}
-		x.Retry, x.Undo = retry, retry
-		if kind != participant.Pivot {
-			x.Retry.Attempts = 3
-		}
-		if kind == participant.Compensatable {
-			x.Compensation = name + "s.undo"
-		}
-		return x
-	}
 	p, err := plan.Build(plan.Draft{Name: "order", IncidentAfter: time.Minute, Steps: []plan.DraftStep{
-		of("create", participant.Compensatable), of("look", participant.ReadOnly, "create"), of("issue", participant.Pivot, "look"),
+		bareStep("create", participant.Compensatable), bareStep("look", participant.ReadOnly, "create"), bareStep("issue", participant.Pivot, "look"),
 	}})
 	if err != nil {
 		t.Fatal(err)
