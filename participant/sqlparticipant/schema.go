@@ -10,6 +10,9 @@ import (
 // SchemaVersion is the version of the tables that this package reads and writes.
 const SchemaVersion = 4
 
+// oldestVersion is the earliest version that can be brought up to date.
+const oldestVersion = 2
+
 // Schema returns the statements that make the participant's tables, for teams that keep them in their own migrations (Config.KeepSchema).
 // Each can be run again without harm. The tables are skald_barrier, skald_outbox,
 // skald_token, skald_waiting and skald_participant_schema. Upgrade brings older ones up to date.
@@ -94,7 +97,7 @@ func indexOfOldest(table string) string {
 	return `CREATE INDEX IF NOT EXISTS ` + table + `_updated ON ` + table + ` (updated_us)`
 }
 
-// Upgrade returns the statements that bring tables of an earlier version, the highest in skald_participant_schema, up to date, for teams that keep them in their own migrations (Config.KeepSchema).
+// Upgrade returns the statements that bring tables of version 2 or 3, the highest in skald_participant_schema, up to date, for teams that keep them in their own migrations (Config.KeepSchema).
 // Run them in one transaction, once. On SQLite, stop the older program first: tables are written anew, and it cannot read them then.
 func Upgrade(d Dialect, from int) []string {
 	var before, after []string
@@ -127,7 +130,12 @@ func Upgrade(d Dialect, from int) []string {
 // setUp makes the tables, unless the service does, and looks whether they are the ones this package knows.
 func (p *Participant) setUp(ctx context.Context, keep bool) error {
 	if !keep {
-		if err := p.createTables(ctx); err != nil {
+		err := p.createTables(ctx)
+		for err != nil && passing(err) && ctx.Err() == nil { // another process is at it
+			pause(ctx, tryAfter)
+			err = p.createTables(ctx)
+		}
+		if err != nil {
 			return fmt.Errorf("making the tables: %w", err)
 		}
 	}
@@ -166,6 +174,9 @@ func (p *Participant) createTables(ctx context.Context) error {
 	version, err := p.version(ctx, tx)
 	if err != nil {
 		return err
+	}
+	if version > SchemaVersion || version > 0 && version < oldestVersion {
+		return nil // another program's, which are left as they are
 	}
 	for _, statement := range Upgrade(p.dialect, version) {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {

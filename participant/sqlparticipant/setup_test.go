@@ -136,12 +136,17 @@ func tablesOfAnotherVersionAreRefused(t *testing.T, d sqlparticipant.Dialect, ad
 	db := open(t, d, address)
 	cfg := sqlparticipant.Config{DB: db, Dialect: d, Name: "stock"}
 	mustNew(t, cfg, compensatable("stock.reserve", "stock.release"))
-	if _, err := db.Exec(`INSERT INTO skald_participant_schema VALUES (99)`); err != nil {
-		t.Fatal(err)
+	for _, statement := range []string{`INSERT INTO skald_participant_schema VALUES (99)`, `DROP INDEX skald_token_untold`} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
 	}
 	_, err := sqlparticipant.New(cfg, compensatable("stock.reserve", "stock.release"))
 	if err == nil || !strings.Contains(err.Error(), "version 99") {
 		t.Errorf("error is %v, want one that names version 99", err)
+	}
+	if _, err := db.Exec(`CREATE INDEX skald_token_untold ON skald_token (owner)`); err != nil {
+		t.Errorf("what the other version has was changed: %v", err)
 	}
 }
 

@@ -18,10 +18,11 @@ const sweepSpan = 2000
 type sweep struct {
 	looking    string // finds the last key of the next span, and how many of its rows are old; no row at the table's end
 	forgetting string // deletes so many of them
-	first      []any  // a key before all others
+	first      []any  // a key before all others: empty names, which no call has
 
 	from   []any // the last key that was looked at; nil between passes
 	before int64 // what is old in this pass
+	done   int64 // and what was in the last one that came to the end: nothing as old as that is left
 }
 
 // sweepOf makes the sweep of a table with such a key, of rows with a condition.
@@ -41,7 +42,7 @@ func sweepOf(table, condition string, key ...string) sweep {
 
 // forget deletes at most limit rows that are older than a time, and returns how many: fewer only if there are no more. It calls rest after each look that took a time.
 func (s *sweep) forget(ctx context.Context, p *Participant, before int64, limit int, rest func(took time.Duration)) (n int, err error) {
-	for n < limit {
+	for n < limit && before > s.done {
 		if s.from == nil || before < s.before { // an unfinished pass is finished first; only what this call calls old is forgotten
 			s.from, s.before = s.first, before
 		}
@@ -49,20 +50,20 @@ func (s *sweep) forget(ctx context.Context, p *Participant, before int64, limit 
 		last, old, err := s.next(ctx, p.db)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			if s.from = nil; s.before == before {
-				return n, nil
-			}
+			s.from, s.done = nil, s.before
 			continue
 		case err != nil:
 			return n, fmt.Errorf("sqlparticipant: pruning: looking for what is old: %w", err)
 		}
 		if old > 0 {
 			deleted, err := p.forgetOld(ctx, s.forgetting, slices.Concat(s.from, last, []any{s.before, limit - n})...)
-			if n += deleted; err != nil || n == limit {
+			if n += deleted; err != nil {
 				return n, err
 			}
 		}
-		s.from = last
+		if n < limit { // otherwise there may be more in this span
+			s.from = last
+		}
 		rest(time.Since(began))
 	}
 	return n, nil

@@ -63,6 +63,40 @@ func pruneFindsWhatIsOldEverywhere(t *testing.T, d sqlparticipant.Dialect, addre
 	counts(2200, 1200, 3000)
 }
 
+// A table is looked through once, however much is forgotten of another, and there is a rest after each look, also while there is much to forget.
+func TestTidyLooksThroughEachTableOnce(t *testing.T) {
+	db := open(t, sqlparticipant.SQLite, filepath.Join(t.TempDir(), "a.db"))
+	p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: "stock"}, publishing())
+	const many = `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999) `
+	for _, statement := range []string{
+		many + `INSERT INTO skald_barrier (saga, step, operation, status, input, created_us, updated_us) SELECT 's-' || i, 'hold', 'stock.reserve', 1, '', 0, 9000000000000000 FROM n`,
+		many + `INSERT INTO skald_token (owner, saga, step, direction, heard, kind, meta, updated_us) SELECT 'stock', 's-' || i, 'hold', 'forward', 1, 'done', '{}', 0 FROM n`,
+	} {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rests := 0
+	if err := p.TidyOnce(t.Context(), func(time.Duration) { rests++ }); err != nil {
+		t.Fatal(err)
+	}
+	wantColumn(t, db, "rows", `SELECT count(*) FROM skald_barrier`, "20000")
+	wantColumn(t, db, "tokens", `SELECT count(*) FROM skald_token`, "0")
+	if rests != 10+20 { // ten spans that are young, and twenty batches
+		t.Errorf("it looked %d times, want 30", rests)
+	}
+}
+
+func TestPruningNothingIsRefused(t *testing.T) {
+	db := open(t, sqlparticipant.SQLite, filepath.Join(t.TempDir(), "a.db"))
+	p := mustNew(t, sqlparticipant.Config{DB: db, Dialect: sqlparticipant.SQLite, Name: "stock"}, publishing())
+	for _, limit := range []int{0, -1} {
+		if _, err := p.Prune(t.Context(), time.Now().Add(-2*sqlparticipant.DefaultRetention), limit); err == nil || !strings.Contains(err.Error(), "at least 1") {
+			t.Errorf("with a limit of %d the error is %v", limit, err)
+		}
+	}
+}
+
 // A sweep reads a span by the table's key: it neither sorts nor reads what lies before.
 func TestASweepReadsASpanOnly(t *testing.T) {
 	db := open(t, sqlparticipant.SQLite, filepath.Join(t.TempDir(), "a.db"))
