@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 )
 
 // SchemaVersion is the version of the tables that this package reads and writes.
@@ -98,33 +97,18 @@ func indexOfOldest(table string) string {
 }
 
 // Upgrade returns the statements that bring tables of version 2 or 3, the highest in skald_participant_schema, up to date, for teams that keep them in their own migrations (Config.KeepSchema).
-// Run them in one transaction, once. On SQLite, stop the older program first: tables are written anew, and it cannot read them then.
+// Run them in one transaction, once. They add columns and move nothing: tables with a rowid, as earlier versions made them on SQLite, stay so, since other tables, views and triggers of the service may refer to them, and all statements fit both.
 func Upgrade(d Dialect, from int) []string {
-	var before, after []string
-	if from == 2 {
-		before = []string{
-			`ALTER TABLE skald_waiting ADD COLUMN refused SMALLINT NOT NULL DEFAULT 0`,
-			`ALTER TABLE skald_waiting ADD COLUMN aside SMALLINT NOT NULL DEFAULT 0`,
-			`ALTER TABLE skald_waiting ADD COLUMN round BIGINT NOT NULL DEFAULT 0`,
-			`ALTER TABLE skald_waiting ADD COLUMN first_reason TEXT NOT NULL DEFAULT ''`,
-			`ALTER TABLE skald_waiting ADD COLUMN first_detail TEXT NOT NULL DEFAULT ''`,
-		}
+	if from != 2 {
+		return Schema(d)
 	}
-	if (from == 2 || from == 3) && d == SQLite {
-		before = append(before,
-			`DROP INDEX IF EXISTS skald_token_untold`,
-			`ALTER TABLE skald_token RENAME TO skald_token_before`,
-			`ALTER TABLE skald_barrier RENAME TO skald_barrier_before`)
-		const token = `owner, saga, step, direction, heard, kind, payload, meta, updated_us`
-		const barrier = `saga, step, operation, status, input, result, reason, detail, created_us, updated_us`
-		after = []string{
-			`INSERT INTO skald_token (` + token + `) SELECT ` + token + ` FROM skald_token_before ORDER BY owner, saga, step, direction`,
-			`DROP TABLE skald_token_before`,
-			`INSERT INTO skald_barrier (` + barrier + `) SELECT ` + barrier + ` FROM skald_barrier_before ORDER BY saga, step`,
-			`DROP TABLE skald_barrier_before`,
-		}
-	}
-	return slices.Concat(before, Schema(d), after)
+	return append([]string{
+		`ALTER TABLE skald_waiting ADD COLUMN refused SMALLINT NOT NULL DEFAULT 0`,
+		`ALTER TABLE skald_waiting ADD COLUMN aside SMALLINT NOT NULL DEFAULT 0`,
+		`ALTER TABLE skald_waiting ADD COLUMN round BIGINT NOT NULL DEFAULT 0`,
+		`ALTER TABLE skald_waiting ADD COLUMN first_reason TEXT NOT NULL DEFAULT ''`,
+		`ALTER TABLE skald_waiting ADD COLUMN first_detail TEXT NOT NULL DEFAULT ''`,
+	}, Schema(d)...)
 }
 
 // setUp makes the tables, unless the service does, and looks whether they are the ones this package knows.
@@ -143,7 +127,7 @@ func (p *Participant) setUp(ctx context.Context, keep bool) error {
 	if err != nil {
 		return fmt.Errorf("reading the tables' version: %w; run the statements of sqlparticipant.Schema in a migration, or unset KeepSchema", err)
 	}
-	if keep && version > 0 && version < SchemaVersion {
+	if keep && version >= oldestVersion && version < SchemaVersion {
 		return fmt.Errorf("the tables have version %d and this program knows version %d: run the statements of sqlparticipant.Upgrade in a migration, or unset KeepSchema", version, SchemaVersion)
 	}
 	if version != SchemaVersion {
@@ -153,10 +137,6 @@ func (p *Participant) setUp(ctx context.Context, keep bool) error {
 }
 
 func (p *Participant) createTables(ctx context.Context) error {
-	if version, err := p.version(ctx, p.db); err == nil && version > 0 && version < SchemaVersion {
-		p.log.InfoContext(ctx, "bringing the tables up to date, which takes a while where they are large", "from", version, "to", SchemaVersion)
-		ctx = context.WithoutCancel(ctx) // it takes as long as it takes
-	}
 	tx, err := p.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -22,7 +22,6 @@ type sweep struct {
 
 	from   []any // the last key that was looked at; nil between passes
 	before int64 // what is old in this pass
-	done   int64 // and what was in the last one that came to the end: nothing as old as that is left
 }
 
 // sweepOf makes the sweep of a table with such a key, of rows with a condition.
@@ -42,7 +41,7 @@ func sweepOf(table, condition string, key ...string) sweep {
 
 // forget deletes at most limit rows that are older than a time, and returns how many: fewer only if there are no more. It calls rest after each look that took a time.
 func (s *sweep) forget(ctx context.Context, p *Participant, before int64, limit int, rest func(took time.Duration)) (n int, err error) {
-	for n < limit && before > s.done {
+	for n < limit {
 		if s.from == nil || before < s.before { // an unfinished pass is finished first; only what this call calls old is forgotten
 			s.from, s.before = s.first, before
 		}
@@ -50,7 +49,9 @@ func (s *sweep) forget(ctx context.Context, p *Participant, before int64, limit 
 		last, old, err := s.next(ctx, p.db)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			s.from, s.done = nil, s.before
+			if s.from = nil; s.before == before {
+				return n, nil
+			}
 			continue
 		case err != nil:
 			return n, fmt.Errorf("sqlparticipant: pruning: looking for what is old: %w", err)

@@ -40,10 +40,13 @@ func fill(t *testing.T, db *sql.DB, version int) {
 	t.Helper()
 	const meta = `'{"id":"s-1/ask/done","definition":"order","version":"1","source":"other","time":"2026-11-21T20:00:00Z"}'`
 	for _, statement := range append(tablesOf(version),
+		`CREATE TABLE orders (id TEXT PRIMARY KEY, saga TEXT, step TEXT, FOREIGN KEY (saga, step) REFERENCES skald_barrier (saga, step) ON DELETE SET NULL)`,
+		`CREATE VIEW kept AS SELECT saga, step FROM skald_barrier`,
 		`INSERT INTO skald_barrier (saga, step, operation, status, input, result, created_us, updated_us) VALUES ('s-1', 'hold', 'stock.hold', 1, '1', '"did"', 7, 8)`,
 		`INSERT INTO skald_token (owner, saga, step, direction, heard, kind, payload, meta, updated_us) VALUES ('stock', 's-1', 'more', 'forward', 1, 'done', '2', `+meta+`, 7), ('stock', 's-1', 'ask', 'forward', 1, 'done', '1', `+meta+`, 8),
 			('stock', 's-1', 'hold', 'forward', 0, 'done', NULL, `+meta+`, 9), ('another', 's-1', 'ask', 'forward', 1, 'done', NULL, `+meta+`, 10)`,
 		`INSERT INTO skald_waiting (owner, saga, step, phase, attempt, since_us, due_us, reason) VALUES ('stock', 's-1', 'pay', 'action', 3, 7, 8, 'Slow')`,
+		`INSERT INTO orders VALUES ('o-1', 's-1', 'hold')`,
 	) {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
@@ -99,9 +102,13 @@ func wantUpgraded(t *testing.T, path string) {
 	}
 	wantColumn(t, db, "effects", `SELECT what FROM effect`, "")
 	wantColumn(t, db, "tokens of another participant", `SELECT saga FROM skald_token WHERE owner = 'another'`, "s-1")
-	// What is there is what a new database has.
-	fresh := filepath.Join(t.TempDir(), "fresh.db")
-	newClerk(t, sqlparticipant.SQLite, fresh)
-	const names = `SELECT type || ' ' || name || ' ' || coalesce((SELECT group_concat(name) FROM pragma_table_info(m.name)), '') || ' ' || (sql LIKE '%WITHOUT ROWID') FROM sqlite_schema m WHERE name LIKE 'skald_%' ORDER BY name`
-	wantColumn(t, db, "the schema", names, column(t, open(t, sqlparticipant.SQLite, fresh), names))
+	// What is old is found there, too.
+	old := time.Now().Add(-2 * sqlparticipant.DefaultRetention)
+	if n, err := k.Prune(t.Context(), old, 10); err != nil || n != 3 {
+		t.Errorf("pruned %d (%v), want the three tokens that were heard", n, err)
+	}
+	wantColumn(t, db, "tokens", `SELECT step FROM skald_token`, "hold")
+	// And what the service itself has that refers to a table stays as it is.
+	wantColumn(t, db, "the service's rows", `SELECT id FROM orders`, "o-1")
+	wantColumn(t, db, "the service's view", `SELECT count(*) FROM kept`, "0")
 }
