@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/skaldhq/skald/journal"
@@ -126,13 +125,10 @@ const (
 	retention  = 30 * 24 * time.Hour
 )
 
-// prune forgets, until the context ends, what no repetition of a call can ask for any more.
+// prune forgets, until the context ends, what no repetition of a call can ask for any more, in the sidecar's own tables.
 func (x *inbox) prune(ctx context.Context) {
-	var others sync.WaitGroup
-	defer others.Wait()
-	others.Go(func() { _ = x.Tidy(ctx) }) // returns when the context ends, and says so
 	for ctx.Err() == nil {
-		if err := x.pruneAsked(ctx, x.now().Add(-retention)); err != nil && ctx.Err() == nil {
+		if err := x.pruneOnce(ctx, x.now().Add(-retention)); err != nil && ctx.Err() == nil {
 			x.log.WarnContext(ctx, "what is old was not forgotten; trying again", "error", err)
 		}
 		timer := time.NewTimer(pruneEvery)
@@ -144,8 +140,8 @@ func (x *inbox) prune(ctx context.Context) {
 	}
 }
 
-// pruneAsked forgets what is old in the sidecar's own tables.
-func (x *inbox) pruneAsked(ctx context.Context, before time.Time) error {
+// pruneOnce forgets what is old.
+func (x *inbox) pruneOnce(ctx context.Context, before time.Time) error {
 	for {
 		most := int64(0)
 		err := x.Write(ctx, func(tx participant.Tx) error {

@@ -35,5 +35,5 @@ func (s *Sidecar) Forget(ctx context.Context, before time.Time) error {
 	if _, err := s.inbox.Prune(ctx, before, math.MaxInt); err != nil {
 		return err
 	}
-	return s.inbox.pruneAsked(ctx, before)
+	return s.inbox.pruneOnce(ctx, before)
 }

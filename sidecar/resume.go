@@ -31,17 +31,11 @@ func (r *resumption) read(ctx context.Context, x *inbox, name string) error {
 	short, cancel := context.WithTimeout(ctx, looking)
 	defer cancel()
 	err := r.readAll(short, x.db, name, x.now().Add(-recent))
-	if ctx.Err() == nil && short.Err() != nil && (err == nil || isInterrupted(err)) {
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		x.log.InfoContext(ctx, "not all was looked for that a predecessor may have left; the broker hands it out again in a few seconds", "found", len(r.sagas))
 		return nil
 	}
 	return err
-}
-
-// isInterrupted says whether a query ended because its time was over.
-func isInterrupted(err error) bool {
-	var sqlite interface{ Code() int }                                                               // modernc.org/sqlite's Error
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &sqlite) && sqlite.Code() == 9 // SQLITE_INTERRUPT
 }
 
 func (r *resumption) readAll(ctx context.Context, db *sql.DB, name string, since time.Time) (err error) {

@@ -85,6 +85,7 @@ func (s *Sidecar) open(ctx context.Context, operations []participant.Handler) er
 		}
 	})
 	s.working.Go(func() { s.inbox.prune(background) })
+	s.working.Go(func() { _ = s.inbox.Tidy(background) }) // it ends with its context only
 	if s.served != nil {
 		s.working.Go(func() {
 			select {

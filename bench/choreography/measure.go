@@ -245,14 +245,16 @@ func (b *bed) stuck(ctx context.Context, name string) error {
 
 // idle is how much of the processors is used while nobody starts anything, in milliseconds a second.
 func (b *bed) idle(ctx context.Context) float64 {
-	var began time.Time
-	var used time.Duration
-	for _, wait := range []time.Duration{time.Second, b.Slice} { // first, what was begun ends
-		began, used = time.Now(), load.CPU()
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-		}
-	}
+	rest(ctx, time.Second) // what was begun ends
+	began, used := time.Now(), load.CPU()
+	rest(ctx, b.Slice)
 	return float64((load.CPU() - used).Milliseconds()) / time.Since(began).Seconds()
+}
+
+// rest lets a time pass, or what is left of the context's.
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }

@@ -9,14 +9,17 @@ import (
 	"github.com/skaldhq/skald/participant"
 )
 
-// bareStep is a step of a participant of its own.
-func bareStep(name string, kind participant.Kind, after ...string) plan.DraftStep {
+// Attempts is how often a step that may fail is tried.
+const Attempts = 3
+
+// BareStep is a step of a participant of its own.
+func BareStep(name string, kind participant.Kind, after ...string) plan.DraftStep {
 	x := plan.DraftStep{Follows: after, Step: plan.Step{Name: name, Kind: kind, Action: name + "s.do", Timeout: 10 * time.Second,
 		Map: func(input []byte, _ [][]byte) ([]byte, error) { return input, nil }}}
 	x.Retry = plan.Retry{Initial: 100 * time.Millisecond, Factor: 2, Cap: plan.MaxBackoff}
 	x.Undo = x.Retry
 	if kind == participant.Compensatable || kind == participant.ReadOnly {
-		x.Retry.Attempts = 3
+		x.Retry.Attempts = Attempts
 	}
 	if kind == participant.Compensatable {
 		x.Compensation = name + "s.undo"
@@ -28,7 +31,7 @@ func bareStep(name string, kind participant.Kind, after ...string) plan.DraftSte
 func short(t *testing.T) *plan.Plan {
 	t.Helper()
 	p, err := plan.Build(plan.Draft{Name: "order", IncidentAfter: time.Minute, Steps: []plan.DraftStep{
-		bareStep("create", participant.Compensatable), bareStep("look", participant.ReadOnly, "create"), bareStep("issue", participant.Pivot, "look"),
+		BareStep("create", participant.Compensatable), BareStep("look", participant.ReadOnly, "create"), BareStep("issue", participant.Pivot, "look"),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -39,11 +42,7 @@ func short(t *testing.T) *plan.Plan {
 func reported(t *testing.T) (*track, func(step string, kind participant.TokenKind) *participant.Token) {
 	t.Helper()
 	p := short(t)
-	var s scores
-	if faults := s.add([]*plan.Plan{p}); len(faults) > 0 {
-		t.Fatal(faults)
-	}
-	tr := newTrack(s.versions(p.Name)[p.Version], "s-1")
+	tr := newTrack(scored(t, p), "s-1")
 	token := func(step string, kind participant.TokenKind) *participant.Token {
 		return &participant.Token{ID: step + string(kind), Definition: p.Name, Version: p.Version, Saga: journal.SagaID("s-1"), Step: step, Kind: kind, Time: time.Unix(1, 0)}
 	}

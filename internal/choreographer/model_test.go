@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald/internal/choreographer"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
@@ -352,27 +353,17 @@ func order(t testing.TB, change ...func(*plan.Draft)) *plan.Plan {
 }
 
 // attempts is how often a step that may fail is tried.
-const attempts = 3
+const attempts = choreographer.Attempts
 
 func step(name string, kind participant.Kind, after ...string) plan.DraftStep {
-	s := plan.DraftStep{Follows: after, Step: plan.Step{
-		Name: name, Kind: kind, Action: name + "s.do", Timeout: 10 * time.Second,
-		Map: func(input []byte, results [][]byte) ([]byte, error) {
-			all := []json.RawMessage{input}
-			for _, r := range results {
-				all = append(all, r)
-			}
-			return json.Marshal(all)
-		},
-	}}
+	s := choreographer.BareStep(name, kind, after...)
 	s.ReadsOf = after
-	s.Retry = plan.Retry{Initial: 100 * time.Millisecond, Factor: 2, Cap: plan.MaxBackoff}
-	s.Undo = s.Retry
-	if kind == participant.Compensatable || kind == participant.ReadOnly {
-		s.Retry.Attempts = attempts
-	}
-	if kind == participant.Compensatable {
-		s.Compensation = name + "s.undo"
+	s.Map = func(input []byte, results [][]byte) ([]byte, error) {
+		all := []json.RawMessage{input}
+		for _, r := range results {
+			all = append(all, r)
+		}
+		return json.Marshal(all)
 	}
 	return s
 }

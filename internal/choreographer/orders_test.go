@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaldhq/skald/internal/choreographer"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/internal/plan/plantest"
 	"github.com/skaldhq/skald/participant"
@@ -17,20 +18,14 @@ var deep = flag.Int("steps", 3, "explore every order of deliveries of definition
 
 // definitions yields every valid definition of n steps, each with a participant of its own.
 func definitions(n int, yield func(*plan.Plan)) {
-	plantest.Every(n, func(shape plantest.Shape) plan.Draft {
-		d := plan.Draft{Name: "model", IncidentAfter: time.Hour, Deadline: 1000 * time.Hour}
-		for i, kind := range shape.Kinds {
-			s := step(plantest.Name(i), kind)
-			if s.Retry.Attempts > 0 {
-				s.Retry.Attempts = 1
-			}
-			for _, j := range shape.Follows[i] {
-				s.Follows = append(s.Follows, plantest.Name(j))
-			}
-			d.Steps = append(d.Steps, s)
+	once := func(name string, kind participant.Kind, after ...string) plan.DraftStep {
+		s := step(name, kind)
+		if s.Follows = after; s.Retry.Attempts > 0 {
+			s.Retry.Attempts = 1
 		}
-		return d
-	}, yield)
+		return s
+	}
+	plantest.Every(n, func(shape plantest.Shape) plan.Draft { return choreographer.Drafted(shape, once) }, yield)
 }
 
 // Every order of deliveries for every small definition, and for those of one step less also with a handler that breaks, a cancel at any moment, and a late copy of a call. A token that comes twice

@@ -20,7 +20,7 @@ func TestTokensInAnyOrderMakeOneJournal(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	sagas := make(map[store.State]int)
 	for n := 1; n <= 3; n++ {
-		plantest.Every(n, drafted, func(p *plan.Plan) {
+		plantest.Every(n, func(s plantest.Shape) plan.Draft { return Drafted(s, BareStep) }, func(p *plan.Plan) {
 			m := scored(t, p)
 			for range 60 {
 				told, outcome := anySaga(random, m)
@@ -37,14 +37,15 @@ func TestTokensInAnyOrderMakeOneJournal(t *testing.T) {
 	}
 }
 
-func drafted(s plantest.Shape) plan.Draft {
-	d := plan.Draft{Name: "any", IncidentAfter: time.Minute, Deadline: time.Hour}
+// Drafted is a definition of such a shape.
+func Drafted(s plantest.Shape, step func(name string, kind participant.Kind, after ...string) plan.DraftStep) plan.Draft {
+	d := plan.Draft{Name: "model", IncidentAfter: time.Hour, Deadline: 1000 * time.Hour}
 	for i, kind := range s.Kinds {
 		var after []string
 		for _, j := range s.Follows[i] {
 			after = append(after, plantest.Name(j))
 		}
-		d.Steps = append(d.Steps, bareStep(plantest.Name(i), kind, after...))
+		d.Steps = append(d.Steps, step(plantest.Name(i), kind, after...))
 	}
 	return d
 }

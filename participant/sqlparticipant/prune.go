@@ -9,16 +9,19 @@ import (
 // How Tidy works.
 const (
 	tidyEvery = time.Hour
-	tidyShare = 24 // or so many times in a retention, if that is rarer: where no index finds what is old, all is looked through
+	tidyShare = 24 // or so many times in a retention, if that is rarer, where no index finds what is old and all is looked through
 	tidyBatch = 1000
 	tidyRest  = 9 // times as long as a look took
 )
 
-// Tidy forgets what is older than Config.Retention (see Prune), at once and then every hour, or a 24th of the retention later if that is longer, until the context ends, and then returns the context's cause. Without it, or calls of Prune, the tables grow without end. Run it once in each
+// Tidy forgets what is older than Config.Retention (see Prune), at once and then every hour (on SQLite, where all is looked through, a 24th of the retention later if that is longer), until the context ends, and then returns the context's cause. Without it, or calls of Prune, the tables grow without end. Run it once in each
 // process of a service, in a goroutine that the service waits for; several processes, and participants that share a database, disturb each other as little as their calls do. What fails is logged, and tried again an hour later.
 func (p *Participant) Tidy(ctx context.Context) error {
 	for {
-		next := max(tidyEvery, p.retention/tidyShare)
+		next := tidyEvery
+		if len(p.sql.sweeps) > 0 {
+			next = max(next, p.retention/tidyShare)
+		}
 		if err := p.tidy(ctx, func(took time.Duration) { pause(ctx, tidyRest*max(took, 1)) }); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "what is old was not forgotten; trying again in an hour", "error", err)
 			next = tidyEvery

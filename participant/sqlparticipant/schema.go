@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 )
 
 // SchemaVersion is the version of the tables that this package reads and writes.
@@ -17,7 +18,7 @@ const oldestVersion = 2
 // skald_token, skald_waiting and skald_participant_schema. Upgrade brings older ones up to date.
 func Schema(d Dialect) []string {
 	blob, serial := "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"
-	// Each page that a transaction changes is written and synced, and an index of the key is one more than the table in the order of its key.
+	// Each page that a transaction changes is written and synced, and an index of the key is one more than the table in the order of its key. What a sweep looks at stands before the payloads, which may fill pages of their own.
 	number, key, keyed := "", "PRIMARY KEY", ") WITHOUT ROWID"
 	if d == PostgreSQL {
 		blob, serial = "BYTEA", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
@@ -28,6 +29,7 @@ func Schema(d Dialect) []string {
 		`CREATE TABLE IF NOT EXISTS skald_barrier (
 	saga TEXT NOT NULL,
 	step TEXT NOT NULL,
+	updated_us BIGINT NOT NULL,
 	operation TEXT NOT NULL,
 	status SMALLINT NOT NULL,
 	input ` + blob + ` NOT NULL,
@@ -35,7 +37,6 @@ func Schema(d Dialect) []string {
 	reason TEXT NOT NULL DEFAULT '',
 	detail TEXT NOT NULL DEFAULT '',
 	created_us BIGINT NOT NULL,
-	updated_us BIGINT NOT NULL,
 	PRIMARY KEY (saga, step)
 ` + keyed,
 		`CREATE TABLE IF NOT EXISTS skald_outbox (
@@ -55,10 +56,10 @@ func Schema(d Dialect) []string {
 	step TEXT NOT NULL,
 	direction TEXT NOT NULL,
 	heard SMALLINT NOT NULL,
+	updated_us BIGINT NOT NULL,
 	kind TEXT NOT NULL,
 	payload ` + blob + `,
 	meta TEXT NOT NULL,
-	updated_us BIGINT NOT NULL,
 	` + key + ` (owner, saga, step, direction)
 ` + keyed,
 		`CREATE INDEX IF NOT EXISTS skald_token_untold ON skald_token (owner, updated_us) WHERE heard = 0`,
@@ -97,18 +98,21 @@ func indexOfOldest(table string) string {
 }
 
 // Upgrade returns the statements that bring tables of version 2 or 3, the highest in skald_participant_schema, up to date, for teams that keep them in their own migrations (Config.KeepSchema).
-// Run them in one transaction, once. They add columns and move nothing: tables with a rowid, as earlier versions made them on SQLite, stay so, since other tables, views and triggers of the service may refer to them, and all statements fit both.
+// Run them in one transaction, once. They add columns, drop indexes that are not used any more, and move nothing: tables with a rowid, as earlier versions made them on SQLite, stay so, since other tables, views and triggers of the service may refer to them, and all statements fit both.
 func Upgrade(d Dialect, from int) []string {
-	if from != 2 {
-		return Schema(d)
+	var before []string
+	if d == SQLite && (from == 2 || from == 3) {
+		before = []string{`DROP INDEX IF EXISTS skald_barrier_updated`, `DROP INDEX IF EXISTS skald_token_updated`} // only pruning used them
 	}
-	return append([]string{
-		`ALTER TABLE skald_waiting ADD COLUMN refused SMALLINT NOT NULL DEFAULT 0`,
-		`ALTER TABLE skald_waiting ADD COLUMN aside SMALLINT NOT NULL DEFAULT 0`,
-		`ALTER TABLE skald_waiting ADD COLUMN round BIGINT NOT NULL DEFAULT 0`,
-		`ALTER TABLE skald_waiting ADD COLUMN first_reason TEXT NOT NULL DEFAULT ''`,
-		`ALTER TABLE skald_waiting ADD COLUMN first_detail TEXT NOT NULL DEFAULT ''`,
-	}, Schema(d)...)
+	if from == 2 {
+		before = append(before,
+			`ALTER TABLE skald_waiting ADD COLUMN refused SMALLINT NOT NULL DEFAULT 0`,
+			`ALTER TABLE skald_waiting ADD COLUMN aside SMALLINT NOT NULL DEFAULT 0`,
+			`ALTER TABLE skald_waiting ADD COLUMN round BIGINT NOT NULL DEFAULT 0`,
+			`ALTER TABLE skald_waiting ADD COLUMN first_reason TEXT NOT NULL DEFAULT ''`,
+			`ALTER TABLE skald_waiting ADD COLUMN first_detail TEXT NOT NULL DEFAULT ''`)
+	}
+	return slices.Concat(before, Schema(d))
 }
 
 // setUp makes the tables, unless the service does, and looks whether they are the ones this package knows.

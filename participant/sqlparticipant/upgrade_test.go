@@ -27,6 +27,7 @@ func tablesOf(version int) []string {
 			time_us BIGINT NOT NULL, data BLOB NOT NULL, trace TEXT NOT NULL DEFAULT '')`,
 		`CREATE TABLE skald_token (seq INTEGER PRIMARY KEY, owner TEXT NOT NULL, saga TEXT NOT NULL, step TEXT NOT NULL, direction TEXT NOT NULL, heard SMALLINT NOT NULL, kind TEXT NOT NULL,
 			payload BLOB, meta TEXT NOT NULL, updated_us BIGINT NOT NULL, UNIQUE (owner, saga, step, direction))`,
+		`CREATE INDEX skald_token_updated ON skald_token (updated_us)`,
 		`CREATE INDEX skald_token_untold ON skald_token (owner, updated_us) WHERE heard = 0`,
 		`CREATE TABLE skald_waiting (owner TEXT NOT NULL, saga TEXT NOT NULL, step TEXT NOT NULL, phase TEXT NOT NULL, attempt BIGINT NOT NULL, since_us BIGINT NOT NULL, due_us BIGINT NOT NULL,
 			reason TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '', input BLOB` + later + `, PRIMARY KEY (owner, saga, step))`,
@@ -100,6 +101,7 @@ func wantUpgraded(t *testing.T, path string) {
 	if a := k.Invoke(t.Context(), c); a.Class != participant.Done || string(a.Result) != `"did"` {
 		t.Errorf("repeated, the action gives %s %s (%s)", a.Class, a.Result, a.Detail)
 	}
+	wantColumn(t, db, "indexes that only pruning used", `SELECT name FROM sqlite_schema WHERE name IN ('skald_barrier_updated', 'skald_token_updated')`, "")
 	wantColumn(t, db, "effects", `SELECT what FROM effect`, "")
 	wantColumn(t, db, "tokens of another participant", `SELECT saga FROM skald_token WHERE owner = 'another'`, "s-1")
 	// What is old is found there, too.
