@@ -123,10 +123,15 @@ func (r *Remediation) Remedy(l broker.DeadLetter) (meaning, does string, ok bool
 	return m.Meaning, m.Does.String(), true
 }
 
-// Replay hands the letter's message out again: attempts that were used up begin anew. What the saga has decided meanwhile stands, so it is harmless to replay too late, or twice.
-// by and reason are kept in the letter.
+// Replay hands the letter's message out again: attempts that were used up begin anew. What the saga has decided meanwhile stands, so it is harmless to replay twice. ErrStale says that the
+// saga has ended: the letter waits on, for somebody to discard it. broker.ErrSettled says that the letter was settled otherwise. by and reason are kept in the letter.
 func (r *Remediation) Replay(ctx context.Context, id, by, reason string) error {
-	return r.decide(by, reason, func(note string) error { return r.letters.Replay(ctx, id, note) })
+	return r.decide(by, reason, func(note string) error { return r.remediator.Replay(ctx, id, note) })
+}
+
+// CheckReplay says whether Replay would hand the letter out again: it returns the error that Replay would, and does nothing.
+func (r *Remediation) CheckReplay(ctx context.Context, id string) error {
+	return r.remediator.CheckReplay(ctx, id)
 }
 
 // Compensate ends the step that was set aside, so that its saga turns back. ErrVerb says that the step is none that ends by itself: replay the letter, or decide about its incident.

@@ -9,6 +9,7 @@
 package skald
 
 import (
+	"github.com/skaldhq/skald/internal/choreographer"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/orchestrator"
 	"github.com/skaldhq/skald/internal/plan"
@@ -47,6 +48,8 @@ var (
 	ErrEnded = machine.ErrEnded
 	// ErrPassed says that a cancel came after the saga's point of no return.
 	ErrPassed = machine.ErrPassed
+	// ErrStale says that the saga of a dead letter has ended: nothing would follow from a replay. Discard the letter.
+	ErrStale = choreographer.ErrStale
 	// ErrVerb says that an operator's verb does not fit the step.
 	ErrVerb = machine.ErrVerb
 )

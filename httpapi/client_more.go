@@ -129,6 +129,11 @@ func (c *Client) ReplayLetter(ctx context.Context, id, by, reason string) (Lette
 	return post[Letter](ctx, c, "/v1/dead-letters/"+url.PathEscape(id)+"/replay", Decision{by, reason})
 }
 
+// CheckReplay returns the dead letter that ReplayLetter would hand out again now, or its error, and does nothing. See skald.Remediation.CheckReplay.
+func (c *Client) CheckReplay(ctx context.Context, id, by, reason string) (Letter, error) {
+	return post[Letter](ctx, c, "/v1/dead-letters/"+url.PathEscape(id)+"/replay?dry_run=true", Decision{by, reason})
+}
+
 // CompensateLetter ends the step that was set aside, so that its saga turns back. See skald.Remediation.Compensate.
 func (c *Client) CompensateLetter(ctx context.Context, id, by, reason string) (Letter, error) {
 	return post[Letter](ctx, c, "/v1/dead-letters/"+url.PathEscape(id)+"/compensate", Decision{by, reason})

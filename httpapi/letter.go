@@ -145,7 +145,16 @@ func visibleLetter(r *http.Request, m *skald.Remediation) (broker.DeadLetter, er
 
 // replayLetter answers POST /v1/dead-letters/{id}/replay, and so on.
 func (h *Handler) replayLetter(w http.ResponseWriter, r *http.Request) error {
-	return h.settle(w, r, (*skald.Remediation).Replay)
+	dry, err := dryRun(r)
+	if err != nil {
+		return err
+	}
+	return h.settle(w, r, func(m *skald.Remediation, ctx context.Context, id, by, reason string) error {
+		if dry {
+			return m.CheckReplay(ctx, id)
+		}
+		return m.Replay(ctx, id, by, reason)
+	})
 }
 
 func (h *Handler) compensateLetter(w http.ResponseWriter, r *http.Request) error {

@@ -151,13 +151,18 @@ func TestAPreviewIsNoChange(t *testing.T) {
 	if answer, text := g.request(t, http.MethodPost, "/v1/definitions?dry_run=true", trip, everywhere); answer.StatusCode != http.StatusOK {
 		t.Errorf("%s %s", answer.Status, text)
 	}
+	const letter, decision = "/v1/dead-letters/unknown/replay?dry_run=", `{"reason":"a test"}`
+	if answer, text := g.request(t, http.MethodPost, letter+"true", decision, everywhere); answer.StatusCode != http.StatusNotFound {
+		t.Errorf("%s %s", answer.Status, text)
+	}
 	if all := changes(); len(all) > 0 {
 		t.Errorf("the log has %q", all)
 	}
+	g.request(t, http.MethodPost, letter+"false", decision, everywhere)
 	g.request(t, http.MethodPost, "/v1/bulk", `{"filter":{"unended":true},"verb":"cancel","reason":"a test","dry_run":true,"dry_run":false}`, everywhere)
 	g.request(t, http.MethodPost, "/v1/bulk", `{"filter":{"unended":true},"verb":"cancel","dry_run":"yes"}`, everywhere)
 	g.request(t, http.MethodPost, "/v1/definitions?dry_run=false", trip, everywhere)
-	if all := changes(); !slices.Equal(all, []string{"registerDefinition", "actOnMany", "actOnMany"}) {
+	if all := changes(); !slices.Equal(all, []string{"registerDefinition", "actOnMany", "actOnMany", "replayDeadLetter"}) {
 		t.Errorf("the log has %q", all)
 	}
 }

@@ -79,7 +79,7 @@ func operations() map[string]said {
 			body: of[httpapi.Bulk](), answers: ok[httpapi.BulkResult]()},
 		"listDeadLetters": {summary: "List dead letters", about: "Without state, those that wait.", answers: ok[httpapi.LetterPage]()},
 		"getDeadLetter":   {summary: "Show a dead letter with its message", answers: ok[httpapi.Letter]()},
-		"replayDeadLetter": {summary: "Hand a dead letter's message out again", about: "What the saga has decided meanwhile stands, so it is harmless to replay too late, or twice.",
+		"replayDeadLetter": {summary: "Hand a dead letter's message out again", about: "What the saga has decided meanwhile stands, so it is harmless to replay twice. Of a saga that has ended it is a conflict: nothing would follow from it. A dry run answers the same, and does nothing.",
 			body: of[httpapi.Decision](), answers: ok[httpapi.Letter]()},
 		"compensateDeadLetter": {summary: "End the step that was set aside, so that its saga turns back", body: of[httpapi.Decision](), answers: ok[httpapi.Letter]()},
 		"discardDeadLetter":    {summary: "Give a dead letter up, without doing anything about its saga", body: of[httpapi.Decision](), answers: ok[httpapi.Letter]()},

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -186,6 +187,9 @@ func TestDeadLettersAreSettled(t *testing.T) {
 		t.Errorf("the letter is %+v", l)
 	}
 	w.held.Store(false)
+	if l, err = w.client.CheckReplay(t.Context(), set["replay"].ID, "ada", "they have chosen"); err != nil || l.State != broker.Waiting || l.Replays != 0 || l.Note != "" {
+		t.Errorf("after a dry run it is %+v, %v", l, err)
+	}
 	if l, err = w.client.ReplayLetter(t.Context(), set["replay"].ID, "ada", "they have chosen"); err != nil || l.State != broker.Replayed || l.Note != "ada: they have chosen" {
 		t.Errorf("replayed it is %+v, %v", l, err)
 	}
@@ -220,6 +224,30 @@ func TestDeadLettersAreSettled(t *testing.T) {
 		t.Error(err)
 	}
 	w.ended(t, "discard")
+}
+
+// The letter of a saga that has ended is not replayed, and says why.
+func TestADeadLetterOfAFinishedSagaIsStale(t *testing.T) {
+	w := open(t)
+	w.held.Store(true)
+	w.begin(t, "late", skald.Choreographed, "Edda")
+	l := w.letter(t, "late")
+	if err := w.client.Cancel(t.Context(), "late", "ada", "enough"); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(t, "late")
+	for what, ask := range map[string]func(ctx context.Context, id, by, reason string) (httpapi.Letter, error){"dry": w.client.CheckReplay, "replayed": w.client.ReplayLetter} {
+		if _, err := ask(t.Context(), l.ID, "ada", "they have chosen"); !errors.Is(err, skald.ErrStale) || !strings.Contains(err.Error(), "late is compensated") {
+			t.Errorf("%s gives %v", what, err)
+		}
+	}
+	answer, p := w.problem(t, http.MethodPost, "/v1/dead-letters/"+l.ID+"/replay", `{"by":"ada","reason":"no"}`)
+	if answer.StatusCode != http.StatusConflict || p.Type != httpapi.ProblemPrefix+"dead-letter-stale" || !strings.Contains(p.Detail, "discard the letter") {
+		t.Errorf("%d %+v", answer.StatusCode, p)
+	}
+	if l, err := w.client.DiscardLetter(t.Context(), l.ID, "ada", "it ended"); err != nil || l.State != broker.Discarded {
+		t.Errorf("discarded it is %+v, %v", l, err)
+	}
 }
 
 func TestWithoutARemediationThereAreNoDeadLetters(t *testing.T) {

@@ -71,6 +71,7 @@ const (
 	problemPassed          = "point-of-no-return"
 	problemVerb            = "verb-does-not-fit"
 	problemSettled         = "dead-letter-settled"
+	problemStale           = "dead-letter-stale"
 	problemOverload        = "overload"
 	problemStopping        = "stopping"
 	problemDefinition      = "unusable-definition"
@@ -140,6 +141,8 @@ func (p *Problem) Unwrap() error {
 		return broker.ErrNotFound
 	case ProblemPrefix + problemSettled:
 		return broker.ErrSettled
+	case ProblemPrefix + problemStale:
+		return skald.ErrStale
 	case ProblemPrefix + problemOverload:
 		return &skald.OverloadError{Why: p.Detail, RetryAfter: time.Duration(p.RetryAfter * float64(time.Second))}
 	}
@@ -243,6 +246,7 @@ func refusal(err error) *Problem {
 		{store.ErrCursor, http.StatusUnprocessableEntity, problemContent, "The cursor cannot be used", "Pass next of the page before, with the same filter."},
 		{broker.ErrNotFound, http.StatusNotFound, problemNoLetter, "No such dead letter", "No dead letter has the id *: it is mistyped, or the letter was settled longer ago than they are kept."},
 		{broker.ErrSettled, http.StatusConflict, problemSettled, "The dead letter was settled otherwise", "It says by whom and why when it is asked for."},
+		{skald.ErrStale, http.StatusConflict, problemStale, "The dead letter's saga has ended", "Nothing would follow from a replay: discard the letter."},
 		{participant.ErrNotEntered, http.StatusNotFound, problemNoParticipant, "No such participant", "* takes part in nothing here: GET /v1/participants says who does."},
 		{participant.ErrEntry, http.StatusConflict, problemEntry, "The participant cannot be entered like this", "Nothing was changed."},
 		{webhook.ErrNoEndpoint, http.StatusNotFound, problemNoWebhook, "No such webhook", "No endpoint has the name *: GET /v1/webhooks says which there are."},

@@ -162,15 +162,15 @@ func (h *Handler) define(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// dryRun says whether a definition is to be looked at only.
+// dryRun says whether a request only asks what a change would do.
 func dryRun(r *http.Request) (bool, error) {
 	q := query{values: r.URL.Query()}
 	dry := q.yes("dry_run")
 	return dry, q.err()
 }
 
-// previewDefine implements preview.
-func previewDefine(_ http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+// previewQuery implements preview for requests whose query says it.
+func previewQuery(_ http.ResponseWriter, r *http.Request) (*http.Request, bool) {
 	dry, err := dryRun(r)
 	return r, err == nil && dry
 }

@@ -32,7 +32,7 @@ func routes() []route {
 	const get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	return []route{
 		{method: get, path: "/v1/definitions", operation: "listDefinitions", role: access.Reader, serve: (*Handler).listDefinitions},
-		{method: post, path: "/v1/definitions", operation: "registerDefinition", role: access.Admin, query: []string{"dry_run"}, preview: previewDefine, serve: (*Handler).define},
+		{method: post, path: "/v1/definitions", operation: "registerDefinition", role: access.Admin, query: []string{"dry_run"}, preview: previewQuery, serve: (*Handler).define},
 		{method: get, path: "/v1/definitions/{name}", operation: "getDefinition", role: access.Reader, query: []string{"version"}, serve: (*Handler).getDefinition},
 		{method: get, path: "/v1/definitions/{name}/asyncapi", operation: "getAsyncAPI", role: access.Reader, query: []string{"version"}, serve: (*Handler).getAsyncAPI},
 		{method: post, path: "/v1/definitions/{name}/sagas", operation: "startSaga", role: access.Operator, query: []string{"version", "key", "mode", "webhook"}, serve: (*Handler).start},
@@ -47,7 +47,7 @@ func routes() []route {
 
 		{method: get, path: "/v1/dead-letters", operation: "listDeadLetters", role: access.Reader, query: []string{"state", "topic", "subscription", "reason", "saga", "cursor", "limit"}, serve: (*Handler).listLetters},
 		{method: get, path: "/v1/dead-letters/{id}", operation: "getDeadLetter", role: access.Reader, serve: (*Handler).getLetter},
-		{method: post, path: "/v1/dead-letters/{id}/replay", operation: "replayDeadLetter", role: access.Operator, serve: (*Handler).replayLetter},
+		{method: post, path: "/v1/dead-letters/{id}/replay", operation: "replayDeadLetter", role: access.Operator, query: []string{"dry_run"}, preview: previewQuery, serve: (*Handler).replayLetter},
 		{method: post, path: "/v1/dead-letters/{id}/compensate", operation: "compensateDeadLetter", role: access.Operator, serve: (*Handler).compensateLetter},
 		{method: post, path: "/v1/dead-letters/{id}/discard", operation: "discardDeadLetter", role: access.Operator, serve: (*Handler).discardLetter},
 

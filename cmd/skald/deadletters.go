@@ -96,7 +96,8 @@ type letterDecision struct {
 	Remote
 }
 
-func (c *letterDecision) decide(w *world, do func(c *httpapi.Client, ctx context.Context, id, by, reason string) (httpapi.Letter, error)) error {
+// decide carries a decision out, and says what became of the letter.
+func (c *letterDecision) decide(w *world, do func(c *httpapi.Client, ctx context.Context, id, by, reason string) (httpapi.Letter, error), says func(*httpapi.Letter) string) error {
 	by, reason, err := c.decision(w)
 	if err != nil {
 		return err
@@ -112,18 +113,32 @@ func (c *letterDecision) decide(w *world, do func(c *httpapi.Client, ctx context
 	if c.JSON {
 		return printJSON(w, l)
 	}
-	fmt.Fprintf(w.stdout, "%s %s\n", l.ID, l.State)
+	w.out.Line("%s %s", l.ID, says(&l))
 	return nil
 }
 
+func became(l *httpapi.Letter) string { return string(l.State) }
+
 // letterReplayCommand is "skald deadletters replay".
 type letterReplayCommand struct {
+	DryRun         bool           `help:"Say whether it would be handed out again, and do nothing."`
 	LetterDecision letterDecision `embed:""`
 }
 
 // Run runs the command.
 func (c *letterReplayCommand) Run(w *world) error {
-	return c.LetterDecision.decide(w, (*httpapi.Client).ReplayLetter)
+	if c.DryRun {
+		return c.LetterDecision.decide(w, (*httpapi.Client).CheckReplay, would)
+	}
+	return c.LetterDecision.decide(w, (*httpapi.Client).ReplayLetter, became)
+}
+
+// would says what a replay would do.
+func would(l *httpapi.Letter) string {
+	if l.State != broker.Waiting {
+		return fmt.Sprintf("was %s already: nothing would be done", l.State)
+	}
+	return "would be handed out to " + l.Subscription + " again"
 }
 
 // letterCompensateCommand is "skald deadletters compensate".
@@ -133,7 +148,7 @@ type letterCompensateCommand struct {
 
 // Run runs the command.
 func (c *letterCompensateCommand) Run(w *world) error {
-	return c.LetterDecision.decide(w, (*httpapi.Client).CompensateLetter)
+	return c.LetterDecision.decide(w, (*httpapi.Client).CompensateLetter, became)
 }
 
 // letterDiscardCommand is "skald deadletters discard".
@@ -143,5 +158,5 @@ type letterDiscardCommand struct {
 
 // Run runs the command.
 func (c *letterDiscardCommand) Run(w *world) error {
-	return c.LetterDecision.decide(w, (*httpapi.Client).DiscardLetter)
+	return c.LetterDecision.decide(w, (*httpapi.Client).DiscardLetter, became)
 }

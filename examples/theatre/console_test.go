@@ -154,6 +154,27 @@ func TestDeadLetterIsComparedAndReplayed(t *testing.T) {
 	}
 }
 
+// A letter whose saga has ended offers what is left to do about it, and nothing else.
+func TestDeadLetterOfAFinishedSagaIsDiscarded(t *testing.T) {
+	t.Parallel()
+	x := open(t)
+	begin(t, x, "late", skald.Choreographed, theatre.Unclear)
+	b := chromium.Open(t, 1280, 900)
+	b.Visit(x.URL() + "/#/dead-letters")
+	b.Click("letter")
+	b.Shows(within("letter-result"), "it is replayed by itself")
+	if err := x.Engine().Cancel(t.Context(), "late", "ada", "the visitor fell ill"); err != nil {
+		t.Fatal(err)
+	}
+	b.Shows(within("letter-result"), "its saga has ended")
+	b.Sees(within("letter-replay", ":disabled"))
+	b.Sees(within("letter-compensate", ":disabled"))
+	b.Shoot("stale")
+	b.Click("letter-discard")
+	decide(b, "its saga is over")
+	b.Shows(within("letter-state"), "Discarded")
+}
+
 // Any saga is found by its id or key, the list is narrowed by its address, and everything goes by keys alone.
 func TestSagasAreFoundAndWalkedThroughByKeys(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,8 @@ package choreographer_test
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -305,6 +307,68 @@ func TestF34_SiblingsSettleWithNobodyInTheMiddle(t *testing.T) {
 		s.wantEffects("")
 		if !strings.Contains(s.tokens("s-1"), "charge:undone") || !strings.Contains(s.tokens("s-1"), "skald.start:undone") {
 			s.t.Errorf("tokens are %s", s.tokens("s-1"))
+		}
+	})
+}
+
+// F19: everybody is started anew with a clock that was set back by a day. What waits for another attempt waits no longer than it would have, silence is an incident in time, and a pause that was planned is made.
+func TestF19_AClockThatIsSetBackHoldsNothingUp(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		disk := memstore.NewDisk()
+		s.track(disk)
+		s.down("issue")
+		s.says("reserves.do", unknown, unknown)
+		s.start("s-1")
+		s.pass(time.Millisecond)
+		if got := s.count("reserves.do"); got != 1 {
+			s.t.Fatalf("%d attempts were made", got)
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.running)) {
+			if name != "initiator" {
+				s.down(name)
+			}
+		}
+		s.wrong = -24 * time.Hour
+		for i := range s.p.Steps {
+			if name := s.p.Steps[i].Name; name != "issue" {
+				s.up(name)
+			}
+		}
+		x := s.track(disk)
+		s.pass(5 * time.Second)
+		s.want("s-1", "create:done reserve:done charge:done")
+		if got := s.count("reserves.do"); got != 3 {
+			s.t.Errorf("%d attempts were made, want 3", got)
+		}
+		s.pass(55 * time.Second)
+		if open := s.incidents(x, "s-1"); !strings.Contains(open, "issue skald.no_progress") {
+			s.t.Errorf("a minute later the incidents are %q", open)
+		}
+		s.up("issue")
+		s.pass(time.Second)
+		s.wantCompleted(x, "s-1")
+		s.wantEffects(allEffects)
+	})
+}
+
+// F19: a clock that is a day ahead after a start makes what waits due at once, once: there is no storm, and the saga's deadline has passed.
+func TestF19_AClockThatIsAheadMakesNoStorm(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		s.says("reserves.do", unknown, unknown, unknown)
+		s.start("s-1")
+		s.pass(time.Millisecond)
+		for i := range s.p.Steps {
+			s.down(s.p.Steps[i].Name)
+		}
+		before := len(s.calls)
+		s.wrong = 24 * time.Hour
+		for i := range s.p.Steps {
+			s.up(s.p.Steps[i].Name)
+		}
+		s.pass(time.Minute)
+		s.wantEffects("")
+		if made := s.calls[before:]; len(made) > len(s.p.Steps) {
+			s.t.Errorf("%d calls were made: %q", len(made), made)
 		}
 	})
 }

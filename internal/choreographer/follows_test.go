@@ -42,7 +42,7 @@ func short(t *testing.T) *plan.Plan {
 func reported(t *testing.T) (*track, func(step string, kind participant.TokenKind) *participant.Token) {
 	t.Helper()
 	p := short(t)
-	tr := newTrack(scored(t, p), "s-1")
+	tr := newTrack(scored(t, p), "s-1", time.Now)
 	token := func(step string, kind participant.TokenKind) *participant.Token {
 		return &participant.Token{ID: step + string(kind), Definition: p.Name, Version: p.Version, Saga: journal.SagaID("s-1"), Step: step, Kind: kind, Time: time.Unix(1, 0)}
 	}

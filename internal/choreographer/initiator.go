@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/internal/clock"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
@@ -64,7 +65,7 @@ func NewInitiator(c InitiatorConfig) (*Initiator, error) {
 		c.Parallel = 64
 	}
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = clock.Steady()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -249,6 +249,75 @@ func TestALetterOfAStepThatWasDoneSinceIsNotCompensated(t *testing.T) {
 	})
 }
 
+// F28: whoever replays a letter may ask before whether it is any use, it is kept who did, and a finished saga answers "stale", as long as its tokens are there and afterwards.
+func TestF28AFinishedSagaAnswersStale(t *testing.T) {
+	play(t, remedied, func(s *scene) {
+		s.track(memstore.NewDisk())
+		person, err := choreographer.NewRemediator(choreographer.RemediatorConfig{Broker: s.broker, Name: "people", Plans: []*plan.Plan{s.p}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		const untouched = "reserve NoneFree waiting 3: "
+		setAside := func(id journal.SagaID) broker.DeadLetter {
+			s.says("reserves.do", noneFree, noneFree, noneFree)
+			s.start(id)
+			s.pass(5 * time.Second)
+			return s.onlyLetter()
+		}
+		stale := func(letter, because string) {
+			for what, err := range map[string]error{
+				"a look": person.CheckReplay(s.t.Context(), letter), "a replay": person.Replay(s.t.Context(), letter, "ann: again"),
+			} {
+				if !errors.Is(err, choreographer.ErrStale) || !strings.Contains(err.Error(), because) {
+					s.t.Errorf("%s gives %v, want that it is stale: %s", what, err, because)
+				}
+			}
+		}
+
+		l := setAside("s-1")
+		if err := person.CheckReplay(s.t.Context(), l.ID); err != nil {
+			s.t.Error(err)
+		}
+		s.pass(time.Minute)
+		s.wantLetters(untouched)
+		for range 2 {
+			if err := person.Replay(s.t.Context(), l.ID, "ann: they are back"); err != nil {
+				s.t.Error(err)
+			}
+		}
+		s.pass(time.Minute)
+		s.want("s-1", allDone)
+		const replayed = "reserve NoneFree replayed 3: ann: they are back"
+		s.wantLetters(replayed)
+		if err := person.Replay(s.t.Context(), l.ID, "ann: as if the answer had been lost"); err != nil {
+			s.t.Errorf("a replay that was made before gives %v", err)
+		}
+
+		l = setAside("s-2")
+		if err := s.initiator.Cancel(s.t.Context(), "s-2", "bob", "too late"); err != nil {
+			s.t.Fatal(err)
+		}
+		s.pass(time.Minute)
+		calls, tokens := len(s.calls), s.tokens("s-2")
+		stale(l.ID, "s-2 is compensated")
+		s.wantLetters(untouched, replayed)
+		s.pass(20 * time.Minute)
+		if left := s.tokens("s-2"); left == tokens || left != s.tokens("s-1") {
+			s.t.Fatalf("tokens are left: %s", left)
+		}
+		stale(l.ID, "nothing is left of s-2")
+		s.remediate()
+		s.pass(time.Minute)
+		s.wantLetters(replayed, "reserve NoneFree remedied 3: remediation: "+choreographer.ErrStale.Error()+": nothing is left of s-2 at the broker")
+		if err := person.CheckReplay(s.t.Context(), l.ID); !errors.Is(err, broker.ErrSettled) {
+			s.t.Errorf("a letter that was settled otherwise gives %v", err)
+		}
+		if len(s.calls) != calls {
+			s.t.Errorf("called again: %v", s.calls[calls:])
+		}
+	})
+}
+
 // F28: dead letters that are replayed, twice and after the saga's end, have no second effect.
 func TestF28ReplayedLettersHaveNoSecondEffect(t *testing.T) {
 	play(t, remedied, func(s *scene) {

@@ -3,6 +3,7 @@ package choreographer
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -119,8 +120,10 @@ func (a *Agent) alarm(ctx context.Context) {
 			again = a.Now().Add(a.Poll / 20)
 		}
 		passed = 0
+		now := a.Now()
+		slices.SortStableFunc(due, func(v, w participant.Waiting) int { return dueAt(&v, now).Compare(dueAt(&w, now)) })
 		for _, w := range due {
-			if !a.await(ctx, w.At, again) {
+			if !a.await(ctx, dueAt(&w, now), again) {
 				break
 			}
 			if _, others := a.others.get(w.Saga); others {

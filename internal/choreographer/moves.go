@@ -31,7 +31,7 @@ func (p *part) next() (participant.Work, bool) {
 			continue
 		}
 		w := p.waiting(i, move)
-		if w != nil && w.At.After(now) && !(move == machine.Act && p.mayGiveUp(i) && p.turning()) {
+		if w != nil && dueAt(w, now).After(now) && !(move == machine.Act && p.mayGiveUp(i) && p.turning()) {
 			continue
 		}
 		switch move {
@@ -152,6 +152,14 @@ func (p *part) late(i int, w *participant.Waiting, now time.Time) bool {
 	return d > 0 && w != nil && !now.Before(w.Since.Add(d))
 }
 
+// dueAt is when a call is to be made again: by its plan, or now if that is further ahead than any pause is. Then the clock was set back since it was planned.
+func dueAt(w *participant.Waiting, now time.Time) time.Time {
+	if w.At.After(now.Add(plan.MaxBackoff + apart)) {
+		return now
+	}
+	return w.At
+}
+
 // acted is what an action's answer leads to. A result that cannot be used is none, as for a coordinator: the effect stands behind the participant's barrier, and its answer is asked for again.
 func (p *part) acted(i int, w *participant.Waiting, a participant.Answer) participant.Entry {
 	step := &p.m.Plan.Steps[i]
@@ -237,7 +245,10 @@ func (p *part) again(i int, phase participant.Phase, w *participant.Waiting, a p
 	}
 	next.FirstReason, next.FirstDetail = next.Reason, next.Detail
 	if w != nil {
-		next.Since, next.Input = w.Since, w.Input
+		next.Input = w.Input
+		if w.Since.Before(now) { // or the clock was set back
+			next.Since = w.Since
+		}
 	}
 	if w != nil && w.Attempt > 0 {
 		next.FirstReason, next.FirstDetail = w.FirstReason, w.FirstDetail
@@ -254,9 +265,11 @@ func (p *part) again(i int, phase participant.Phase, w *participant.Waiting, a p
 	return participant.Entry{Wait: &next}
 }
 
-// together is when a pause is over. One of a second or more ends at the next of the moments that are 50 ms apart: calls that would be made again one shortly after the other are made at once, and share the transactions of their participant, which are what they cost others.
+// apart is what lies between the moments at which pauses end.
+const apart = 50 * time.Millisecond
+
+// together is when a pause is over. One of a second or more ends at the next of the moments that lie apart: calls that would be made again one shortly after the other are made at once, and share the transactions of their participant, which are what they cost others.
 func together(now time.Time, pause time.Duration) time.Time {
-	const apart = 50 * time.Millisecond
 	at := now.Add(pause)
 	if pause < time.Second {
 		return at

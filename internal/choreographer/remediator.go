@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/internal/clock"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
+	"github.com/skaldhq/skald/store"
 )
 
 // RemediatorConfig says what a remediator works with. The zero value of a field means its default, where one is given.
@@ -59,7 +61,7 @@ func NewRemediator(c RemediatorConfig) (*Remediator, error) {
 		c.Poll = 500 * time.Millisecond
 	}
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = clock.Steady()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -173,9 +175,14 @@ func (r *Remediator) Redact(l *broker.DeadLetter) {
 // handle does what a letter's remedy says and settles the letter.
 func (r *Remediator) handle(ctx context.Context, l *waitingLetter) error {
 	says := func(what string) string { return r.Name + ": " + what }
-	switch {
-	case l.Topic == r.Topic:
+	if l.Topic == r.Topic {
 		return r.letters.Remedy(ctx, l.ID, says(fmt.Sprintf("%s: step %s is decided, and the saga turns back", plan.Compensate, l.Message.Step)))
+	}
+	switch err := r.stale(ctx, &l.DeadLetter); {
+	case errors.Is(err, ErrStale):
+		return r.letters.Remedy(ctx, l.ID, says(err.Error()))
+	case err != nil:
+		return err
 	case l.remedy.Does == plan.Replay:
 		return r.letters.Replay(ctx, l.ID, says(fmt.Sprintf("%s %d of %d, after %s", plan.Replay, l.Message.Epoch, l.remedy.Budget, l.remedy.Pause)))
 	case l.remedy.Does == plan.GoOn:
@@ -185,6 +192,61 @@ func (r *Remediator) handle(ctx context.Context, l *waitingLetter) error {
 		return r.letters.Remedy(ctx, l.ID, says(plan.GoOn.String()+": the step ends without its effect"))
 	}
 	return r.Compensate(ctx, &l.DeadLetter, r.Name, l.Reason)
+}
+
+// ErrStale says that the saga of a dead letter has ended.
+var ErrStale = errors.New("stale: the saga of the dead letter has ended")
+
+// Replay hands a letter's message out again. ErrStale says that its saga has ended. What ends while it is handed out is as it was: a replay has no effect then. One that was replayed already stays as it is.
+func (r *Remediator) Replay(ctx context.Context, id, note string) error {
+	if err := r.CheckReplay(ctx, id); err != nil {
+		return err
+	}
+	return r.letters.Replay(ctx, id, note)
+}
+
+// CheckReplay returns the error that Replay would return now, and does nothing.
+func (r *Remediator) CheckReplay(ctx context.Context, id string) error {
+	l, err := r.letters.Letter(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case l.State == broker.Waiting:
+		return r.stale(ctx, &l)
+	case l.State == broker.Replayed:
+		return nil
+	}
+	return fmt.Errorf("letter %s was %s: %w", id, l.State, broker.ErrSettled)
+}
+
+// stale returns ErrStale if a letter's saga has ended. Of a letter that is none of a saga's, or whose definition is not registered here, nobody can say.
+func (r *Remediator) stale(ctx context.Context, l *broker.DeadLetter) error {
+	id, definition := l.Message.Saga, l.Message.Headers[headerDefinition]
+	m := r.scores.versions(definition)[l.Message.Headers[headerVersion]]
+	if m == nil || id == "" || l.Topic != r.Topic && l.Topic != r.Acts {
+		return nil
+	}
+	start, err := findStart(ctx, r.Broker, r.Topic, id)
+	switch {
+	case errors.Is(err, ErrUnknown) && r.Now().Sub(l.At) > startAge:
+		return fmt.Errorf("%w: nothing is left of %s at the broker", ErrStale, id)
+	case errors.Is(err, ErrUnknown):
+		return nil // reads may lag behind
+	case err != nil:
+		return err
+	}
+	all, err := readSaga(ctx, r.Broker, r.Topic, definition, id)
+	if err != nil {
+		return err
+	}
+	h := join(m, append(all, start))
+	switch {
+	case m.IsCompleted(&h.tokens):
+		return fmt.Errorf("%w: %s is %s", ErrStale, id, store.Completed)
+	case m.IsCompensated(&h.tokens):
+		return fmt.Errorf("%w: %s is %s", ErrStale, id, store.Compensated)
+	}
+	return nil
 }
 
 // goOn tells the participant to end its step without the effect.

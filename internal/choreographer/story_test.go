@@ -39,6 +39,7 @@ type scene struct {
 	agents  map[string]*choreographer.Agent
 	inFront map[string]participant.Desk
 	refused map[journal.SagaID]string // operation that refuses in a saga
+	wrong   time.Duration             // by how much the clock is ahead for who is started
 }
 
 func play(t *testing.T, p func(testing.TB) *plan.Plan, story func(s *scene)) {
@@ -80,7 +81,7 @@ func playWith(t *testing.T, p func(testing.TB) *plan.Plan, chance membroker.Chan
 func (s *scene) up(step string) {
 	s.t.Helper()
 	a, err := choreographer.NewAgent(choreographer.AgentConfig{
-		Broker: s.broker, Desk: s.desk(step), Name: s.services[step].name, Plans: []*plan.Plan{s.p}, Jitter: func() float64 { return 0 },
+		Broker: s.broker, Desk: s.desk(step), Name: s.services[step].name, Plans: []*plan.Plan{s.p}, Jitter: func() float64 { return 0 }, Now: s.clock(),
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -88,6 +89,12 @@ func (s *scene) up(step string) {
 	s.agents[step] = a
 	s.run(step, a.Run)
 	synctest.Wait()
+}
+
+// clock is what somebody who is started now takes for the time.
+func (s *scene) clock() func() time.Time {
+	wrong := s.wrong
+	return func() time.Time { return time.Now().Add(wrong) }
 }
 
 // desk is the service of a step, or what stands in front of it.

@@ -17,7 +17,9 @@ type track struct {
 	summary          store.Summary
 	deadline         time.Time
 	asked, undoAsked plan.Set
-	since            []time.Time       // when each step, or its compensation, was asked
+	now              func() time.Time  // the tracker's clock
+	since            []time.Time       // when each step, or its compensation, was asked, by that clock at most
+	updated          time.Time         // when the last event was written, by that clock at most
 	attempts         []uint32          // of the last retry in the journal
 	said             []said            // what each step's participant told of its last attempt
 	incidents        map[string]string // open ones that keep it from making progress: reason by step, the saga's own under ""
@@ -42,10 +44,10 @@ type said struct {
 	at    time.Time
 }
 
-func newTrack(m *machine.Machine, id journal.SagaID) *track {
+func newTrack(m *machine.Machine, id journal.SagaID, now func() time.Time) *track {
 	n := len(m.Plan.Steps)
 	return &track{
-		heard: join(m, nil), since: make([]time.Time, n), attempts: make([]uint32, n), said: make([]said, n), incidents: make(map[string]string),
+		heard: join(m, nil), now: now, since: make([]time.Time, n), attempts: make([]uint32, n), said: make([]said, n), incidents: make(map[string]string),
 		summary: store.Summary{ID: id, Chain: journal.FirstChain(id)},
 	}
 }
@@ -233,7 +235,7 @@ func (x *track) record(e journal.Event, at time.Time) {
 // apply takes an event in, new or from the journal.
 func (x *track) apply(e *journal.Event) {
 	s := &x.summary
-	s.Seq, s.Updated = e.Seq, e.Time
+	s.Seq, s.Updated, x.updated = e.Seq, e.Time, x.passed(e)
 	i, known := x.m.Plan.Index(e.Step)
 	if !known {
 		i = -1
@@ -266,6 +268,14 @@ func (x *track) apply(e *journal.Event) {
 			s.Step, s.Incident = x.m.Plan.Steps[k].Name, journal.ReasonContradiction
 		}
 	}
+}
+
+// passed is when an event happened, or now if its time is still to come: a participant's clock may be ahead, or this one was set back since the event was written. Silence is counted from then.
+func (x *track) passed(e *journal.Event) time.Time {
+	if now := x.now(); e.Time.After(now) {
+		return now
+	}
+	return e.Time
 }
 
 // incident takes in that one was opened or is none any more.
@@ -314,10 +324,10 @@ func (x *track) step(i int, e *journal.Event) {
 	switch e.Kind {
 	case journal.StepAsked:
 		x.asked |= b
-		x.since[i] = e.Time
+		x.since[i] = x.passed(e)
 	case journal.CompensationAsked:
 		x.undoAsked |= b
-		x.since[i], x.attempts[i], x.said[i] = e.Time, 0, said{}
+		x.since[i], x.attempts[i], x.said[i] = x.passed(e), 0, said{}
 	case journal.StepRetrying, journal.CompensationRetrying:
 		x.attempts[i], x.said[i] = e.Attempt, said{machine.Words(e), e.Time}
 	case journal.CompensationDone:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/broker"
+	"github.com/skaldhq/skald/internal/clock"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/internal/turns"
 	"github.com/skaldhq/skald/journal"
@@ -73,7 +74,7 @@ func (c *TrackerConfig) defaults() {
 		c.Purge = 10 * time.Minute
 	}
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = clock.Steady()
 	}
 	if c.Observer == nil {
 		c.Observer = noObserver{}
@@ -477,7 +478,7 @@ func (x *Tracker) begin(ctx context.Context, id journal.SagaID, at *participant.
 	if m == nil {
 		return nil, fmt.Errorf("%w: %s %s", ErrDefinition, at.Definition, at.Version)
 	}
-	tr := newTrack(m, id)
+	tr := newTrack(m, id, x.Now)
 	tr.begin(at)
 	return tr, nil
 }
@@ -495,7 +496,7 @@ func (x *Tracker) load(ctx context.Context, id journal.SagaID) (*track, error) {
 			if m == nil {
 				return fmt.Errorf("%w: %s %s", ErrDefinition, e.Definition, e.Version)
 			}
-			tr = newTrack(m, id)
+			tr = newTrack(m, id, x.Now)
 			tr.summary.Definition, tr.summary.Version, tr.summary.Mode, tr.summary.Key = e.Definition, e.Version, e.Mode, e.Key
 			tr.summary.State, tr.summary.Started = store.Running, e.Time
 		}

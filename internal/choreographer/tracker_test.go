@@ -27,7 +27,7 @@ import (
 // track starts a tracker on a disk.
 func (s *scene) track(disk *memstore.Disk, change ...func(*choreographer.TrackerConfig)) *choreographer.Tracker {
 	s.t.Helper()
-	c := choreographer.TrackerConfig{Broker: s.broker, Store: memstore.Open(disk), Name: "tracker", Plans: []*plan.Plan{s.p}}
+	c := choreographer.TrackerConfig{Broker: s.broker, Store: memstore.Open(disk), Name: "tracker", Plans: []*plan.Plan{s.p}, Now: s.clock()}
 	for _, change := range change {
 		change(&c)
 	}

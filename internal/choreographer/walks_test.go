@@ -121,7 +121,7 @@ func tokenOf(m *machine.Machine, step string, kind participant.TokenKind, second
 // hearInAnyOrder hears tokens as a tracker does, which takes what does not follow yet when it comes again, or fills in what the broker has. It returns the journal.
 func hearInAnyOrder(t *testing.T, random *rand.Rand, m *machine.Machine, told []participant.Token) []journal.Event {
 	t.Helper()
-	tr := newTrack(m, "s-1")
+	tr := newTrack(m, "s-1", time.Now)
 	start := tokenOf(m, participant.StepStart, participant.TokenDone, 0)
 	tr.begin(&start)
 	var written []journal.Event
@@ -143,7 +143,7 @@ func hearInAnyOrder(t *testing.T, random *rand.Rand, m *machine.Machine, told []
 		tr.take(&next)
 		if random.IntN(4) == 0 {
 			written = append(written, tr.pending...)
-			again := newTrack(m, "s-1")
+			again := newTrack(m, "s-1", time.Now)
 			for i := range written {
 				again.apply(&written[i])
 			}

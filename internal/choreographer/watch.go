@@ -144,7 +144,7 @@ const initiators = -1
 
 // since is when a step was asked, or when nothing but it was owed any more.
 func (x *Tracker) since(tr *track, i int) time.Time {
-	since := tr.summary.Updated
+	since := tr.updated
 	if i != initiators && tr.open().Has(i) {
 		since = tr.since[i]
 	}

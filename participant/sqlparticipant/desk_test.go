@@ -144,6 +144,13 @@ func whatIsTakenIsOneTransaction(t *testing.T, d sqlparticipant.Dialect, address
 	if err != nil || len(untold) != 1 || untold[0].Step != "hold" || string(untold[0].Payload) != `"did"` {
 		t.Errorf("untold are %+v, %v", untold, err)
 	}
+	for before, want := range map[time.Duration]int{0: 0, -30 * time.Second: 0, -24 * time.Hour: 1} { // what lies more than a minute ahead was written before the clock was set back
+		k.late = before
+		if untold, err := k.Untold(t.Context(), time.Now().Add(before-time.Minute), 10); err != nil || len(untold) != want {
+			t.Errorf("with a clock that is %s off untold are %+v, %v", before, untold, err)
+		}
+	}
+	k.late = 0
 	// The broker decided otherwise: that is what stands, and the action is undone.
 	k.take(nothing, heardOf("hold", participant.TokenFailed))
 	k.wantLedger("ask:done hold:failed")

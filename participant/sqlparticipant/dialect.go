@@ -78,7 +78,7 @@ func (d Dialect) statements() statements {
 		turn:    turn,
 		tokens:  `SELECT saga, step, heard, kind, payload, meta, ` + waits + ` FROM skald_token WHERE owner = ? AND saga = ? ORDER BY updated_us, step, direction`,
 		heard:   `UPDATE skald_token SET heard = 1 WHERE owner = ? AND saga = ? AND step = ? AND direction = ? AND kind = ? AND heard = 0`,
-		untold:  `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND heard = 0 AND updated_us < ? ORDER BY updated_us, saga, step LIMIT ?`,
+		untold:  `SELECT saga, step, heard, kind, payload, meta FROM skald_token WHERE owner = ? AND heard = 0 AND (updated_us < ? OR updated_us > ?) ORDER BY updated_us, saga, step LIMIT ?`,
 		wait: `INSERT INTO skald_waiting (owner, saga, step, phase, attempt, since_us, due_us, reason, detail, input, refused, aside, round, first_reason, first_detail)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (owner, saga, step) DO UPDATE SET phase = excluded.phase, attempt = excluded.attempt, since_us = excluded.since_us,

@@ -228,7 +228,7 @@ func (p *Participant) Untold(ctx context.Context, before time.Time, limit int) (
 	if err := p.settleNow(ctx); err != nil {
 		return nil, fmt.Errorf("sqlparticipant: %w", err)
 	}
-	rows, err := p.db.QueryContext(ctx, p.sql.untold, p.name, before.UnixMicro(), limit)
+	rows, err := p.db.QueryContext(ctx, p.sql.untold, p.name, before.UnixMicro(), p.now().Add(skew).UnixMicro(), limit)
 	if err == nil {
 		err = eachOf(rows, func(columns []any) error {
 			t, _, err := tokenOf(columns)
@@ -241,6 +241,9 @@ func (p *Participant) Untold(ctx context.Context, before time.Time, limit int) (
 	}
 	return all, nil
 }
+
+// skew is by how much a row may be written ahead of this clock, by another process of the service. What lies further ahead was written before the clock was set back.
+const skew = time.Minute
 
 // Due implements participant.Desk.
 func (p *Participant) Due(ctx context.Context, limit int) (all []participant.Waiting, err error) {

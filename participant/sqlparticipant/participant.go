@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/skaldhq/skald/internal/clock"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -50,7 +51,7 @@ type Config struct {
 	Poll time.Duration
 	// Log takes panics and errors of handlers. Default: slog.Default().
 	Log *slog.Logger
-	// Now is the clock. Default: time.Now.
+	// Now is the clock. Default: one that nobody can set back or ahead while the process lives.
 	Now func() time.Time
 }
 
@@ -72,7 +73,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Retention = cmp.Or(c.Retention, DefaultRetention)
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = clock.Steady()
 	}
 	return c, errors.Join(faults...)
 }

@@ -134,6 +134,8 @@ func (x *Remediation) settle(do func(ctx context.Context, id, by, reason string)
 		switch {
 		case err == nil:
 			w.WriteHeader(http.StatusNoContent)
+		case errors.Is(err, skald.ErrStale):
+			problem.New(http.StatusConflict, err.Error()+"; discard it").Write(w)
 		case errors.Is(err, skald.ErrVerb), errors.Is(err, broker.ErrInvalid):
 			problem.New(http.StatusUnprocessableEntity, err.Error()).Write(w)
 		case errors.Is(err, broker.ErrNotFound):
