@@ -3,11 +3,11 @@ package natsbroker_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,6 +62,12 @@ func elsewhere(cfg natsbroker.Config) brokertest.Driver {
 			return openOutside(t, own)
 		},
 		Another: func(t testing.TB, b brokertest.Broker) brokertest.Broker { return openOutside(t, of(b)) },
+		Reopen: func(t testing.TB, b brokertest.Broker) brokertest.Broker { // the servers are others'
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+			return openOutside(t, of(b))
+		},
 		Poison: func(t testing.TB, b brokertest.Broker, topic string, key broker.Key) {
 			conn, err := nats.Connect(of(b).URL, nats.UserInfo(of(b).User, of(b).Password))
 			if err != nil {
@@ -144,6 +150,8 @@ func TestAServerThatTakesTooSmallMessagesIsRefused(t *testing.T) {
 type cluster struct {
 	mu      sync.Mutex
 	servers []*server.Server
+	options []*server.Options
+	urls    []string
 }
 
 func startCluster(t testing.TB) *cluster {
@@ -156,19 +164,45 @@ func startCluster(t testing.TB) *cluster {
 			o.Username, o.Password = "skald", "secret"
 			o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port, NoAdvertise: true}
 			o.Routes = server.RoutesFromStr(routes)
+			c.options = append(c.options, o)
 		}))
 	}
-	for _, s := range c.servers {
+	for i, s := range c.servers {
 		ready(t, s)
+		c.options[i].Port = s.Addr().(*net.TCPAddr).Port // the same one after a restart
+		c.urls = append(c.urls, s.ClientURL())
 	}
-	deadline := time.Now().Add(2 * time.Minute)
-	for c.peers() != 3 {
-		if time.Now().After(deadline) {
-			t.Fatal("the cluster has no leader")
-		}
-		<-time.After(20 * time.Millisecond)
-	}
+	c.complete(t)
 	return c
+}
+
+// complete waits until all servers know each other.
+func (c *cluster) complete(t testing.TB) {
+	t.Helper()
+	waits.Until(t, 2*time.Minute, "the cluster has a leader that knows all servers", func() bool { return c.peers() == len(c.options) })
+}
+
+// restartLeader stops the server that leads the cluster, and starts it again once another one leads. It returns when all know each other.
+func (c *cluster) restartLeader(t testing.TB) error {
+	victim := c.leader((*server.Server).JetStreamIsLeader)
+	victim.Shutdown()
+	victim.WaitForShutdown()
+	waits.Until(t, 2*time.Minute, "another server leads", func() bool { return c.peers() > 0 })
+	i := slices.Index(c.servers, victim)
+	again, err := server.NewServer(c.options[i])
+	if err != nil {
+		return err
+	}
+	again.Start()
+	t.Cleanup(func() {
+		again.Shutdown()
+		again.WaitForShutdown()
+	})
+	c.mu.Lock()
+	c.servers[i] = again
+	c.mu.Unlock()
+	c.complete(t)
+	return nil
 }
 
 // freePorts returns ports on which nobody listens now, and addresses with them. Servers of a cluster must know each other's before they start.
@@ -189,7 +223,7 @@ func freePorts(t testing.TB, n int) (ports []int, routes string) {
 
 // peers is how many servers the leader knows.
 func (c *cluster) peers() int {
-	if s := c.leader(func(s *server.Server) bool { return s.JetStreamIsLeader() }); s != nil {
+	if s := c.leader((*server.Server).JetStreamIsLeader); s != nil {
 		return len(s.JetStreamClusterPeers())
 	}
 	return 0
@@ -206,26 +240,39 @@ func (c *cluster) leader(is func(*server.Server) bool) *server.Server {
 	return nil
 }
 
-func (c *cluster) url() string {
-	var urls []string
-	for _, s := range c.servers {
-		urls = append(urls, s.ClientURL())
-	}
-	return strings.Join(urls, ",")
-}
-
 func (c *cluster) config() natsbroker.Config {
-	return natsbroker.Config{URL: c.url(), User: "skald", Password: "secret", Replicas: 3}
+	return natsbroker.Config{URL: strings.Join(c.urls, ","), User: "skald", Password: "secret", Replicas: 3}
 }
-
-var whole = flag.Bool("whole", false, "run the whole suite on a cluster; it takes some minutes")
 
 func TestConformanceOnACluster(t *testing.T) {
-	d := elsewhere(startCluster(t).config())
-	if !*whole {
-		d.Only = []string{"Decide", "Sessions", "Letters"} // what replication could break; streams of three replicas are slow to make
+	brokertest.Run(t, elsewhere(startCluster(t).config()))
+}
+
+// The suite holds while the cluster's leader, and with it the leaders of many streams, is stopped and started again, one after the other.
+func TestF31_TheSuiteHoldsWhileLeadersDie(t *testing.T) {
+	c := startCluster(t)
+	suite, over := context.WithCancel(t.Context())
+	var killing sync.WaitGroup
+	stopped := 0
+	killing.Go(func() {
+		for ; suite.Err() == nil; stopped++ {
+			if err := c.restartLeader(t); err != nil {
+				t.Error(err)
+				return
+			}
+			select { // elections take seconds, and somebody has to lead between two
+			case <-suite.Done():
+			case <-time.After(4 * time.Second):
+			}
+		}
+	})
+	t.Run("suite", func(t *testing.T) { brokertest.Run(t, elsewhere(c.config())) })
+	over()
+	killing.Wait()
+	if stopped == 0 {
+		t.Error("no leader was stopped")
 	}
-	brokertest.Run(t, d)
+	t.Attr("tried", fmt.Sprintf("the suite while a leader was stopped %d times", stopped))
 }
 
 // TestF31_ALeaderDies publishes, decides and consumes, in order and with sessions, while the server that leads is stopped. What was acknowledged arrives,

@@ -19,6 +19,7 @@ const attempt = 3 * time.Second
 // Codes of the server's API that the client has no name for.
 const (
 	codeAccountFull  jetstream.ErrorCode = 10002
+	codeNoPeers      jetstream.ErrorCode = 10005
 	codeUnavailable  jetstream.ErrorCode = 10008
 	codeNotLeader    jetstream.ErrorCode = 10009
 	codeInsufficient jetstream.ErrorCode = 10023
@@ -84,6 +85,8 @@ func transient(err error) bool {
 	switch codeOf(err) {
 	case codeUnavailable, codeNotLeader, codeOffline:
 		return true
+	case codeNoPeers: // for the replicas of a new stream: a server of the cluster is away for a moment, or there are too few of them
+		return strings.Contains(err.Error(), "offline")
 	}
 	return false
 }

@@ -61,6 +61,26 @@ func (h *holder) say(ctx context.Context, what string) error {
 	return nil
 }
 
+// insist says what is harmless to say twice until it was heard, as long as the lock may hold: when a leader changes, an answer is lost. It is always said once.
+func (h *holder) insist(ctx context.Context, what string) error {
+	return h.b.retry(ctx, func(ctx context.Context) error {
+		trying, cancel := context.WithTimeout(ctx, max(h.s.lock/3, quickest))
+		defer cancel()
+		at := time.Now()
+		err := h.say(trying, what)
+		switch {
+		case err != nil && h.lost():
+			return fmt.Errorf("%w (%s)", broker.ErrLockLost, err.Error())
+		case err == nil && what == ackProgress:
+			h.lockedFrom(at)
+		}
+		return err
+	})
+}
+
+// quickest is the least time in which an answer is waited for.
+const quickest = 500 * time.Millisecond
+
 // enter begins a settlement; strict ones need the lock.
 func (h *holder) enter(ctx context.Context, strict bool) (leave func(), err error) {
 	if leave, err = h.b.enter(ctx); err != nil {
@@ -88,12 +108,7 @@ func (h *holder) Renew(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	at := time.Now()
-	if err := h.say(ctx, ackProgress); err != nil {
-		return err
-	}
-	h.lockedFrom(at)
-	return nil
+	return h.insist(ctx, ackProgress)
 }
 
 // Complete implements broker.Settlement. A late one is sent all the same: it does no harm, and may save the work of doing it again.
@@ -104,7 +119,7 @@ func (h *holder) Complete(ctx context.Context) error {
 	}
 	defer leave()
 	defer h.release()
-	return h.say(ctx, ackDone)
+	return h.insist(ctx, ackDone)
 }
 
 // Completed implements broker.Settlement.
