@@ -49,6 +49,7 @@ strace     | strace        | faults that are injected into system calls
 curl       | curl          | the commands of docs/api.md
 jq         | jq            | the commands of docs/api.md
 sqlite3    | sqlite3       | the backup of docs/operations.md
+node       | nodejs        | the service in JavaScript of the drone system, alone and among the programs that are killed
 pg:initdb  | postgresql-15 | participants on PostgreSQL
 EOF
 }

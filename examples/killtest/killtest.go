@@ -1,5 +1,5 @@
 // Package killtest starts real programs as processes, kills them at random instants with SIGKILL, and starts them again, for tests of what survives. Programs keep their addresses and their
-// folders; what they promise is the test's to check.
+// folders; what they promise is the test's to check. None of them may end by itself: who killed what is known, or the kills would show nothing.
 //
 // It does not tell why a program lost something: the seed repeats which program is killed when, and no more than that, for processes run as they like.
 package killtest
@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -124,12 +125,12 @@ func (f *Fleet) launch(m *member) error {
 	ended := make(chan struct{})
 	m.cmd, m.out, m.ended, m.killed = cmd, out, ended, false
 	go func() {
-		err := cmd.Wait()
+		_ = cmd.Wait() // its state says how it ended
 		m.mu.Lock()
-		killed := m.killed
+		meant := m.stopped || m.killed && wasKilled(cmd)
 		m.mu.Unlock()
-		if !killed {
-			f.fault(fmt.Errorf("%s ended by itself: %w\n%s", m.Name, err, out.tail()))
+		if !meant {
+			f.fault(fmt.Errorf("%s ended by itself: %s\n%s", m.Name, cmd.ProcessState, out.tail()))
 		}
 		close(ended)
 	}()
@@ -149,19 +150,34 @@ func (f *Fleet) Err() error {
 	return errors.Join(f.faults...)
 }
 
-// kill sends SIGKILL and waits for the end. It returns false if there is nothing to kill.
+// kill sends SIGKILL and waits for the end. It says whether the process died of it: one that had ended by itself, or did so first, was not killed.
 func (m *member) kill() bool {
 	m.mu.Lock()
-	if m.cmd == nil {
+	cmd, ended := m.cmd, m.ended
+	if cmd == nil || isOver(ended) {
 		m.mu.Unlock()
 		return false
 	}
 	m.killed = true
-	ended := m.ended
-	_ = m.cmd.Process.Signal(syscall.SIGKILL) // it may have ended already
+	_ = cmd.Process.Signal(syscall.SIGKILL) // it may have ended already
 	m.mu.Unlock()
 	<-ended
-	return true
+	return wasKilled(cmd)
+}
+
+// wasKilled says whether a process that has ended died of SIGKILL.
+func wasKilled(cmd *exec.Cmd) bool {
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+func isOver(ended <-chan struct{}) bool {
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // WaitReady waits until all programs serve.
@@ -201,13 +217,18 @@ type Havoc struct {
 	Names []string
 }
 
-// Rage kills and restarts until there were as many kills, and returns how often each program was killed. It returns early when ctx ends.
+// Rage kills and restarts until there were as many kills, and returns how often each program was killed. It goes in rounds: in each, every program is killed once, in an order of its own. It returns early when
+// ctx ends. A program that ended by itself is started again and not counted; Err tells of it.
 func (f *Fleet) Rage(ctx context.Context, h Havoc) map[string]int {
 	r := rand.New(rand.NewPCG(h.Seed, 1)) //nolint:gosec // repeatable on purpose
 	victims := f.named(h.Names)
 	counts := make(map[string]int)
-	for range h.Kills {
-		m := victims[r.IntN(len(victims))]
+	for k := range h.Kills {
+		turn := k % len(victims)
+		if turn == 0 {
+			r.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
+		}
+		m := victims[turn]
 		pause, down := random(r, h.Pause), random(r, h.Down)
 		if !sleep(ctx, pause) {
 			return counts
@@ -223,14 +244,31 @@ func (f *Fleet) Rage(ctx context.Context, h Havoc) map[string]int {
 	return counts
 }
 
+// Wrought says what is missing of a havoc in what Rage returned: kills, or those of a program that was spared in a round.
+func (f *Fleet) Wrought(h Havoc, counts map[string]int) error {
+	victims, all := f.named(h.Names), 0
+	var faults []error
+	for _, m := range victims {
+		n := counts[m.Name]
+		if all += n; n < h.Kills/len(victims) {
+			faults = append(faults, fmt.Errorf("%s was killed %d times in %d rounds", m.Name, n, h.Kills/len(victims)))
+		}
+	}
+	if all != h.Kills {
+		faults = append(faults, fmt.Errorf("there were %d kills, want %d", all, h.Kills))
+	}
+	return errors.Join(faults...)
+}
+
 // random is anything up to four times the average, most of it short.
 func random(r *rand.Rand, average time.Duration) time.Duration {
 	return min(time.Duration(r.ExpFloat64()*float64(average)), 4*average)
 }
 
+// named are the members with these names, or all if there are none. The caller owns the slice.
 func (f *Fleet) named(names []string) []*member {
 	if len(names) == 0 {
-		return f.members
+		return slices.Clone(f.members)
 	}
 	var some []*member
 	for _, m := range f.members {
@@ -259,7 +297,7 @@ func (f *Fleet) Stop() error {
 	var faults []error
 	for _, m := range f.members {
 		m.mu.Lock()
-		m.stopped, m.killed = true, true
+		m.stopped = true
 		cmd, ended := m.cmd, m.ended
 		m.mu.Unlock()
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended already

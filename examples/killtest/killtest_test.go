@@ -41,9 +41,10 @@ func itself(t *testing.T, name, does string) killtest.Program {
 func TestProgramsAreKilledAndStartedAgain(t *testing.T) {
 	f := killtest.Start(t, itself(t, "a", "serve"), itself(t, "b", "serve"), itself(t, "spared", "serve"))
 	f.WaitReady(t)
-	counts := f.Rage(t.Context(), killtest.Havoc{Seed: 1, Kills: 12, Pause: 5 * time.Millisecond, Down: time.Millisecond, Names: []string{"a", "b"}})
-	if counts["a"]+counts["b"] != 12 || counts["a"] == 0 || counts["b"] == 0 || counts["spared"] != 0 {
-		t.Errorf("killed: %v", counts)
+	h := killtest.Havoc{Seed: 1, Kills: 12, Pause: 5 * time.Millisecond, Down: time.Millisecond, Names: []string{"a", "b"}}
+	counts := f.Rage(t.Context(), h)
+	if err := f.Wrought(h, counts); err != nil || counts["a"] != 6 || counts["b"] != 6 || counts["spared"] != 0 {
+		t.Errorf("killed: %v, %v", counts, err)
 	}
 	f.WaitReady(t)
 	if err := f.Stop(); err != nil || f.Err() != nil {
@@ -51,14 +52,28 @@ func TestProgramsAreKilledAndStartedAgain(t *testing.T) {
 	}
 }
 
-func TestProgramThatEndsByItselfIsNoted(t *testing.T) {
+func TestProgramThatEndsByItselfIsNotedAndNoKill(t *testing.T) {
 	f := killtest.Start(t, itself(t, "clumsy", "fall"))
-	for deadline := time.Now().Add(2 * time.Minute); f.Err() == nil; {
-		if time.Now().After(deadline) {
-			t.Fatal("nobody noticed")
-		}
-	}
-	if err := f.Err(); !strings.Contains(err.Error(), "clumsy ended by itself") || !strings.Contains(err.Error(), "over my own feet") {
+	awaitFault(t, f, 1)
+	if err := f.Err(); !strings.Contains(err.Error(), "clumsy ended by itself: exit status 3") || !strings.Contains(err.Error(), "over my own feet") {
 		t.Errorf("it says %v", err)
+	}
+	h := killtest.Havoc{Kills: 1}
+	counts := f.Rage(t.Context(), h)
+	if err := f.Wrought(h, counts); len(counts) != 0 || err == nil || !strings.Contains(err.Error(), "clumsy was killed 0 times") || !strings.Contains(err.Error(), "0 kills, want 1") {
+		t.Errorf("killed: %v, %v", counts, err)
+	}
+	awaitFault(t, f, 2) // Rage started it again
+}
+
+// awaitFault waits until so many programs have ended by themselves.
+func awaitFault(t *testing.T, f *killtest.Fleet, n int) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(2 * time.Minute); f.Err() == nil || strings.Count(f.Err().Error(), "ended by itself") < n; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody noticed: %v", f.Err())
+		}
 	}
 }

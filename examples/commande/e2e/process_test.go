@@ -22,7 +22,7 @@ import (
 
 // How the processes are killed: go test ./commande/e2e -run RealProcesses -kills 500 -seed 7.
 var (
-	kills = flag.Int("kills", 92, "how often a process is killed; with those of the drone system it is a hundred times")
+	kills = flag.Int("kills", 84, "how often a process is killed: twelve times each; with those of the drone system it is more than a hundred times")
 	seed  = flag.Uint64("seed", 0, "repeats which process is killed when; 0: another each time")
 )
 
@@ -99,6 +99,9 @@ func TestRealProcessesAreKilledAtRandom(t *testing.T) {
 	killed := p.Rage(t.Context(), h)
 	closeShop()
 	acknowledged := customers()
+	if err := p.Wrought(h, killed); err != nil {
+		t.Error(err)
+	}
 	t.Attr("tried", fmt.Sprintf("%d orders acknowledged during %d kills in %s (-seed %d): %v", len(acknowledged), h.Kills, time.Since(began).Round(time.Second), h.Seed, killed))
 	p.WaitReady(t)
 	ready := time.Now()

@@ -2,7 +2,11 @@
 // real operator's would come from a database and from the authorities.
 package area
 
-import "github.com/skaldhq/skald/examples/drone/geo"
+import (
+	"fmt"
+
+	"github.com/skaldhq/skald/examples/drone/geo"
+)
 
 // Place is a named point.
 type Place struct {
@@ -91,4 +95,17 @@ func Fleet() []Drone {
 		medium("d-05", "Måge", d[0].At), medium("d-06", "Krage", d[1].At), medium("d-07", "Ravn", d[2].At),
 		heavy("d-08", "Hejre", d[0].At), heavy("d-09", "Svane", d[1].At), heavy("d-10", "Ørn", d[2].At),
 	}
+}
+
+// Many is a fleet of so many drones: those of Fleet, and then the same again and again, with numbers.
+func Many(n int) []Drone {
+	all, kinds := make([]Drone, 0, max(n, 0)), Fleet()
+	for i := range n {
+		d := kinds[i%len(kinds)]
+		if again := i / len(kinds); again > 0 {
+			d.ID, d.Name = fmt.Sprintf("%s-%d", d.ID, again+1), fmt.Sprintf("%s %d", d.Name, again+1)
+		}
+		all = append(all, d)
+	}
+	return all
 }

@@ -1,6 +1,7 @@
 package area_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/skaldhq/skald/examples/drone/area"
@@ -30,10 +31,13 @@ func TestPlacesCanBeServed(t *testing.T) {
 
 func TestDronesHaveNamesOfTheirOwn(t *testing.T) {
 	seen := map[string]bool{}
-	for _, d := range area.Fleet() {
+	for _, d := range area.Many(400) {
 		if seen[d.ID] || seen[d.Name] {
 			t.Errorf("%s %s is there twice", d.ID, d.Name)
 		}
 		seen[d.ID], seen[d.Name] = true, true
+	}
+	if fleet := area.Fleet(); !slices.Equal(area.Many(len(fleet)), fleet) {
+		t.Errorf("as many drones as the fleet has are others: %v", area.Many(len(fleet)))
 	}
 }

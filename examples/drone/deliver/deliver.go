@@ -17,8 +17,12 @@ const Name = "delivery"
 // DefaultDeadline is how long a delivery may take until the drone has left the pickup point.
 const DefaultDeadline = 10 * time.Minute
 
-// MaxAhead is how far ahead a pickup may be. Beyond it the wait would show as an incident.
-const MaxAhead = 90 * time.Second
+// A step that has not ended after Silence is an incident. That is longer than a drone waits for its pickup, which may be MaxAhead ahead, and than it flies at flight.MinFactor: so what shows is a service that is
+// away, within a minute, and no drone that is on its way.
+const (
+	Silence  = 50 * time.Second
+	MaxAhead = 40 * time.Second
+)
 
 // Request is what a client asks for. The delivery's id is the saga's.
 type Request struct {
@@ -46,7 +50,7 @@ func Definition(deadline time.Duration) (*skald.Saga[Request], error) {
 	if deadline == 0 {
 		deadline = DefaultDeadline
 	}
-	s := skald.Define[Request](Name, append(remedies(), skald.Deadline(deadline), skald.IncidentAfter(2*time.Minute))...)
+	s := skald.Define[Request](Name, append(remedies(), skald.Deadline(deadline), skald.IncidentAfter(Silence))...)
 
 	pack := skald.Step(s, parcel.Upsert, skald.From(toUpsert), skald.After(), soon)
 	craft := skald.Step(s, drone.Assign, skald.From(toAssign), skald.After(), soon, patiently)

@@ -6,12 +6,13 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/skaldhq/skald/examples/drone/area"
 	"github.com/skaldhq/skald/examples/drone/system"
 )
 
 // What was answered 202 is there: every page of a delivery that is asked for at once is answered with the delivery, never with 404, and it can be cancelled where it is.
 func TestWhatWasAcceptedIsFoundAtOnce(t *testing.T) {
-	w := begin(t, func(c *system.Config) { c.Fleet = large() })
+	w := begin(t, func(c *system.Config) { c.Fleet = area.Many(plenty) })
 	const clients, each = 8, 25
 	var asking sync.WaitGroup
 	faults := make(chan string, clients*each*6)

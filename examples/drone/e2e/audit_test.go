@@ -2,8 +2,10 @@ package e2e_test
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/skaldhq/skald"
+	"github.com/skaldhq/skald/examples/drone/deliver"
 	"github.com/skaldhq/skald/examples/drone/service/delivery"
 	"github.com/skaldhq/skald/examples/drone/service/drone"
 	"github.com/skaldhq/skald/examples/drone/service/parcel"
@@ -23,13 +25,35 @@ type item struct {
 	Legs                                    struct{ Package, Drone, Delivery string }
 }
 
+// outcomes are the states of all sagas, by id, however many there are.
+func (w *world) outcomes() map[string]string {
+	w.t.Helper()
+	all := map[string]string{}
+	for cursor := ""; ; {
+		query := url.Values{"definition": {deliver.Name}, "limit": {"100"}}
+		if cursor != "" {
+			query.Set("cursor", cursor)
+		}
+		page := get[struct {
+			Sagas []struct{ ID, State string }
+			Next  string
+		}](w, "/v1/sagas?"+query.Encode())
+		for _, x := range page.Sagas {
+			all[x.ID] = x.State
+		}
+		if cursor = page.Next; cursor == "" {
+			return all
+		}
+	}
+}
+
 // settle waits until every delivery has its outcome.
 func (w *world) settle() {
 	w.t.Helper()
 	w.expect(http.StatusNoContent, http.MethodDelete, "/api/switches", nil)
 	w.eventually("every delivery has an outcome", func() bool {
-		for _, x := range get[[]item](w, "/api/deliveries?limit=200") {
-			if x.Outcome != "completed" && x.Outcome != "compensated" {
+		for _, o := range w.outcomes() {
+			if o != "completed" && o != "compensated" {
 				return false
 			}
 		}
@@ -37,17 +61,27 @@ func (w *world) settle() {
 	})
 }
 
+// most is how many rows the services' lists have at most. What is audited must be fewer, or some of it is not seen.
+const most = 1000
+
+// whole reads a list of which nothing is left out.
+func whole[T any](w *world, url string) []T {
+	w.t.Helper()
+	all := get[[]T](w, url)
+	if len(all) >= most {
+		w.t.Errorf("%s lists %d rows: some may be left out", url, len(all))
+	}
+	return all
+}
+
 // audit compares what the services keep, once nothing is under way: each drone has one delivery at most and none that has ended; what was turned back left nothing; each package is there once.
 func (w *world) audit() {
 	w.t.Helper()
-	outcome := map[string]string{}
-	for _, x := range get[[]item](w, "/api/deliveries?limit=200") {
-		outcome[x.ID] = x.Outcome
-	}
+	outcome := w.outcomes()
 	type assigned struct{ DeliveryID, DroneID, State string }
 	held := map[string]string{} // delivery by drone
 	states := map[string]string{}
-	for _, a := range get[[]assigned](w, w.url(drone.Name)+"/api/dronedeliveries") {
+	for _, a := range whole[assigned](w, w.url(drone.Name)+"/api/dronedeliveries") {
 		states[a.DeliveryID] = a.State
 		if a.State != "assigned" {
 			continue
@@ -62,7 +96,7 @@ func (w *world) audit() {
 	}
 	type made struct{ ID, Stage string }
 	stages := map[string]string{}
-	for _, d := range get[[]made](w, w.url(delivery.Name)+"/api/deliveries") {
+	for _, d := range whole[made](w, w.url(delivery.Name)+"/api/deliveries") {
 		stages[d.ID] = d.Stage
 	}
 	for id, o := range outcome {
@@ -77,7 +111,7 @@ func (w *world) audit() {
 		w.auditHistory(id)
 	}
 	seen := map[string]bool{}
-	for _, id := range get[[]string](w, w.url(parcel.Name)+"/api/packages") {
+	for _, id := range whole[string](w, w.url(parcel.Name)+"/api/packages") {
 		if seen[id] {
 			w.t.Errorf("package %s is there twice", id)
 		}

@@ -19,7 +19,7 @@ import (
 )
 
 // later lets the drone wait before it departs, so that there is time for something else.
-func later(q *wanted) { q.PickupTime = in(60 * time.Second) }
+func later(q *wanted) { q.PickupTime = in(35 * time.Second) }
 
 func TestCancelBeforeTheDroneHasLeftTurnsTheDeliveryBack(t *testing.T) {
 	w := begin(t)
@@ -83,7 +83,7 @@ func TestRescheduledDeliveryIsPickedUpThen(t *testing.T) {
 	if s := w.status(id); s.Stage != "Created" {
 		t.Errorf("what was refused changed the stage to %s", s.Stage)
 	}
-	to := time.Now().Add(80 * time.Second).UTC().Truncate(time.Microsecond)
+	to := time.Now().Add(38 * time.Second).UTC().Truncate(time.Microsecond)
 	a := w.expect(http.StatusOK, http.MethodPatch, path, map[string]string{"pickupTime": to.Format(time.RFC3339Nano)})
 	agreed := decode[struct {
 		Stage     string
@@ -173,7 +173,7 @@ func TestCommandThatComesAgainChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := time.Now().Add(70 * time.Second).UTC().Truncate(time.Microsecond)
+	first := time.Now().Add(25 * time.Second).UTC().Truncate(time.Microsecond)
 	ask := command.Reschedule{Delivery: id, PickupTime: &first, By: "test"}
 	if err := bus.Ask(t.Context(), w.broker, "test", command.TypeReschedule, id, step, ask); err != nil {
 		t.Fatal(err)

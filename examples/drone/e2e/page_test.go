@@ -62,7 +62,7 @@ func TestAPersonCancelsOnThePage(t *testing.T) {
 	b := chromium.Open(t, 1280, 900)
 	b.Visit(w.system.URL())
 	b.Sees(browsertest.ID("request-submit"))
-	b.Run("pick it up later", chromedp.SetValue(browsertest.ID("field-pickupTime"), "60"))
+	b.Run("pick it up later", chromedp.SetValue(browsertest.ID("field-pickupTime"), "30"))
 	b.Click("request-submit")
 	b.Sees(browsertest.ID("step-delivery.start") + `[data-state="done"]`)
 	b.Click("reschedule")

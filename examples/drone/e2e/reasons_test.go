@@ -62,7 +62,7 @@ func TestEachReasonCodeTurnsTheDeliveryBack(t *testing.T) {
 // A request that finds no drone free is set aside and begun anew by Remediation: in time it gets a drone, and if none comes free the delivery is turned back.
 func TestRequestWithoutAFreeDroneIsReplayedWithinABudget(t *testing.T) {
 	w := begin(t, fleetOf("d-05"))
-	first := w.send(parcelOf(func(q *wanted) { q.PickupTime = in(80 * time.Second) }))
+	first := w.send(parcelOf(func(q *wanted) { q.PickupTime = in(38 * time.Second) }))
 	w.until(first, "it has the only drone", func(h history) bool { return h.step("delivery.start") == "done" })
 	second := w.send(parcelOf())
 	if h := w.ends(second, "compensated"); h.Reason != "DroneFail.NoneAvailable" {

@@ -12,7 +12,7 @@ import (
 
 // Limits of Factor, and its default.
 const (
-	MinFactor     = 10
+	MinFactor     = 40 // so that no flight lasts as long as silence that is an incident, see deliver.Silence
 	MaxFactor     = 10_000
 	DefaultFactor = 60
 )

@@ -43,6 +43,8 @@ type Config struct {
 	Data string
 	// Listen is the loopback address of the service. Default: 127.0.0.1:0.
 	Listen string
+	// Service is the URL of the service where it runs by itself: then there is only the sidecar here, and Listen says nothing. Default: the service is started, and stopped, with its sidecar.
+	Service string
 	// Sidecar is the loopback address of its sidecar. Default: 127.0.0.1:0.
 	Sidecar string
 	// Broker carries the sagas' tokens and what is decided about deliveries. It is not closed. Required.
@@ -57,7 +59,8 @@ type Config struct {
 
 // Service is the service with its sidecar. Its methods may be called concurrently.
 type Service struct {
-	process  *Process
+	url      string
+	process  *Process // nil if it runs by itself
 	sidecar  *sidecar.Sidecar
 	egress   *httpparticipant.Egress
 	cancel   context.CancelFunc
@@ -71,24 +74,22 @@ type Service struct {
 // Start starts the service and its sidecar. The context bounds the start only.
 func Start(ctx context.Context, c Config) (*Service, error) {
 	c.Log = cmp.Or(c.Log, slog.Default())
-	if _, err := Version(ctx, c.Node); err != nil {
-		return nil, fmt.Errorf("the Package service in JavaScript: %w; install it, or use the service in Go", err)
-	}
 	if err := bus.Declare(ctx, c.Broker); err != nil {
 		return nil, err
 	}
-	process, err := StartProcess(ctx, c.Node, filepath.Join(c.Data, "service"), c.Listen, logged{c.Log.With("service", Name)})
-	if err != nil {
-		return nil, err
+	s := &Service{url: c.Service, failed: make(chan error, 2), egress: httpparticipant.NewEgress(httpparticipant.EgressConfig{})}
+	if c.Service == "" {
+		if err := s.start(ctx, c); err != nil {
+			return nil, err
+		}
 	}
-	s := &Service{process: process, failed: make(chan error, 2), egress: httpparticipant.NewEgress(httpparticipant.EgressConfig{})}
-	client, err := httpparticipant.New(httpparticipant.Config{BaseURL: process.URL(), Level: participant.L1, Egress: s.egress})
+	client, err := httpparticipant.New(httpparticipant.Config{BaseURL: s.url, Level: participant.L1, Egress: s.egress})
 	if err == nil {
-		s.sidecar, err = sidecar.Open(ctx, sidecar.Config{Name: Name, Service: process.URL(), Data: filepath.Join(c.Data, "sidecar"), Listen: c.Sidecar,
+		s.sidecar, err = sidecar.Open(ctx, sidecar.Config{Name: Name, Service: s.url, Data: filepath.Join(c.Data, "sidecar"), Listen: c.Sidecar,
 			Sagas: []skald.Registered{c.Saga}, Broker: c.Broker, Log: c.Log})
 	}
 	if err != nil {
-		return nil, errors.Join(err, process.Stop(ctx))
+		return nil, errors.Join(err, s.process.Stop(ctx))
 	}
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
@@ -99,7 +100,7 @@ func Start(ctx context.Context, c Config) (*Service, error) {
 	})
 	s.watching.Go(func() {
 		select {
-		case <-process.Ended():
+		case <-s.process.Ended():
 			s.failed <- errors.New("the Package service's process ended by itself; its log says why")
 		case <-s.sidecar.Failed():
 			s.failed <- s.sidecar.Err()
@@ -109,8 +110,21 @@ func Start(ctx context.Context, c Config) (*Service, error) {
 	return s, nil
 }
 
+// start starts the service's own process.
+func (s *Service) start(ctx context.Context, c Config) error {
+	if _, err := Version(ctx, c.Node); err != nil {
+		return fmt.Errorf("the Package service in JavaScript: %w; install it, or use the service in Go", err)
+	}
+	var err error
+	if s.process, err = StartProcess(ctx, c.Node, filepath.Join(c.Data, "service"), c.Listen, logged{c.Log.With("service", Name)}); err != nil {
+		return err
+	}
+	s.url = s.process.URL()
+	return nil
+}
+
 // URL is where the service answers.
-func (s *Service) URL() string { return s.process.URL() }
+func (s *Service) URL() string { return s.url }
 
 // Sidecar is where its sidecar answers.
 func (s *Service) Sidecar() string { return "http://" + s.sidecar.Address() }
@@ -130,7 +144,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	return s.stopErr
 }
 
-// Process is the service alone, as a process of its own.
+// Process is the service alone, as a process of its own. None, a nil one, never ends and is stopped already.
 type Process struct {
 	command *exec.Cmd
 	url     string
@@ -220,10 +234,18 @@ func unpack(folder string) error {
 func (p *Process) URL() string { return p.url }
 
 // Ended is closed when the process has ended.
-func (p *Process) Ended() <-chan struct{} { return p.ended }
+func (p *Process) Ended() <-chan struct{} {
+	if p == nil {
+		return nil
+	}
+	return p.ended
+}
 
 // Stop tells the service to end and waits for it; when ctx ends first, it is killed.
 func (p *Process) Stop(ctx context.Context) error {
+	if p == nil {
+		return nil
+	}
 	_ = p.command.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-p.ended:

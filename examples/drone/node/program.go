@@ -25,6 +25,7 @@ func Main(args []string, env func(string) string, out, problems io.Writer) int {
 	f := flag.NewFlagSet(Name, flag.ContinueOnError)
 	f.SetOutput(problems)
 	f.StringVar(&c.Listen, "listen", cmp.Or(env("LISTEN"), "127.0.0.1:0"), "loopback `address` of the service; LISTEN")
+	f.StringVar(&c.Service, "service", env("SERVICE"), "`URL` of the service where it runs by itself; empty: it is started, and stopped, with its sidecar; SERVICE")
 	f.StringVar(&c.Sidecar, "sidecar", cmp.Or(env("SIDECAR"), "127.0.0.1:0"), "loopback `address` of its sidecar; SIDECAR")
 	f.StringVar(&c.Data, "data", cmp.Or(env("DATA"), "./data"), "`folder` of the service's book and the sidecar's database; DATA")
 	f.StringVar(&broker, "broker", env("BROKER"), "`URL` of the NATS server that carries the sagas; BROKER")

@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -49,7 +50,7 @@ func Start(ctx context.Context, c Config) (*part.Part, error) {
 	c.Name = cmp.Or(c.Name, Name)
 	c.Factor = cmp.Or(c.Factor, flight.DefaultFactor)
 	if c.Factor < flight.MinFactor || c.Factor > flight.MaxFactor {
-		return nil, errors.New("time in the air cannot run at this factor: give 10 to 10000, or none for 60")
+		return nil, fmt.Errorf("time in the air cannot run at this factor: give %d to %d, or none for %d", flight.MinFactor, flight.MaxFactor, flight.DefaultFactor)
 	}
 	migrations, err := fs.Sub(files, "migrations")
 	if err != nil {

@@ -79,7 +79,7 @@ func TestFlightIsFollowedAlsoThroughARestart(t *testing.T) {
 		t.Errorf("planned is %+v", planned)
 	}
 	parttest.Stop(t, p)
-	p = start(t, folder, 10) // a flight keeps its own factor
+	p = start(t, folder, 40) // a flight keeps its own factor
 	shipped := parttest.Done(t, contract.Ship, ship(t, p, "one"))
 	if shipped.At.Before(planned.PickupETA) || shipped.DeliveryETA.Sub(shipped.At) > 2*time.Second {
 		t.Errorf("shipped is %+v", shipped)
@@ -156,7 +156,7 @@ func TestClientsDeliveryMayBeChangedUntilItsDroneHasLeft(t *testing.T) {
 		}
 	}
 	put(http.StatusUnprocessableEntity, func(map[string]any) {})
-	soon := time.Now().Add(time.Minute).UTC().Format(time.RFC3339Nano)
+	soon := time.Now().Add(30 * time.Second).UTC().Format(time.RFC3339Nano)
 	put(http.StatusCreated, func(d map[string]any) { d["pickupTime"] = soon })
 	put(http.StatusNoContent, func(d map[string]any) { d["pickupTime"] = soon })
 	put(http.StatusNoContent, func(d map[string]any) { d["pickupTime"], d["ownerId"] = soon, "bob" })
@@ -210,7 +210,7 @@ func TestWhatIsAskedTooLateOrOtherwiseIsRefused(t *testing.T) {
 	ask(http.StatusNoContent, http.MethodPut, "one", delivery("ada"))
 	ask(http.StatusConflict, http.MethodPut, "one", delivery("bob"))
 
-	later := strings.Replace(delivery("ada"), "{", fmt.Sprintf(`{"pickupTime":%q,`, time.Now().Add(time.Minute).UTC().Format(time.RFC3339)), 1)
+	later := strings.Replace(delivery("ada"), "{", fmt.Sprintf(`{"pickupTime":%q,`, time.Now().Add(30*time.Second).UTC().Format(time.RFC3339)), 1)
 	ask(http.StatusCreated, http.MethodPut, "two", later)
 	ask(http.StatusNoContent, http.MethodDelete, "two", "")
 	ask(http.StatusConflict, http.MethodPut, "two", later)

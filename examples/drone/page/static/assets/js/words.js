@@ -128,7 +128,7 @@ export function asSentence(text) {
 export const sizes = { Small: "at most 2.5", Medium: "at most 5", Large: "at most 10", Enormous: "" };
 
 /** Times that can be chosen: seconds from now, in the clock's own time. */
-export const pickupTimes = [["", "Now"], ["20", "In 20 seconds"], ["60", "In a minute"], ["600", "In 10 minutes"]];
+export const pickupTimes = [["", "Now"], ["20", "In 20 seconds"], ["30", "In half a minute"], ["600", "In 10 minutes"]];
 export const deadlines = [["", "None"], ["1", "In 1 second"], ["60", "In a minute"], ["300", "In 5 minutes"]];
 
 /** What to try: `change` is what differs from an ordinary request; `times` sends it as often. */
