@@ -77,6 +77,9 @@ type Service struct {
 // as much room of their own.
 func (s *Service) Actions() (underWay, room int) { return s.agent.Actions() }
 
+// Ignored counts the decisions about steps, such as replayed dead letters, that were passed over since the service was opened: they are about an earlier round of attempts, or came after their step had been decided.
+func (s *Service) Ignored() uint64 { return s.agent.Ignored() }
+
 // Serve lets a service take part in choreographed sagas: it hears of them over the broker, carries its steps out in its own database, and tells the others. Nothing calls
 // it. Any number of processes may serve one participant on one database.
 func Serve(ctx context.Context, c ServiceConfig) (*Service, error) {

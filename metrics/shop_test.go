@@ -92,11 +92,10 @@ func newModels(r prometheus.Registerer) *models {
 	}
 	waiting := prometheus.NewGauge(prometheus.GaugeOpts{Name: "skald_participant_outbox_messages", Help: "Events that wait to be sent."})
 	age := prometheus.NewGauge(prometheus.GaugeOpts{Name: "skald_participant_outbox_age_seconds", Help: "Age of the oldest event that waits to be sent."})
-	underWay := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "skald_participant_actions", Help: "Actions under way."}, []string{"participant"})
-	room := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "skald_participant_actions_room", Help: "Actions that may be under way."}, []string{"participant"})
-	r.MustRegister(m.operations, m.latency, waiting, age, underWay, room)
-	underWay.WithLabelValues("stock").Set(0)
-	room.WithLabelValues("stock").Set(64)
+	r.MustRegister(m.operations, m.latency, waiting, age)
+	if err := metrics.RegisterService(r, "stock", idle{}); err != nil {
+		panic(err)
+	}
 	for _, operation := range []string{"stock.reserve", "stock.release", "bank.charge", "bank.refund", "receipt.issue", "mail.send", "oracle.ask"} {
 		m.latency.WithLabelValues(operation)
 		for _, result := range []string{"done", "refused", "unknown"} {
@@ -105,6 +104,12 @@ func newModels(r prometheus.Registerer) *models {
 	}
 	return m
 }
+
+// idle is a participant of choreographed sagas with nothing to do.
+type idle struct{}
+
+func (idle) Actions() (underWay, room int) { return 0, 64 }
+func (idle) Ignored() uint64               { return 0 }
 
 func (m *models) Invoke(ctx context.Context, c participant.Call) participant.Answer {
 	began := time.Now()

@@ -115,7 +115,7 @@ func TestAServiceTakesPartThroughItsSidecar(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the service saw (-want +got):\n%s", diff)
 	}
-	for _, want := range []string{`skald_participant_actions{participant="desk"} 0`, `skald_participant_actions_room{participant="desk"} 64`} {
+	for _, want := range []string{`skald_participant_actions{participant="desk"} 0`, `skald_participant_actions_room{participant="desk"} 64`, `skald_participant_ignored_total{participant="desk"} 0`} {
 		if text := get(t, h.sidecar, "/metrics", http.StatusOK); !strings.Contains(text, want) {
 			t.Errorf("the metrics lack %s:\n%s", want, text)
 		}

@@ -65,7 +65,7 @@ func (s *Sidecar) open(ctx context.Context, operations []participant.Handler) er
 	if s.cfg.Broker != nil {
 		s.served, err = skald.Serve(ctx, skald.ServiceConfig{Broker: s.cfg.Broker, Name: s.cfg.Name, Desk: s.inbox, Sagas: s.cfg.Sagas, Redact: s.cfg.Redact, Logger: s.cfg.Log})
 		if err == nil {
-			err = skaldmetrics.RegisterActions(s.inbox.watch.registry, s.cfg.Name, s.served.Actions)
+			err = skaldmetrics.RegisterService(s.inbox.watch.registry, s.cfg.Name, s.served)
 		}
 		if err != nil {
 			_ = listener.Close()

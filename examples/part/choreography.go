@@ -35,7 +35,7 @@ func (p *Part) joinIn(ctx context.Context, c Config, desk participant.Desk, pane
 			return fmt.Errorf("taking part over the broker: %w", err)
 		}
 		p.choreography.services = append(p.choreography.services, s)
-		if err := skaldmetrics.RegisterActions(m.registry, name, s.Actions); err != nil {
+		if err := skaldmetrics.RegisterService(m.registry, name, s); err != nil {
 			return err
 		}
 		p.working.Go(func() {

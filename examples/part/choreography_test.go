@@ -89,7 +89,7 @@ func TestPartTakesPartOverTheBrokerAndOverHTTPAtOnce(t *testing.T) {
 	_, _, body := parttest.Request(t, p, "GET", "/metrics", "")
 	for _, want := range []string{
 		`skald_participant_operations_total{operation="counter.add",result="done"} 2`, `skald_participant_operations_total{operation="counter.add",result="refused"} 1`,
-		`skald_participant_actions{participant="counter"} 0`, `skald_participant_actions_room{participant="counter"} 64`,
+		`skald_participant_actions{participant="counter"} 0`, `skald_participant_actions_room{participant="counter"} 64`, `skald_participant_ignored_total{participant="counter"} 0`,
 	} {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("the metrics lack %s", want)

@@ -187,10 +187,13 @@ func (a *Agent) look(ctx context.Context, start participant.Token) error {
 	return a.work(ctx, start.Saga, hear)
 }
 
+// Ignored counts the decisions that were passed over since the agent was made: they are about an earlier round of attempts, or came after their step had been decided.
+func (a *Agent) Ignored() uint64 { return a.ignored.Load() }
+
 // decided writes a decision into the desk, and goes on from there. A step that has been decided meanwhile is left as it is.
 func (a *Agent) decided(ctx context.Context, start participant.Token, x *act) error {
 	id := start.Saga
-	written := false
+	written, late := false, false
 	next := func(l participant.Ledger) (participant.Work, bool) {
 		if written || len(l.Heard) == 0 {
 			return a.next(l)
@@ -205,16 +208,20 @@ func (a *Agent) decided(ctx context.Context, start participant.Token, x *act) er
 		if x.Undo {
 			move = machine.Undo
 		}
-		if !ok || !p.own.Has(i) || m.Move(&p.tokens, i) != move || p.told(i, move) {
+		if !ok || !p.own.Has(i) {
 			return a.next(l)
 		}
-		if x.stale(p.waiting(i, move)) {
-			a.Logger.DebugContext(ctx, "decision about an earlier round of attempts ignored", "saga", id, "step", x.Step)
+		if late = m.Move(&p.tokens, i) != move || p.told(i, move) || x.stale(p.waiting(i, move)); late {
 			return a.next(l)
 		}
 		return p.decided(i, move, x), true
 	}
-	return a.workOn(ctx, id, []participant.Token{start}, next, func() { written = true })
+	err := a.workOn(ctx, id, []participant.Token{start}, next, func() { written = true })
+	if err == nil && late {
+		a.ignored.Add(1)
+		a.Logger.DebugContext(ctx, "decision that comes too late ignored", "saga", id, "step", x.Step, "verb", x.Verb)
+	}
+	return err
 }
 
 // decided is the work of an operator's decision about a call that waits.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skaldhq/skald/broker"
@@ -73,6 +74,8 @@ type Agent struct {
 	turns  turns.Turns[journal.SagaID] // between processes the desk makes them wait
 	tells  turns.Turns[broker.Key]     // tokens that are being told
 	bell   *bell
+
+	ignored atomic.Uint64
 
 	actions lane
 

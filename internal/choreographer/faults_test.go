@@ -102,6 +102,51 @@ func TestF27_JoinMessagesOutOfOrderAreParkedAndJoined(t *testing.T) {
 	underFaults(t, map[membroker.Fault]float64{membroker.Reorder: 0.5, membroker.Delay: 0.5})
 }
 
+// A leg that comes before its saga is known waits at the broker, and joins once the start is there. One whose saga never comes waits for a minute, and leaves nothing behind.
+func TestF27_ALegBeforeItsSagaIsParkedForAMinute(t *testing.T) {
+	play(t, plainOrder, func(s *scene) {
+		early := func(saga string) {
+			m := broker.Message{
+				ID: saga + "/create/done/create", Type: "skald.token.done", Source: "create", Saga: journal.SagaID(saga), Step: "create", Key: broker.NewKey(s.p.Name, saga, "create", "forward"),
+				Time: time.Now(), Data: []byte(`"create"`), Headers: map[string]string{"ce-skalddefinition": s.p.Name, "ce-skaldversion": s.p.Version},
+			}
+			if _, err := s.broker.Decide(s.t.Context(), choreographer.DefaultTopic, m); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		waits := func() (waiting int) {
+			for _, x := range s.services {
+				b, err := s.broker.(broker.Gauge).Backlog(s.t.Context(), choreographer.DefaultTopic, "agent-"+x.name)
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				waiting += b.Waiting + b.InFlight
+			}
+			return waiting
+		}
+		early("s-1")
+		early("s-2")
+		s.pass(30 * time.Second)
+		if n := waits(); n == 0 || len(s.calls) > 0 {
+			s.t.Fatalf("%d messages wait, and the calls are %q", n, s.calls)
+		}
+		s.start("s-1")
+		s.pass(20 * time.Second)
+		s.want("s-1", allDone)
+		if n := s.count("creates.do"); n > 0 {
+			s.t.Errorf("what was done before was done %d times more", n)
+		}
+		s.pass(2 * time.Minute)
+		if n := waits(); n > 0 {
+			s.t.Errorf("%d messages wait for a saga that never came", n)
+		}
+		s.want("s-2", "create:done")
+		if letters := s.letters(); len(letters) > 0 {
+			s.t.Errorf("dead letters: %q", letters)
+		}
+	})
+}
+
 func TestF31_AnUnknownPublishIsMadeAgainAndThereIsOneToken(t *testing.T) {
 	underFaults(t, map[membroker.Fault]float64{membroker.LostPublishReply: 0.3})
 }
@@ -261,6 +306,9 @@ func TestF32_ADecisionAboutAnEarlierRoundIsIgnored(t *testing.T) {
 		s.pass(30 * time.Second)
 		if got := s.count("reserves.do"); got != 6 {
 			s.t.Errorf("reserve was tried %d times, want 6", got)
+		}
+		if got := s.agents["reserve"].Ignored(); got != 1 {
+			s.t.Errorf("%d decisions were counted as ignored, want 1", got)
 		}
 	})
 }
