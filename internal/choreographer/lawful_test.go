@@ -46,7 +46,7 @@ func (d drawn) turnable(r result) bool {
 
 // unlawful says what is wrong with the result of one run by itself, or nothing:
 //   - completed means that every step was done, and that each effect stands, once, and was never undone; compensated means that none stands;
-//   - whatever the outcome, nothing is done or undone twice, and nothing undone before what follows it;
+//   - whatever the outcome, nothing is done or undone twice, nothing done before what it follows, and nothing undone before what follows it;
 //   - a step that can never be done means compensated, also if it is never reached: without it there is no completion;
 //   - an accepted cancel means compensated, and if nothing else could turn it back, a saga is completed.
 //
@@ -97,19 +97,24 @@ func effectsOf(p *plan.Plan) (all []string) {
 	return all
 }
 
-// wrongOrder says whether a history undoes a step before what follows it, or does or undoes anything twice.
+// wrongOrder says whether a history does a step before what it follows, undoes one before what follows it, or does or undoes anything twice.
 func wrongOrder(p *plan.Plan, history []string) string {
 	for i := range p.Steps {
+		name := p.Steps[i].Name
 		for _, mark := range []string{"+", "-"} {
-			if n := strings.Count(strings.Join(history, " ")+" ", mark+p.Steps[i].Name+" "); n > 1 {
-				return fmt.Sprintf("%s%s happened %d times", mark, p.Steps[i].Name, n)
+			if n := strings.Count(strings.Join(history, " ")+" ", mark+name+" "); n > 1 {
+				return fmt.Sprintf("%s%s happened %d times", mark, name, n)
 			}
 		}
-		undone := slices.Index(history, "-"+p.Steps[i].Name)
+		done, undone := slices.Index(history, "+"+name), slices.Index(history, "-"+name)
 		for j := range p.Desc[i].All {
 			acted, later := slices.Index(history, "+"+p.Steps[j].Name), slices.Index(history, "-"+p.Steps[j].Name)
-			if undone >= 0 && acted >= 0 && (later < 0 || later > undone) {
-				return fmt.Sprintf("%s is undone before %s", p.Steps[i].Name, p.Steps[j].Name)
+			switch {
+			case acted < 0:
+			case p.Steps[i].Kind != participant.ReadOnly && (done < 0 || done > acted):
+				return fmt.Sprintf("%s is done before %s", p.Steps[j].Name, name)
+			case undone >= 0 && (later < 0 || later > undone):
+				return fmt.Sprintf("%s is undone before %s", name, p.Steps[j].Name)
 			}
 		}
 	}
@@ -171,6 +176,7 @@ func TestWhatIsNotLawfulIsSeen(t *testing.T) {
 		{"compensated before the deadline", far, compensated(), "nothing turned it back"},
 		{"an effect is left", refused, compensated(func(r *result) { r.Effects = []string{"a"} }), "have effects"},
 		{"undone twice", refused, compensated(history("+a", "-a", "-a")), "-a happened 2 times"},
+		{"done before what it follows", behind(), completed(history("+c", "+a")), "c is done before a"},
 		{"undone in the order in which it was done", refused, compensated(history("+a", "+c", "-a", "-c")), "a is undone before c"},
 		{"another outcome in the journal", refused, compensated(func(r *result) { r.Journal = "running" }), "running in the journal"},
 		{"without an end", refused, result{Outcome: "stuck"}, "it does not end"},
