@@ -23,7 +23,7 @@ type result struct {
 	Cancelled bool          // a cancel was accepted
 	Unclear   bool          // whether a cancel was accepted is not known: its answer was lost
 	Tardy     int           // answers that came after their calls had timed out
-	Bad       []string      // steps that were decided otherwise than as done
+	Bad       []string      // steps that were decided otherwise than as done, by themselves or by a remedy
 	Effects   []string      // that stand, each as often as it does
 	History   []string      // effects in the order in which they were made (+) and undone (-)
 }
@@ -32,7 +32,7 @@ type result struct {
 func (d drawn) hopeless() string {
 	for i, s := range d.Steps {
 		counted := s.Kind == participant.Compensatable || s.Kind == participant.ReadOnly
-		if s.Refuse || counted && s.Fail >= attempts {
+		if s.Refuse && !s.goneOn() || counted && s.Fail >= attempts {
 			return string(rune('a' + i))
 		}
 	}
@@ -45,7 +45,7 @@ func (d drawn) turnable(r result) bool {
 }
 
 // unlawful says what is wrong with the result of one run by itself, or nothing:
-//   - completed means that every step was done, and that each effect stands, once, and was never undone; compensated means that none stands;
+//   - completed means that every step was done but those that a remedy goes on without, and that the effect of each stands, once, and was never undone; compensated means that none stands;
 //   - whatever the outcome, nothing is done or undone twice, nothing done before what it follows, and nothing undone before what follows it;
 //   - a step that can never be done means compensated, also if it is never reached: without it there is no completion;
 //   - an accepted cancel means compensated, and if nothing else could turn it back, a saga is completed.
@@ -62,8 +62,8 @@ func (d drawn) unlawful(p *plan.Plan, r result) string {
 	switch store.State(r.Outcome) {
 	case store.Completed:
 		switch {
-		case !slices.Equal(r.Effects, effectsOf(p)):
-			return fmt.Sprintf("it is completed, and %q have effects, not %q", r.Effects, effectsOf(p))
+		case !slices.Equal(r.Effects, d.effects()):
+			return fmt.Sprintf("it is completed, and %q have effects, not %q", r.Effects, d.effects())
 		case strings.Contains(strings.Join(r.History, ""), "-"):
 			return fmt.Sprintf("it is completed, and something was undone: %q", r.History)
 		case len(r.Bad) > 0:
@@ -86,14 +86,13 @@ func (d drawn) unlawful(p *plan.Plan, r result) string {
 	return ""
 }
 
-// effectsOf are the steps that have effects when a saga is completed.
-func effectsOf(p *plan.Plan) (all []string) {
-	for i := range p.Steps {
-		if p.Steps[i].Kind != participant.ReadOnly {
-			all = append(all, p.Steps[i].Name)
+// effects are the steps that have effects when a saga is completed.
+func (d drawn) effects() (all []string) {
+	for i, s := range d.Steps {
+		if s.Kind != participant.ReadOnly && !s.goneOn() {
+			all = append(all, string(rune('a'+i)))
 		}
 	}
-	slices.Sort(all)
 	return all
 }
 
@@ -149,6 +148,9 @@ func compensated(change ...func(*result)) result {
 func TestWhatIsNotLawfulIsSeen(t *testing.T) {
 	refused := behind(func(d *drawn) { d.Steps[2].Refuse = true })
 	soon, far := behind(func(d *drawn) { d.Deadline = time.Second }), behind(func(d *drawn) { d.Deadline = time.Minute })
+	gone := behind(func(d *drawn) {
+		d.Steps = append(d.Steps, drawnStep{Kind: participant.Retriable, After: []int{2}, habit: habit{Refuse: true}})
+	})
 	cancelled := func(r *result) { r.Cancelled = true }
 	history := func(h ...string) func(*result) { return func(r *result) { r.History = h } }
 	for _, tt := range []struct {
@@ -160,6 +162,8 @@ func TestWhatIsNotLawfulIsSeen(t *testing.T) {
 		{"completed", behind(), completed(), ""},
 		{"completed before the deadline", far, completed(), ""},
 		{"completed although the deadline passed", soon, completed(), ""},
+		{"gone on from", gone, completed(), ""},
+		{"gone on from, and done all the same", gone, completed(func(r *result) { r.Effects = []string{"a", "c", "d"} }), "have effects, not"},
 		{"an effect is missing", behind(), completed(func(r *result) { r.Effects = []string{"a"} }), "have effects, not"},
 		{"an effect stands twice", behind(), completed(func(r *result) { r.Effects = []string{"a", "a", "c"} }), "have effects, not"},
 		{"an effect of what only looks", behind(), completed(func(r *result) { r.Effects = []string{"a", "b", "c"} }), "have effects, not"},

@@ -22,7 +22,7 @@ var cases = flag.Int("cases", 2000, "definitions and behaviours that are run in 
 
 // habit is what a participant does with a step.
 type habit struct {
-	Refuse         bool          // a business refusal, once it gets to it
+	Refuse         bool          // a business refusal, once it gets to it; a retriable step's has a remedy, which is to go on without it
 	Fail           int           // calls that break before one is answered
 	Lose           int           // answers that are lost after the effect is committed
 	FailUndo       int           // calls of its compensation that break
@@ -54,7 +54,7 @@ type drawnStep struct {
 	habit
 }
 
-// draw generates a case: DAGs of up to seven steps with forks and joins, a pivot and retriable tails, readonly steps; a saga with a deadline, cancels, processes that die.
+// draw generates a case: DAGs of up to seven steps with forks and joins, a pivot and retriable tails, readonly steps, and what participants do with them; a deadline of the saga, cancels, processes that die.
 func draw(t *rapid.T) drawn {
 	n := rapid.IntRange(1, 7).Draw(t, "steps")
 	pivot := rapid.IntRange(0, 2*n).Draw(t, "pivot") // none if it is too large
@@ -79,6 +79,9 @@ func draw(t *rapid.T) drawn {
 		}
 		d.Steps = append(d.Steps, s)
 	}
+	for _, i := range d.read() { // there is no going on without a result that is read
+		d.Steps[i].Refuse = d.Steps[i].Refuse && d.Steps[i].Kind != participant.Retriable
+	}
 	if rapid.IntRange(0, 4).Draw(t, "has a deadline") == 4 {
 		d.Deadline = drawTime(t, "deadline") + 25*time.Millisecond
 	}
@@ -89,6 +92,14 @@ func draw(t *rapid.T) drawn {
 		d.Deaths = append(d.Deaths, death{rapid.IntRange(0, d.processes()-1).Draw(t, "who"), drawTime(t, "dies"), drawTime(t, "away")})
 	}
 	return d
+}
+
+// read are the steps whose results others read, some more than once.
+func (d drawn) read() (all []int) {
+	for _, s := range d.Steps {
+		all = append(all, s.After...)
+	}
+	return all
 }
 
 // drawTime draws a moment of the next 7 s, the more likely the sooner: most sagas are fast.
@@ -105,7 +116,7 @@ func isLost(late time.Duration) bool { return late > 10*time.Second }
 
 // drawHabit draws what a participant does. What a crash costs is an attempt for a coordinator and none for a participant: in these bounds a step whose attempts are counted comes to the same end in both modes.
 func drawHabit(t *rapid.T, kind participant.Kind) (h habit) {
-	h.Refuse = kind != participant.Retriable && rapid.Bool().Draw(t, "refuse")
+	h.Refuse = rapid.Bool().Draw(t, "refuse")
 	h.Fail = rapid.IntRange(0, 4).Draw(t, "fail")
 	h.FailUndo = rapid.IntRange(0, 3).Draw(t, "fail undo")
 	if kind != participant.ReadOnly {
@@ -133,6 +144,12 @@ func drawHabit(t *rapid.T, kind participant.Kind) (h habit) {
 	return h
 }
 
+// goneOn says whether the saga goes on without a step.
+func (s drawnStep) goneOn() bool { return s.Refuse && s.Kind == participant.Retriable }
+
+// reasonGone is why a retriable step refuses.
+const reasonGone = "Gone"
+
 func (d drawn) plan(t testing.TB) *plan.Plan {
 	draft := plan.Draft{Name: "same", IncidentAfter: time.Hour, Deadline: 1000 * time.Hour}
 	if d.Deadline > 0 {
@@ -143,7 +160,11 @@ func (d drawn) plan(t testing.TB) *plan.Plan {
 		for _, j := range x.After {
 			after = append(after, draft.Steps[j].Name)
 		}
-		draft.Steps = append(draft.Steps, step(string(rune('a'+i)), x.Kind, after...))
+		s := step(string(rune('a'+i)), x.Kind, after...)
+		if x.goneOn() {
+			s.Reasons, draft.Remedies = []string{reasonGone}, []plan.Remedy{{Reason: reasonGone, Meaning: "it is needed no more", Does: plan.GoOn}}
+		}
+		draft.Steps = append(draft.Steps, s)
 	}
 	p, err := plan.Build(draft)
 	if err != nil {
@@ -285,13 +306,13 @@ func TestBothModesLeaveTheSame(t *testing.T) {
 }
 
 // sorts are the sorts of cases that are to be there, the first two also among few.
-var sorts = []string{"completed", "compensated", "cancelled", "late", "timed out", "died"}
+var sorts = []string{"completed", "compensated", "cancelled", "late", "timed out", "died", "gone on"}
 
 // count counts a case among the sorts that it belongs to.
 func (d drawn) count(tried map[string]int, first, second result) {
 	for sort, is := range map[string]bool{
 		first.Outcome: true, "cancelled": first.Cancelled || second.Cancelled, "late": d.Deadline > 0 && (first.Took >= d.Deadline || second.Took >= d.Deadline),
-		"timed out": first.Tardy > 0 || second.Tardy > 0, "died": len(d.Deaths) > 0, "otherwise in the other mode": first.Outcome != second.Outcome,
+		"timed out": first.Tardy > 0 || second.Tardy > 0, "died": len(d.Deaths) > 0, "gone on": first.Outcome == "completed" && slices.ContainsFunc(d.Steps, drawnStep.goneOn), "otherwise in the other mode": first.Outcome != second.Outcome,
 	} {
 		if is {
 			tried[sort]++

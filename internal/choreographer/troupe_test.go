@@ -24,7 +24,7 @@ import (
 // troupe is the services of one run.
 type troupe struct {
 	mu       sync.Mutex
-	left     map[string]*habit // by step
+	left     map[string]*drawnStep // by step: what may still go wrong
 	services map[string]*service
 	history  []string       // effects in the order in which they were made and undone
 	tardy    int            // answers that came too late for their callers
@@ -33,10 +33,10 @@ type troupe struct {
 
 // troupe makes the services, as a test changes them.
 func (d drawn) troupe(p *plan.Plan, change []func(*service)) *troupe {
-	r := &troupe{left: make(map[string]*habit), services: make(map[string]*service)}
+	r := &troupe{left: make(map[string]*drawnStep), services: make(map[string]*service)}
 	for i := range p.Steps {
 		x := &p.Steps[i]
-		h := d.Steps[x.Name[0]-'a'].habit
+		h := d.Steps[x.Name[0]-'a']
 		r.left[x.Name] = &h
 		s := newService(x, r.answer)
 		s.made = r.made
@@ -80,6 +80,8 @@ func (r *troupe) answer(ctx context.Context, c participant.Call) participant.Ans
 	switch {
 	case r.take(&h.Fail):
 		return participant.Answer{Detail: "it broke"}
+	case h.goneOn():
+		return participant.Answer{Class: participant.Refused, Reason: reasonGone}
 	case h.Refuse:
 		return participant.Answer{Class: participant.Refused, Reason: "No"}
 	}
@@ -202,7 +204,7 @@ func (d drawn) orchestrated(t *testing.T, change ...func(*service)) (got result)
 		}
 		got = result{Outcome: string(saga.Summary.State), Took: saga.View.Ended.Sub(saga.View.Started), Cancelled: c.cancelled, Tardy: r.tardy, Effects: r.effects(), History: r.history}
 		for _, x := range saga.View.Decisions {
-			if x.State != journal.StepStateDone {
+			if x.State != journal.StepStateDone && saga.View.Step(x.Step).By != machine.ByDefinition {
 				got.Bad = append(got.Bad, x.Step)
 			}
 		}
@@ -284,7 +286,7 @@ func (l lossy) Invoke(ctx context.Context, c participant.Call) participant.Answe
 	}
 }
 
-// company is a case that is played with nobody in the middle: a process for each step's service, one that starts and ends sagas, and, in some cases, a tracker.
+// company is a case that is played with nobody in the middle: a process for each step's service, one that starts and ends sagas and knows their remedies, and, in some cases, a tracker.
 type company struct {
 	t         *testing.T
 	p         *plan.Plan
@@ -350,8 +352,7 @@ func (c *company) revive(who int) {
 	var err error
 	switch who - len(c.p.Steps) {
 	case 0:
-		c.initiator, err = choreographer.NewInitiator(choreographer.InitiatorConfig{Broker: c.broker, Name: "shop", Plans: plans})
-		run = c.initiator.Run
+		run, err = c.shop(plans)
 	case 1:
 		c.tracker, err = choreographer.OpenTracker(c.t.Context(), choreographer.TrackerConfig{Broker: c.broker, Store: memstore.Open(c.disk), Name: "tracker", Plans: plans})
 		run = c.tracker.Run
@@ -374,6 +375,20 @@ func (c *company) revive(who int) {
 		}
 	}
 	synctest.Wait() // what it hears it has subscribed to
+}
+
+// shop starts and ends sagas, and knows their remedies.
+func (c *company) shop(plans []*plan.Plan) (run func(context.Context) error, err error) {
+	c.initiator, err = choreographer.NewInitiator(choreographer.InitiatorConfig{Broker: c.broker, Name: "shop", Plans: plans})
+	if err != nil || len(c.p.Remedies) == 0 {
+		return c.initiator.Run, err
+	}
+	r, err := choreographer.NewRemediator(choreographer.RemediatorConfig{Broker: c.broker, Name: "shop", Plans: plans})
+	return func(ctx context.Context) error {
+		remedied := make(chan error, 1)
+		go func() { remedied <- r.Run(ctx) }()
+		return errors.Join(c.initiator.Run(ctx), <-remedied)
+	}, err
 }
 
 // die implements cast. A call that is under way is broken off, and what it had written is rolled back.
