@@ -1,7 +1,6 @@
 package choreographer_test
 
 import (
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -243,22 +242,13 @@ func TestABrokenParticipantIsCaughtInBothModes(t *testing.T) {
 
 // A case that goes wrong is found by chance, made as small as can be, and printed.
 func TestWhatIsWrongIsShrunk(t *testing.T) {
-	for name, value := range map[string]string{"rapid.nofailfile": "true", "rapid.seed": "1", "rapid.checks": "200"} {
-		f := flag.Lookup(name)
-		before := f.Value.String()
-		if err := f.Value.Set(value); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = f.Value.Set(before) })
-	}
+	setFlag(t, "rapid.nofailfile", "true")
+	setFlag(t, "rapid.seed", "1")
 	seen := &onlooker{TB: t}
-	c := &checker{t: t, change: func(s *service) { s.broken = effectIsLost }, tried: make(map[string]int)}
-	rapid.Check(seen, c.check)
+	rapid.Check(seen, newChecker(t, func(s *service) { s.broken = effectIsLost }).check)
 	least := drawn{Steps: []drawnStep{{Kind: participant.Pivot}}}
-	for _, text := range []string{seen.said, c.least} {
-		if !strings.Contains(text, "have effects, not") || !strings.Contains(text, least.asTest()) {
-			t.Errorf("that effects are lost is shown by\n%s", text)
-		}
+	if !strings.Contains(seen.said, "have effects, not") || !strings.Contains(seen.said, least.asTest()) {
+		t.Errorf("that effects are lost is shown by\n%s", seen.said)
 	}
 }
 

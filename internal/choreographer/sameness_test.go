@@ -173,16 +173,17 @@ func (d drawn) plan(t testing.TB) *plan.Plan {
 	return p
 }
 
-// wrong says what is wrong with the results of a case, or nothing. Each must be lawful by itself. Where the same things happened to both sagas they must end the same. That is not so where a cancel or a deadline turned
-// one of them back in time and not the other: both modes are as fast as their retries and their broker are, which nobody promises to be the same.
+// wrong says what is wrong with the results of a case, or nothing. Each must be lawful by itself, and where the same things happened to both sagas they must end the same and leave the same. That is not so where a cancel or a deadline
+// turned one of them back in time and not the other: each mode is as fast as its retries and its broker are, which nobody promises to be the same. So the outcomes may differ if there is no step that can never be done, and one of the two sagas
+// was cancelled or was late. Whenever they are the same, so are the effects. What is lawful leaves no other difference as long as its rules are as strict as they are; it is looked for all the same.
 func (d drawn) wrong(t testing.TB, orchestrated, choreographed result) string {
 	if why := cmp.Or(d.wrongAlone(t, "orchestrated", orchestrated), d.wrongAlone(t, "choreographed", choreographed)); why != "" {
-		return why
+		return fmt.Sprintf("%s (orchestrated it is %s, choreographed %s)", why, orchestrated.Outcome, choreographed.Outcome)
 	}
-	certain := d.hopeless() != "" || !d.turnable(orchestrated) && !d.turnable(choreographed)
+	mayDiffer := d.hopeless() == "" && (d.turnable(orchestrated) || d.turnable(choreographed))
 	same := orchestrated.Outcome == choreographed.Outcome
 	switch {
-	case certain && !same:
+	case !same && !mayDiffer:
 		return fmt.Sprintf("orchestrated it is %s, choreographed %s", orchestrated.Outcome, choreographed.Outcome)
 	case same && !slices.Equal(orchestrated.Effects, choreographed.Effects):
 		return fmt.Sprintf("orchestrated leaves %q, choreographed %q", orchestrated.Effects, choreographed.Effects)
@@ -229,38 +230,48 @@ func (d drawn) compare(t *testing.T, change ...func(*service)) (orchestrated, ch
 	return orchestrated, choreographed, d.wrong(t, orchestrated, choreographed)
 }
 
-// checker draws cases and compares them. Goroutines run as the scheduler likes, so that where two things happen at the same moment a case may go wrong now and then only. Once one has, it and the smaller ones that are tried then are
-// run again and again, a few times as often as the last that went wrong had to be, and in one mode only if that is wrong by itself. The smallest that went wrong is kept, since the one that is tried last may go right again.
+// checker draws cases and compares them. Goroutines run as the scheduler likes, so that where two things happen at the same moment a case may go wrong now and then only. So, once one has, the smaller ones are run a few times each, in one mode
+// only if that is wrong by itself, and what went wrong once is known to go wrong: rapid stops shrinking when a case goes right that went wrong before.
 type checker struct {
 	t        *testing.T
 	change   func(*service) // what is broken in the services
 	compared int
-	tried    map[string]int // by sorts
-	alone    bool           // only orchestrated, which is much faster
-	times    int            // that a case is run again if it goes right
-	least    string         // what went wrong, as a test
+	tried    map[string]int    // by sorts
+	wrong    map[string]string // why cases, as tests, went wrong
+	alone    bool              // only orchestrated is looked at, which is much faster
 }
 
-const timesMost = 60
+func newChecker(t *testing.T, change func(*service)) *checker {
+	return &checker{t: t, change: change, tried: make(map[string]int), wrong: make(map[string]string)}
+}
 
 func (c *checker) check(rt *rapid.T) {
 	d := draw(rt)
-	for n := range c.times + 1 {
-		why := c.look(d)
-		if why == "" {
-			continue
-		}
-		why += "\nas a test:\n\n" + d.asTest()
-		switch {
-		case c.least == "":
-			c.alone, c.times, c.least = strings.HasPrefix(why, "orchestrated: "), timesMost, why
-		case len(why) <= len(c.least):
-			c.times, c.least = min(4*n, timesMost), why
-		default:
-			c.times = min(4*n, timesMost)
-		}
-		rt.Fatal(why) // in one place, by which rapid knows that it is the same fault
+	text := d.asTest()
+	why := c.wrong[text]
+	for n := 0; why == "" && n < c.times(); n++ {
+		why = c.look(d)
 	}
+	if why == "" {
+		return
+	}
+	if len(c.wrong) == 0 {
+		c.alone = strings.HasPrefix(why, "orchestrated: ")
+	}
+	c.wrong[text] = why
+	rt.Log(why)
+	rt.Fatalf("this goes wrong, perhaps not each time (-count):\n\n%s", text) // in these words alone, by which rapid knows that it is the same fault
+}
+
+// times is how often a case is run to see whether it goes wrong.
+func (c *checker) times() int {
+	switch {
+	case len(c.wrong) == 0:
+		return 1
+	case c.alone:
+		return 20
+	}
+	return 5
 }
 
 // look says what is wrong with a case.
@@ -274,15 +285,9 @@ func (c *checker) look(d drawn) string {
 	return why
 }
 
-// TestBothModesLeaveTheSame runs generated definitions with generated behaviour in both modes, and holds what is left against what is allowed, see unlawful, and against each other, see wrong. What is wrong is shrunk and printed as a test, which
-// may have to be run a few times (-count), see checker.
+// TestBothModesLeaveTheSame runs generated definitions with generated behaviour in both modes, and holds what is left against what is allowed, see unlawful, and against each other, see wrong. What is wrong is shrunk and printed as a test.
 func TestBothModesLeaveTheSame(t *testing.T) {
-	c := &checker{t: t, change: func(*service) {}, tried: make(map[string]int)}
-	defer func() {
-		if c.least != "" {
-			t.Logf("the smallest case that went wrong: %s", c.least)
-		}
-	}()
+	c := newChecker(t, func(*service) {})
 	if testing.Short() { // under the race detector each takes ten times as long
 		*cases = min(*cases, 100)
 	}
@@ -291,9 +296,7 @@ func TestBothModesLeaveTheSame(t *testing.T) {
 	given := flag.Lookup("rapid.seed").Value.String() != "0" // of one case, as it was printed
 	for n := 0; n < *cases; n += each {
 		if !given {
-			if err := flag.Set("rapid.seed", strconv.FormatUint(first+uint64(n)*1000, 10)); err != nil { // far enough apart: what is drawn for one check is not drawn for the next
-				t.Fatal(err)
-			}
+			setFlag(t, "rapid.seed", strconv.FormatUint(first+uint64(n)*1000, 10)) // far enough apart: what is drawn for one check is not drawn for the next
 		}
 		rapid.Check(t, c.check)
 	}
@@ -303,6 +306,20 @@ func TestBothModesLeaveTheSame(t *testing.T) {
 			t.Errorf("the cases are too much alike: none is %s", sort)
 		}
 	}
+}
+
+// setFlag sets a flag until the test ends.
+func setFlag(t *testing.T, name, value string) {
+	t.Helper()
+	before := flag.Lookup(name).Value.String()
+	if err := flag.Set(name, value); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := flag.Set(name, before); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // sorts are the sorts of cases that are to be there, the first two also among few.
