@@ -437,8 +437,10 @@ func (i *Initiator) expire(ctx context.Context, h *heard, say func(*participant.
 }
 
 func expire(ctx context.Context, b broker.Broker, topic, name string, now func() time.Time, h *heard, say func(*participant.Token)) error {
-	for {
+	for asked := false; ; asked = true {
 		switch {
+		case asked && h.turning(): // that may have been its end, too, if there was nothing to undo
+			return nil
 		case h.m.IsCompleted(&h.tokens) || h.m.IsCompensated(&h.tokens):
 			return machine.ErrEnded
 		case h.turning():

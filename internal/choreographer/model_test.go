@@ -27,8 +27,9 @@ type service struct {
 	acted  atomic.Pointer[[]string] // as others see it: the steps whose effects are committed
 	lose   func(point string) bool  // whether the process dies at a point of a Take
 	broken breakage
-	made   func(effect string)       // sees effects as they are made and undone
-	dream  func(*participant.Ledger) // what it believes beyond what it heard
+	made   func(effect string)                                              // sees effects as they are made and undone
+	late   func(context.Context, participant.Call, participant.Answer) bool // whether an answer comes too late for its caller, although what was done is done
+	dream  func(*participant.Ledger)                                        // what it believes beyond what it heard
 }
 
 // gate is a lock that goroutines wait for in virtual time, too, while its holder takes some.
@@ -75,6 +76,9 @@ const (
 	undoBeforeAllSuccessors
 	noTombstone
 	joinInMemory
+	noBarrier     // what was done is done again when it is asked again
+	effectIsLost  // what was told as done is not there
+	effectRemains // what was told as undone is
 )
 
 var errDied = errors.New("the process died (injected)")
@@ -109,6 +113,9 @@ func (s *service) Take(ctx context.Context, saga journal.SagaID, heard []partici
 		a = s.expire(w.Call)
 	case w.Call.Operation != "":
 		a = s.answer(ctx, w.Call)
+		if s.late != nil && s.late(ctx, w.Call, a) {
+			a = participant.Answer{Detail: "it took too long"}
+		}
 	}
 	if a.Class == participant.Unknown && ctx.Err() != nil { // the caller is gone: no attempt was made, for all that anybody knows
 		s.database = before
@@ -258,7 +265,7 @@ func (s *service) answer(ctx context.Context, c participant.Call) participant.An
 	if r != nil && (r.status == "undone" || r.status == "tombstone") {
 		return participant.Answer{Class: participant.Refused, Reason: participant.ReasonCompensated}
 	}
-	if r != nil {
+	if r != nil && s.broken != noBarrier {
 		return r.answer
 	}
 	a := participant.Answer{Class: participant.Done, Result: []byte(`"` + c.Step + `"`)}
@@ -267,6 +274,7 @@ func (s *service) answer(ctx context.Context, c participant.Call) participant.An
 	}
 	kind := s.kinds[c.Operation]
 	switch {
+	case a.Class == participant.Done && s.broken == effectIsLost:
 	case a.Class == participant.Done && kind != participant.ReadOnly:
 		s.barrier = append(s.barrier, barrierRow{c.Saga, c.Step, "acted", a})
 		s.log = append(s.log, "+"+c.Step)
@@ -284,7 +292,7 @@ func (s *service) compensate(ctx context.Context, c participant.Call, r *barrier
 			s.barrier = append(s.barrier, barrierRow{c.Saga, c.Step, "tombstone", done})
 		}
 		return done
-	case r.status != "acted":
+	case r.status != "acted" || s.broken == effectRemains:
 		return done
 	}
 	if s.handler != nil {

@@ -479,6 +479,27 @@ func TestACancelTurnsASagaBackUntilThePivot(t *testing.T) {
 	})
 }
 
+// Where there is nothing to undo, a cancel is the end of its saga at once. That is no reason to refuse it.
+func TestACancelThatLeavesNothingToUndoIsAccepted(t *testing.T) {
+	play(t, oneLook, func(s *scene) {
+		s.down("look")
+		s.start("s-1")
+		if err := s.initiator.Cancel(s.t.Context(), "s-1", "ann", "changed her mind"); err != nil {
+			s.t.Errorf("the cancel gives %v", err)
+		}
+		s.pass(time.Millisecond)
+		s.want("s-1", "look:refused skald.end:skipped skald.start:undone")
+		if err := s.initiator.Cancel(s.t.Context(), "s-1", "ann", "again"); !errors.Is(err, machine.ErrEnded) {
+			s.t.Errorf("a cancel after the end gives %v", err)
+		}
+	})
+}
+
+// oneLook is a definition without an effect.
+func oneLook(t testing.TB) *plan.Plan {
+	return order(t, func(d *plan.Draft) { d.Steps = []plan.DraftStep{step("look", participant.ReadOnly)} })
+}
+
 func TestStartingTwiceIsOneSaga(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {
 		q := choreographer.Request{ID: "s-1", Definition: "order", Input: []byte(`{"n":1}`)}
