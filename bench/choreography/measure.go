@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/skaldhq/skald"
 	"github.com/skaldhq/skald/bench/figure"
 	"github.com/skaldhq/skald/bench/load"
 )
@@ -90,7 +89,11 @@ func (b *bed) round(ctx context.Context) error {
 			return fmt.Errorf("by hand, %d in flight: %w", lanes, err)
 		}
 	}
-	return b.stuck(ctx, "skald.choreographed.happy.c32.beside_stuck_sagas")
+	return errors.Join(
+		b.besideStuckSagas(ctx, "skald.choreographed.happy.c32.beside_stuck_sagas"),
+		b.besideSlowParticipant(ctx, "skald.choreographed.happy.c32.beside_slow_participant"),
+		b.besideStuckSession(ctx, "broker.sessions.c32.beside_stuck_session"),
+	)
 }
 
 // publishes measures the broker alone.
@@ -196,65 +199,4 @@ func (b *bed) compare(name string, all, floor *lot) {
 	b.set.Add(name+".floor.p50", floor.ms(.5), "ms")
 	b.set.Add(name+".of_floor.rate", all.rate()/floor.rate(), "x")
 	b.set.Add(name+".of_floor.p50", all.ms(.5)/floor.ms(.5), "x")
-}
-
-// stuck measures what sagas that get nowhere cost the others: while 64 of them wait for a payment that is never answered, as many go their way. It is compared with the rates before and after, since both
-// files that grow and a shared machine make rates drift.
-func (b *bed) stuck(ctx context.Context, name string) error {
-	if !b.wanted(name) {
-		return nil
-	}
-	with := func() (float64, error) {
-		all, _, err := b.sagas(ctx, 32, order{SKU: "CAF-001"})
-		return all.rate(), err
-	}
-	before, err := with()
-	if err != nil {
-		return err
-	}
-	nothing := b.idle(ctx)
-	waiting, release := context.WithCancel(ctx)
-	defer release()
-	b.hold(waiting)
-	var stuck []skald.Run
-	for range 64 {
-		run, err := b.saga.Start(ctx, b.engine, order{SKU: "CAF-001", Hang: true})
-		if err != nil {
-			return err
-		}
-		stuck = append(stuck, run)
-	}
-	during, err := with()
-	if err != nil {
-		return err
-	}
-	b.set.Add(name+".cpu", b.idle(ctx)-nothing, "ms/s") // of the stuck sagas alone
-	release()
-	for _, run := range stuck { // else they would go on while something else is measured
-		if _, err := run.Wait(ctx); err != nil {
-			return err
-		}
-	}
-	after, err := with()
-	if err != nil {
-		return err
-	}
-	b.set.Add(name, 2*during/(before+after), "x")
-	return nil
-}
-
-// idle is how much of the processors is used while nobody starts anything, in milliseconds a second.
-func (b *bed) idle(ctx context.Context) float64 {
-	rest(ctx, time.Second) // what was begun ends
-	began, used := time.Now(), load.CPU()
-	rest(ctx, b.Slice)
-	return float64((load.CPU() - used).Milliseconds()) / time.Since(began).Seconds()
-}
-
-// rest lets a time pass, or what is left of the context's.
-func rest(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }

@@ -28,6 +28,16 @@ var (
 	confirm = skald.Retriable[order, made]("commande.confirm")
 )
 
+// send is what a slow participant does: a second for each letter.
+var send = skald.Pivot[order, made]("poste.send")
+
+// letter is a saga of its own, with the slow participant alone.
+func letter() (*skald.Saga[order], error) {
+	s := skald.Define[order]("letter", skald.Deadline(time.Hour))
+	skald.Step(s, send, skald.From(func(o order) order { return o }))
+	return s.Build()
+}
+
 // place is the order that all figures are about: create, check, reserve, pay, receipt, confirm, one after the other.
 func place() (*skald.Saga[order], error) {
 	s := skald.Define[order]("order", skald.Deadline(time.Hour))
@@ -54,7 +64,13 @@ func handlers(holding func() bool) map[string][]participant.Handler {
 		}
 		return made{"1"}, nil
 	}
+	slowly := func(ctx context.Context, _ order) (made, error) { // outside the transaction, as whatever takes long has to be
+		rest(ctx, time.Second)
+		return made{"1"}, ctx.Err()
+	}
+	sent := func(_ context.Context, _ participant.Tx, _ order, m made) (made, error) { return m, nil }
 	return map[string][]participant.Handler{
+		"poste":       {skald.HandlePrepared(send, slowly, sent)},
 		"commande":    {skald.HandleCompensatable(create, do, undo), skald.Handle(confirm, do)},
 		"produit":     {skald.Handle(check, do)},
 		"inventaire":  {skald.HandleCompensatable(reserve, do, undo)},

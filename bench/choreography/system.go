@@ -45,9 +45,10 @@ func (*commits) Recorded(*store.Summary, *journal.Event) {}
 // Committed implements skald.Observer.
 func (c *commits) Committed(int, time.Duration) { c.n.Add(1) }
 
-// system is the order system, choreographed: five participants, each with a database of its own, over JetStream with synced files.
+// system is the order system, choreographed: five participants and a slow one, each with a database of its own, over JetStream with synced files.
 type system struct {
 	saga     *skald.Saga[order]
+	letters  *skald.Saga[order] // of a slow participant
 	engine   *skald.Engine
 	broker   *counting
 	tracker  commits
@@ -68,6 +69,10 @@ func open(ctx context.Context, dir string) (s *system, err error) {
 	if s.saga, err = place(); err != nil {
 		return s, err
 	}
+	if s.letters, err = letter(); err != nil {
+		return s, err
+	}
+	sagas := []skald.Registered{s.saga, s.letters}
 	server, err := natsbroker.Start(natsbroker.ServerConfig{Dir: filepath.Join(dir, "broker"), Log: quiet})
 	if err != nil {
 		return s, err
@@ -89,7 +94,7 @@ func open(ctx context.Context, dir string) (s *system, err error) {
 		if err != nil {
 			return s, err
 		}
-		service, err := skald.Serve(ctx, skald.ServiceConfig{Broker: s.broker, Name: name, Desk: p, Sagas: []skald.Registered{s.saga}})
+		service, err := skald.Serve(ctx, skald.ServiceConfig{Broker: s.broker, Name: name, Desk: p, Sagas: sagas})
 		if err != nil {
 			return s, err
 		}
@@ -100,7 +105,7 @@ func open(ctx context.Context, dir string) (s *system, err error) {
 		return s, err
 	}
 	s.close = append(s.close, journals.Close)
-	s.engine, err = skald.Open(ctx, skald.Config{Store: journals, Sagas: []skald.Registered{s.saga}, Mode: skald.Choreographed, Broker: s.broker, Observer: &s.tracker})
+	s.engine, err = skald.Open(ctx, skald.Config{Store: journals, Sagas: sagas, Mode: skald.Choreographed, Broker: s.broker, Observer: &s.tracker})
 	return s, err
 }
 
