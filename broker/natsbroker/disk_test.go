@@ -56,6 +56,9 @@ func surviveAFullDisk(t *testing.T, dir string) {
 		<-time.After(20 * time.Millisecond)
 	}
 	t.Logf("%d tokens, %d restarts, written to again %v after there was room", decided, server.Restarts(), time.Since(room).Round(time.Millisecond))
+	if server.Restarts() == 0 {
+		t.Error("the server goes on, and did not restart")
+	}
 	if err := verify(ctx, b, decided); err != nil {
 		t.Error(err)
 	}

@@ -176,7 +176,7 @@ func (s *scene) poisonIsSetAside(step string) {
 		s.t.Fatalf("%d letters, %v", len(page.Letters), err)
 	}
 	for _, l := range page.Letters {
-		if l.Message.ID != "poison" || l.Description == "" || l.Count != 1 || l.First.At.IsZero() || l.Last.At.IsZero() {
+		if l.Message.ID != "poison" || !maps.Equal(l.Message.Headers, poison.Headers) || l.First.Reason != l.Reason || l.Last.Description == "" || l.Description == "" || l.Count != 1 || l.First.At.IsZero() || l.Last.At.IsZero() {
 			s.t.Errorf("letter is %+v", l)
 		}
 	}

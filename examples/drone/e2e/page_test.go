@@ -39,6 +39,26 @@ func TestAPersonSeesTheirParcelFly(t *testing.T) {
 	b.Shoot("delivered")
 }
 
+// While one leg is away the other one waits for it where they join.
+func TestAPersonSeesTheLegsJoin(t *testing.T) {
+	w := begin(t, watchable)
+	if err := w.system.StopService(t.Context(), "package"); err != nil {
+		t.Fatal(err)
+	}
+	b := chromium.Open(t, 1280, 900)
+	b.Visit(w.system.URL())
+	b.Click("request-submit")
+	b.Sees(browsertest.ID("step-drone.assign") + `[data-state="done"]`)
+	b.Sees(browsertest.ID("step-package.upsert") + `[data-state="running"]`)
+	b.Sees(browsertest.ID("step-delivery.start") + `[data-state="waiting"]`)
+	b.Shoot("joining")
+	if err := w.system.StartService(t.Context(), "package"); err != nil {
+		t.Fatal(err)
+	}
+	b.Sees(browsertest.ID("step-package.upsert") + `[data-state="done"]`)
+	b.Sees(browsertest.ID("step-delivery.start") + `[data-state="done"]`)
+}
+
 func TestAPersonSeesWhyAParcelIsNotDelivered(t *testing.T) {
 	w := begin(t, watchable)
 	b := chromium.Open(t, 400, 900)

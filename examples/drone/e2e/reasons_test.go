@@ -53,7 +53,8 @@ func TestEachReasonCodeTurnsTheDeliveryBack(t *testing.T) {
 			t.Errorf("%s: the status is %+v", c.reason, s)
 		}
 		l := w.letterOf(ids[i], c.reason)
-		if l.Remedy != "compensate" || l.Meaning == "" || l.Description == "" || l.Step != c.step || l.Count < 1 {
+		if l.Remedy != "compensate" || l.Meaning == "" || l.Description == "" || l.Step != c.step || l.Count < 1 || l.First.At.IsZero() || l.Last.Reason != c.reason ||
+			l.Headers["ce-skalddefinition"] != "delivery" || l.Headers["ce-skaldreason"] != c.reason {
 			t.Errorf("%s: the letter is %+v", c.reason, l)
 		}
 	}

@@ -353,6 +353,11 @@ func (w *world) eventually(what string, is func() bool, last ...func() string) {
 type letter struct {
 	ID, Reason, Description, Meaning, Remedy, Saga, Step, State, Note, Type string
 	Count                                                                   int
+	First, Last                                                             struct {
+		Reason string
+		At     time.Time
+	}
+	Headers map[string]string
 }
 
 func (w *world) letters() []letter {

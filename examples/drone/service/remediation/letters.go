@@ -38,6 +38,7 @@ type Letter struct {
 	Replays     int                `json:"replays"`
 	First       Failure            `json:"first"`
 	Last        Failure            `json:"last"`
+	Headers     map[string]string  `json:"headers"` // of the message, as it was published
 	State       broker.LetterState `json:"state"`
 	Note        string             `json:"note"`
 	At          time.Time          `json:"at"`
@@ -116,7 +117,7 @@ func (x *Remediation) letter(l *broker.DeadLetter) Letter {
 	failure := func(f broker.Failure) Failure { return Failure{f.Reason, f.Description, f.At} }
 	return Letter{
 		ID: l.ID, Reason: l.Reason, Description: l.Description, Meaning: means, Remedy: does, Saga: l.Message.Saga, Step: l.Message.Step, Topic: l.Topic, Receiver: l.Subscription,
-		Type: l.Message.Type, Count: l.Count, Replays: l.Replays, First: failure(l.First), Last: failure(l.Last), State: l.State, Note: l.Note, At: l.At,
+		Type: l.Message.Type, Count: l.Count, Replays: l.Replays, First: failure(l.First), Last: failure(l.Last), Headers: l.Message.Headers, State: l.State, Note: l.Note, At: l.At,
 	}
 }
 
