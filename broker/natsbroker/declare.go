@@ -99,14 +99,33 @@ func (b *Broker) declare(ctx context.Context, t broker.Topic, unsaid limits) err
 			s.Filters = broker.Widened(b.names.selected(t.Name, old), s.Filters)
 		}
 		cfg := b.consumer(t, s)
-		if ok && same(old, cfg) {
-			continue
+		switch {
+		case !ok:
+			if err = begin(ctx, stream, cfg); errors.Is(err, jetstream.ErrConsumerExists) { // by another broker, a moment ago
+				return b.declare(ctx, t, unsaid)
+			}
+		case !same(old, cfg):
+			cfg.DeliverPolicy, cfg.OptStartSeq = old.DeliverPolicy, old.OptStartSeq
+			_, err = stream.UpdateConsumer(ctx, cfg)
 		}
-		if _, err := stream.CreateOrUpdateConsumer(ctx, cfg); err != nil {
+		if err != nil {
 			return fmt.Errorf("subscription %s: %w", s.Name, err)
 		}
 	}
 	return nil
+}
+
+// begin makes a subscription. One that is to get what is new is told where that begins: otherwise each server of a cluster finds out for itself when it comes to lead the consumer, and what was published before that, and after the declaration, would be passed over.
+func begin(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig) error {
+	if cfg.DeliverPolicy == jetstream.DeliverNewPolicy {
+		now, err := stream.Info(ctx)
+		if err != nil {
+			return err
+		}
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, now.State.LastSeq+1
+	}
+	_, err := stream.CreateConsumer(ctx, cfg)
+	return err
 }
 
 // declareStream makes a topic's stream or changes its limits.

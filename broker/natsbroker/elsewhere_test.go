@@ -146,6 +146,56 @@ func TestAServerThatTakesTooSmallMessagesIsRefused(t *testing.T) {
 	}
 }
 
+// Where a subscription begins is written down with it. Left to the servers ("what is new"), each would find it out when it comes to lead the consumer, and one that comes to do so
+// before the others have heard would pass over what was acknowledged since: that happened to one run in twenty-five of the suite while leaders died.
+func TestWhereASubscriptionBeginsIsDeclared(t *testing.T) {
+	s := run(t, func(*server.Options) {})
+	ready(t, s)
+	b := open(t, natsbroker.Config{URL: s.ClientURL()})
+	defer b.Close()
+	topic := func(subscriptions ...string) broker.Topic {
+		x := broker.Topic{Name: "q"}
+		for _, name := range subscriptions {
+			x.Subscriptions = append(x.Subscriptions, broker.Subscription{Name: name})
+		}
+		return x
+	}
+	if err := b.Declare(t.Context(), topic("first")); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := b.Publish(t.Context(), "q", numbered(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // declaring it again changes nothing
+		if err := b.Declare(t.Context(), topic("first", "second")); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Publish(t.Context(), "q", broker.Message{ID: "later", Type: "T", Source: "test", Key: "k"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]uint64{"first": 1, "second": 4} {
+		c, err := js.Consumer(t.Context(), "skald-q", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.CachedInfo().Config; got.DeliverPolicy != jetstream.DeliverByStartSequencePolicy || got.OptStartSeq != want {
+			t.Errorf("%s begins with %s %d, want with message %d", name, got.DeliverPolicy, got.OptStartSeq, want)
+		}
+	}
+}
+
 // cluster is three servers on loopback ports.
 type cluster struct {
 	mu      sync.Mutex
