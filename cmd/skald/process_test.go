@@ -188,7 +188,7 @@ func (w town) sidecar(t *testing.T, d *depot, data string) *process {
 }
 
 // F35: the sidecar dies between the service's answer and its own record. It asks again under the same key, and so there is one effect at a service that honours it.
-func TestASidecarThatDiesBeforeItsRecordAsksAgainUnderTheSameKey(t *testing.T) {
+func TestF35_ASidecarThatDiesBeforeItsRecordAsksAgainUnderTheSameKey(t *testing.T) {
 	for held, run := range map[string]struct{ last, state string }{
 		"v-1/depot.keep/action":       {"stamp", "completed"},
 		"v-1/depot.keep/compensation": {"strike", "compensated"},

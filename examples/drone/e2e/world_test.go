@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -311,12 +312,22 @@ type status struct {
 	LastKnownLocation string
 	PickupETA         time.Time
 	DeliveryETA       time.Time // zero if it says null
-	Reason, Detail    string
+	Reason            string
 }
 
+// status also checks that the document has the members that are agreed, and no other.
 func (w *world) status(id string) status {
 	w.t.Helper()
-	return get[status](w, "/api/deliveries/"+id+"/status")
+	path := "/api/deliveries/" + id + "/status"
+	members := []string{"deliveryETA", "lastKnownLocation", "pickupETA", "stage"}
+	document := get[map[string]any](w, path)
+	if document["reason"] != nil {
+		members = []string{"deliveryETA", "lastKnownLocation", "pickupETA", "reason", "stage"}
+	}
+	if got := slices.Sorted(maps.Keys(document)); !slices.Equal(got, members) {
+		w.t.Errorf("the status has the members %q, want %q", got, members)
+	}
+	return get[status](w, path)
 }
 
 // reaches waits for a stage.

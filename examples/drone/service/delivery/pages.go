@@ -64,13 +64,12 @@ type Status struct {
 	PickupETA   *time.Time     `json:"pickupETA"` // null once it is cancelled
 	DeliveryETA *time.Time     `json:"deliveryETA"`
 	Reason      string         `json:"reason,omitempty"` // a reason code
-	Detail      string         `json:"detail,omitempty"`
 }
 
 func (s *service) status(w http.ResponseWriter, r *http.Request) {
 	if d, ok := s.found(w, r); ok {
 		x := d.document(time.Now())
-		problem.JSON(w, http.StatusOK, "application/json", Status{x.Stage, x.At, x.PickupETA, x.DeliveryETA, x.Reason, x.Detail})
+		problem.JSON(w, http.StatusOK, "application/json", Status{x.Stage, x.At, x.PickupETA, x.DeliveryETA, x.Reason})
 	}
 }
 
