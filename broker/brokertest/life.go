@@ -35,7 +35,7 @@ func consume(t *testing.T, b Broker, cfg broker.ConsumerConfig, h broker.Handler
 
 func testConsume(t *testing.T, d Driver) {
 	quick := func(int) time.Duration { return 10 * time.Millisecond }
-	d.run(t, "WhatAHandlerReturnsSettles", func(t *testing.T) {
+	d.timed(t, "WhatAHandlerReturnsSettles", func(t *testing.T) {
 		b := open(t, d, queue("q", deliveries(3)))
 		var calls atomic.Int32
 		stop := consume(t, b, broker.ConsumerConfig{Log: slog.New(slog.DiscardHandler), Topic: "q", Subscription: "q", Backoff: quick}, func(_ context.Context, d *broker.Delivery) error {
@@ -107,7 +107,7 @@ func testConsume(t *testing.T, d Driver) {
 			nothing(t, receiver(t, b, name, name))
 		}
 	})
-	d.run(t, "F15_LocksAreRenewedWhileAHandlerWorks", func(t *testing.T) {
+	d.timed(t, "F15_LocksAreRenewedWhileAHandlerWorks", func(t *testing.T) {
 		const held = 600 * time.Millisecond
 		b := open(t, d, queue("q", lock(held)))
 		release, calls := make(chan struct{}), atomic.Int32{}
@@ -144,7 +144,7 @@ func testConsume(t *testing.T, d Driver) {
 		stop()
 		nothing(t, receiver(t, b, "q", "q"))
 	})
-	d.run(t, "StoppingInterruptsWhoDoesNot", func(t *testing.T) {
+	d.timed(t, "StoppingInterruptsWhoDoesNot", func(t *testing.T) {
 		b := open(t, d, queue("q", lock(500*time.Millisecond)))
 		entered := make(chan struct{})
 		stop := consume(t, b, broker.ConsumerConfig{Log: slog.New(slog.DiscardHandler), Topic: "q", Subscription: "q", Grace: 20 * time.Millisecond, Backoff: quick}, func(ctx context.Context, _ *broker.Delivery) error {

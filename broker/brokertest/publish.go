@@ -128,7 +128,7 @@ func testPublish(t *testing.T, d Driver) {
 			t.Error("the data changed on the way")
 		}
 	})
-	d.run(t, "ArgumentsAreNotRetained", func(t *testing.T) {
+	d.timed(t, "ArgumentsAreNotRetained", func(t *testing.T) {
 		b := open(t, d, queue("q"))
 		m := full()
 		publish(t, b, "q", m)
@@ -183,7 +183,7 @@ func testPublish(t *testing.T, d Driver) {
 		}
 		nothing(t, r)
 	})
-	d.run(t, "DelayedMessagesComeWhenTheyAreDue", func(t *testing.T) {
+	d.timed(t, "DelayedMessagesComeWhenTheyAreDue", func(t *testing.T) {
 		b := open(t, d, queue("q"))
 		r := receiver(t, b, "q", "q")
 		late, soon := message("late", "k"), message("soon", "k")

@@ -38,7 +38,7 @@ func testSessions(t *testing.T, d Driver) {
 			t.Errorf("got %s", got.Message.ID)
 		}
 	})
-	d.run(t, "AnAbandonedMessageKeepsItsPlace", func(t *testing.T) {
+	d.timed(t, "AnAbandonedMessageKeepsItsPlace", func(t *testing.T) {
 		b := open(t, d, queue("q", sessions))
 		publish(t, b, "q", message("a1", "a"), message("a2", "a"), message("b1", "b"))
 		r := receiver(t, b, "q", "q")
@@ -67,7 +67,7 @@ func testSessions(t *testing.T, d Driver) {
 			t.Errorf("got %s, handed out %d times", got.Message.ID, got.Count)
 		}
 	})
-	d.run(t, "ADeadHoldersMessageComesFirst", func(t *testing.T) {
+	d.timed(t, "ADeadHoldersMessageComesFirst", func(t *testing.T) {
 		b := open(t, d, queue("q", sessions, lock(300*time.Millisecond)))
 		publish(t, b, "q", message("a1", "a"), message("a2", "a"))
 		next(t, receiver(t, b, "q", "q")) // and never settles it
@@ -80,7 +80,7 @@ func testSessions(t *testing.T, d Driver) {
 			complete(t, got)
 		}
 	})
-	d.run(t, "AMessageThatKillsItsHoldersIsSetAside", func(t *testing.T) {
+	d.timed(t, "AMessageThatKillsItsHoldersIsSetAside", func(t *testing.T) {
 		const most = 3
 		b := open(t, d, queue("q", sessions, deliveries(most), lock(200*time.Millisecond)))
 		publish(t, b, "q", message("a1", "a"), message("a2", "a"))
@@ -109,7 +109,7 @@ func testSessions(t *testing.T, d Driver) {
 			t.Errorf("the letter is %+v", got)
 		}
 	})
-	d.run(t, "WaitingBehindAnotherIsNoAttempt", func(t *testing.T) {
+	d.timed(t, "WaitingBehindAnotherIsNoAttempt", func(t *testing.T) {
 		b := open(t, d, queue("q", sessions, deliveries(2), lock(300*time.Millisecond)))
 		publish(t, b, "q", numbered(40, "a")...)
 		r := receiver(t, b, "q", "q")

@@ -12,7 +12,7 @@ import (
 )
 
 func testSettle(t *testing.T, d Driver) {
-	d.run(t, "ACompletedMessageDoesNotComeAgain", func(t *testing.T) {
+	d.timed(t, "ACompletedMessageDoesNotComeAgain", func(t *testing.T) {
 		b := open(t, d, queue("q", lock(300*time.Millisecond)))
 		publish(t, b, "q", numbered(2, "k")...)
 		r := receiver(t, b, "q", "q")
@@ -24,7 +24,7 @@ func testSettle(t *testing.T, d Driver) {
 			}
 		}
 	})
-	d.run(t, "F15_AMessageWhoseLockExpiresComesAgain", func(t *testing.T) {
+	d.timed(t, "F15_AMessageWhoseLockExpiresComesAgain", func(t *testing.T) {
 		b := open(t, d, queue("q", lock(300*time.Millisecond)))
 		publish(t, b, "q", message("m", "k"))
 		first := next(t, receiver(t, b, "q", "q"))
@@ -45,7 +45,7 @@ func testSettle(t *testing.T, d Driver) {
 		}
 		nothing(t, r)
 	})
-	d.run(t, "F15_ARenewedLockHolds", func(t *testing.T) {
+	d.timed(t, "F15_ARenewedLockHolds", func(t *testing.T) {
 		const held = 3 * time.Second
 		b := open(t, d, queue("q", lock(held)))
 		publish(t, b, "q", message("m", "k"))
@@ -61,7 +61,7 @@ func testSettle(t *testing.T, d Driver) {
 		}
 		complete(t, got)
 	})
-	d.run(t, "AnAbandonedMessageComesAfterItsDelay", func(t *testing.T) {
+	d.timed(t, "AnAbandonedMessageComesAfterItsDelay", func(t *testing.T) {
 		b := open(t, d, queue("q"))
 		publish(t, b, "q", numbered(2, "k")...)
 		r := receiver(t, b, "q", "q")
@@ -77,7 +77,7 @@ func testSettle(t *testing.T, d Driver) {
 			t.Errorf("it came after %v", waited)
 		}
 	})
-	d.run(t, "AbandonedWithoutADelayItComesAtOnce", func(t *testing.T) {
+	d.timed(t, "AbandonedWithoutADelayItComesAtOnce", func(t *testing.T) {
 		b := open(t, d, queue("q"))
 		publish(t, b, "q", message("m", "k"))
 		r := receiver(t, b, "q", "q")
@@ -122,7 +122,7 @@ func onlyLetter(t *testing.T, b Broker) broker.DeadLetter {
 }
 
 func testSetAside(t *testing.T, d Driver) {
-	d.run(t, "F12_ADeadLetterSaysEverything", func(t *testing.T) {
+	d.timed(t, "F12_ADeadLetterSaysEverything", func(t *testing.T) {
 		b := open(t, d, queue("q"))
 		begin := time.Now().Add(-time.Minute)
 		publish(t, b, "q", full())
@@ -170,7 +170,7 @@ func testSetAside(t *testing.T, d Driver) {
 			}
 		}
 	})
-	d.run(t, "F12_HandedOutTooOften", func(t *testing.T) {
+	d.timed(t, "F12_HandedOutTooOften", func(t *testing.T) {
 		for _, with := range []func(*broker.Subscription){func(*broker.Subscription) {}, sessions} {
 			b := open(t, d, queue("q", deliveries(3), with))
 			publish(t, b, "q", message("m0", "k"))
@@ -184,7 +184,7 @@ func testSetAside(t *testing.T, d Driver) {
 			}
 		}
 	})
-	d.run(t, "F12_WhoeverDiesOfAMessageDoesNotGetItForEver", func(t *testing.T) {
+	d.timed(t, "F12_WhoeverDiesOfAMessageDoesNotGetItForEver", func(t *testing.T) {
 		b := open(t, d, queue("q", deliveries(2), lock(200*time.Millisecond)))
 		publish(t, b, "q", message("deadly", "k"))
 		r := receiver(t, b, "q", "q")
@@ -201,7 +201,7 @@ func testSetAside(t *testing.T, d Driver) {
 			t.Errorf("%+v", got)
 		}
 	})
-	d.run(t, "WhatIsTooLateInTheEndKeepsWhatItFailedOf", func(t *testing.T) {
+	d.timed(t, "WhatIsTooLateInTheEndKeepsWhatItFailedOf", func(t *testing.T) {
 		b := open(t, d, queue("q", lock(2500*time.Millisecond)))
 		m := message("late", "k")
 		m.Expires = time.Now().Add(2 * time.Second)

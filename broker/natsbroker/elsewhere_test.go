@@ -298,31 +298,41 @@ func TestConformanceOnACluster(t *testing.T) {
 	brokertest.Run(t, elsewhere(startCluster(t).config()))
 }
 
-// The suite holds while the cluster's leader, and with it the leaders of many streams, is stopped and started again, one after the other.
+// The suite holds while the cluster's leader, and with it the leaders of many streams, is stopped and started again: each time when some more tests have begun.
 func TestF31_TheSuiteHoldsWhileLeadersDie(t *testing.T) {
+	const between = 5 // tests
 	c := startCluster(t)
-	suite, over := context.WithCancel(t.Context())
-	var killing sync.WaitGroup
-	stopped := 0
-	killing.Go(func() {
-		for ; suite.Err() == nil; stopped++ {
+	d := elsewhere(c.config())
+	d.Outages = true
+	opened := make(chan struct{}, 1000)
+	begin := d.Open
+	d.Open = func(t testing.TB) brokertest.Broker {
+		b := begin(t)
+		opened <- struct{}{}
+		return b
+	}
+	stopped := make(chan int)
+	go func() {
+		n, tests := 0, 0
+		for range opened {
+			if tests++; tests%between != 0 {
+				continue
+			}
 			if err := c.restartLeader(t); err != nil {
 				t.Error(err)
-				return
+				break
 			}
-			select { // elections take seconds, and somebody has to lead between two
-			case <-suite.Done():
-			case <-time.After(4 * time.Second):
-			}
+			n++
 		}
-	})
-	t.Run("suite", func(t *testing.T) { brokertest.Run(t, elsewhere(c.config())) })
-	over()
-	killing.Wait()
-	if stopped == 0 {
-		t.Error("no leader was stopped")
+		stopped <- n
+	}()
+	t.Run("suite", func(t *testing.T) { brokertest.Run(t, d) })
+	close(opened)
+	n := <-stopped
+	if n < 5 {
+		t.Errorf("a leader was stopped %d times", n)
 	}
-	t.Attr("tried", fmt.Sprintf("the suite while a leader was stopped %d times", stopped))
+	t.Attr("tried", fmt.Sprintf("the suite while a leader was stopped %d times", n))
 }
 
 // TestF31_ALeaderDies publishes, decides and consumes, in order and with sessions, while the server that leads is stopped. What was acknowledged arrives,

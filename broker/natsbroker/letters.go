@@ -69,7 +69,7 @@ func (b *Broker) setAside(ctx context.Context, h *holder, n failures, p broker.P
 	if err != nil {
 		return fmt.Errorf("natsbroker: setting message %s aside: %w", h.m.ID, b.explain(err))
 	}
-	return h.say(ctx, ackTerm+" "+p.Reason)
+	return h.insist(ctx, ackTerm+" "+p.Reason) // the letter is there, so it is harmless twice
 }
 
 // errChanged says that somebody else changed a letter meanwhile: look again.

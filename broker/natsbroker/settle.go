@@ -53,13 +53,26 @@ func (h *holder) unfit(now time.Time) (broker.Problem, bool) {
 	return broker.Problem{}, false
 }
 
-// say sends a settlement and waits until it was heard.
+// say sends a settlement and waits until it was heard. It sends it again only if nobody was there to hear it, as when a cluster has no leader for a moment.
 func (h *holder) say(ctx context.Context, what string) error {
-	if _, err := h.b.conn.RequestWithContext(ctx, h.msg.Reply, []byte(what)); err != nil {
-		return fmt.Errorf("natsbroker: settling message %s: %w", h.m.ID, err)
+	for {
+		_, err := h.b.conn.RequestWithContext(ctx, h.msg.Reply, []byte(what))
+		if err == nil {
+			return nil
+		}
+		if !unsent(err) || h.lost() || ctx.Err() != nil || h.b.closing.Err() != nil {
+			return fmt.Errorf("natsbroker: settling message %s: %w", h.m.ID, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-h.b.closing.Done():
+		case <-time.After(unheard):
+		}
 	}
-	return nil
 }
+
+// unheard is the pause after something that nobody was there to hear.
+const unheard = 50 * time.Millisecond
 
 // insist says what is harmless to say twice until it was heard, as long as the lock may hold: when a leader changes, an answer is lost. It is always said once.
 func (h *holder) insist(ctx context.Context, what string) error {
