@@ -66,7 +66,7 @@ func DefaultBackoff(count int) time.Duration {
 	return d - rand.N(d/2)
 }
 
-// Consume receives messages and handles them until the context ends; then it waits for the handlers, at most for Grace, and returns nil. It renews the locks of
+// Consume receives messages and handles them until the context ends; then it waits for the handlers, at most for Grace and a second in which they are settled, and returns nil. It renews the locks of
 // messages while their handlers work, whenever a third of the time has passed. It returns an error only if it cannot receive at all.
 func Consume(ctx context.Context, b Broker, cfg ConsumerConfig, handle Handler) error {
 	c := &consumer{cfg: cfg.withDefaults(), handle: handle}
@@ -166,6 +166,9 @@ func (c *consumer) ignored(d *Delivery) bool {
 	return true
 }
 
+// lastWord is the time for what is still to be settled when the grace is over.
+const lastWord = time.Second
+
 // worker handles a message, and then others as they come.
 func (c *consumer) worker(ctx context.Context, d *Delivery, places <-chan struct{}) {
 	for ok := true; ok; d, ok = <-c.todo {
@@ -197,9 +200,10 @@ func (c *consumer) work(ctx context.Context, d *Delivery) {
 		log.Warn("lock lost while the message was handled; it comes again")
 		return
 	}
-	// A settlement is tried as long as the lock may hold, also while the consumer stops.
+	// A settlement is tried as long as the lock may hold, also while the consumer stops; when the grace is over it is the last word.
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.Lock)
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWord, cancel) })()
 	if err := c.settle(settling, d, err); err != nil {
 		log.Warn("delivery not settled; the message may come again", "error", err)
 	}

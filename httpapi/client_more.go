@@ -130,8 +130,8 @@ func (c *Client) ReplayLetter(ctx context.Context, id, by, reason string) (Lette
 }
 
 // CheckReplay returns the dead letter that ReplayLetter would hand out again now, or its error, and does nothing. See skald.Remediation.CheckReplay.
-func (c *Client) CheckReplay(ctx context.Context, id, by, reason string) (Letter, error) {
-	return post[Letter](ctx, c, "/v1/dead-letters/"+url.PathEscape(id)+"/replay?dry_run=true", Decision{by, reason})
+func (c *Client) CheckReplay(ctx context.Context, id string) (Letter, error) {
+	return post[Letter](ctx, c, "/v1/dead-letters/"+url.PathEscape(id)+"/replay?dry_run=true", Decision{})
 }
 
 // CompensateLetter ends the step that was set aside, so that its saga turns back. See skald.Remediation.Compensate.

@@ -34,6 +34,7 @@ type Letter struct {
 	Settled      time.Time          `json:"settled,omitzero"`  // left out while it waits
 	Note         string             `json:"note,omitempty"`    // who settled it, and why
 	Message      *Message           `json:"message,omitempty"` // as it was published; left out in lists
+	Stale        bool               `json:"stale,omitempty"`   // it waits, and its saga has ended: a replay is refused; left out in lists
 	Saga         skald.SagaID       `json:"saga,omitempty"`
 	Step         string             `json:"step,omitempty"`
 	Type         string             `json:"type,omitempty"` // of the message
@@ -124,6 +125,12 @@ func showLetter(w http.ResponseWriter, r *http.Request, m *skald.Remediation) er
 	}
 	x := letterOf(m, &l)
 	x.Message = messageOf(&l.Message)
+	if l.State == broker.Waiting {
+		err := m.CheckReplay(r.Context(), l.ID)
+		if x.Stale = errors.Is(err, skald.ErrStale); err != nil && !x.Stale && !errors.Is(err, broker.ErrSettled) {
+			return err
+		}
+	}
 	writeJSON(w, http.StatusOK, "application/json", x)
 	return nil
 }
@@ -149,12 +156,25 @@ func (h *Handler) replayLetter(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.settle(w, r, func(m *skald.Remediation, ctx context.Context, id, by, reason string) error {
-		if dry {
-			return m.CheckReplay(ctx, id)
-		}
-		return m.Replay(ctx, id, by, reason)
-	})
+	if dry {
+		return h.checkReplay(w, r)
+	}
+	return h.settle(w, r, (*skald.Remediation).Replay)
+}
+
+// checkReplay answers a dry run of a replay, with the letter as it is. Nothing is kept of it, so nobody has to say why.
+func (h *Handler) checkReplay(w http.ResponseWriter, r *http.Request) error {
+	m, err := h.remediation()
+	if err != nil {
+		return err
+	}
+	if _, err := visibleLetter(r, m); err != nil {
+		return err
+	}
+	if err := m.CheckReplay(r.Context(), r.PathValue("id")); err != nil {
+		return err
+	}
+	return showLetter(w, r, m)
 }
 
 func (h *Handler) compensateLetter(w http.ResponseWriter, r *http.Request) error {

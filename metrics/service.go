@@ -26,7 +26,7 @@ func RegisterService(r prometheus.Registerer, participant string, s Service) err
 		gauge("skald_participant_actions", "Actions of choreographed sagas that are under way.", func() int { n, _ := s.Actions(); return n }),
 		gauge("skald_participant_actions_room", "Actions of choreographed sagas that may be under way at a time; more wait at the broker.", func() int { _, n := s.Actions(); return n }),
 		r.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "skald_participant_ignored_total", Help: "Decisions about steps that came too late, such as a replay of an earlier round of attempts, and were passed over.", ConstLabels: of,
+			Name: "skald_participant_ignored_total", Help: "Decisions about steps that came too late or a second time, such as a replay of an earlier round of attempts, and were passed over.", ConstLabels: of,
 		}, func() float64 { return float64(s.Ignored()) })))
 	if err != nil {
 		return fmt.Errorf("register the metrics of %s: %w", participant, err)

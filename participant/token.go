@@ -156,7 +156,7 @@ type Desk interface {
 	// hearing them.
 	Settle(tokens []Token)
 
-	// Untold returns tokens that were written before a time and are not known to be decided, oldest first. What was written at a time that is still to come is among them: the clock was set back since.
+	// Untold returns tokens that were written before a time and are not known to be decided, oldest first. What was written at a time that is still to come, by more than clocks of one service differ, is among them: the clock was set back since.
 	Untold(ctx context.Context, before time.Time, limit int) ([]Token, error)
 
 	// Due returns the calls that are to be made again, those due first first.

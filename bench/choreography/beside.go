@@ -151,7 +151,10 @@ func (b *bed) besideStuckSession(ctx context.Context, name string) error {
 				return nil, err
 			}
 		}
-		return func() error { close(q.stuck); return nil }, nil
+		return func() error {
+			close(q.stuck)
+			return q.send(ctx, b.broker, stuckSession) // handled when all before it are
+		}, nil
 	})
 	stop()
 	if err = errors.Join(err, <-consumed); err != nil {
@@ -201,8 +204,8 @@ func (q *queue) handle(ctx context.Context, d *broker.Delivery) error {
 		select {
 		case <-q.stuck:
 		case <-ctx.Done():
+			return ctx.Err()
 		}
-		return ctx.Err()
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

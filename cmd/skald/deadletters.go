@@ -96,17 +96,22 @@ type letterDecision struct {
 	Remote
 }
 
-// decide carries a decision out, and says what became of the letter.
-func (c *letterDecision) decide(w *world, do func(c *httpapi.Client, ctx context.Context, id, by, reason string) (httpapi.Letter, error), says func(*httpapi.Letter) string) error {
+// decide carries a decision out.
+func (c *letterDecision) decide(w *world, do func(c *httpapi.Client, ctx context.Context, id, by, reason string) (httpapi.Letter, error)) error {
 	by, reason, err := c.decision(w)
 	if err != nil {
 		return err
 	}
+	return c.ask(w, func(client *httpapi.Client) (httpapi.Letter, error) { return do(client, w.ctx, c.ID, by, reason) }, became)
+}
+
+// ask asks for something about the letter, and says what came of it.
+func (c *letterDecision) ask(w *world, do func(*httpapi.Client) (httpapi.Letter, error), says func(*httpapi.Letter) string) error {
 	client, err := c.client(w)
 	if err != nil {
 		return err
 	}
-	l, err := do(client, w.ctx, c.ID, by, reason)
+	l, err := do(client)
 	if err != nil {
 		return err
 	}
@@ -128,9 +133,9 @@ type letterReplayCommand struct {
 // Run runs the command.
 func (c *letterReplayCommand) Run(w *world) error {
 	if c.DryRun {
-		return c.LetterDecision.decide(w, (*httpapi.Client).CheckReplay, would)
+		return c.LetterDecision.ask(w, func(client *httpapi.Client) (httpapi.Letter, error) { return client.CheckReplay(w.ctx, c.LetterDecision.ID) }, would)
 	}
-	return c.LetterDecision.decide(w, (*httpapi.Client).ReplayLetter, became)
+	return c.LetterDecision.decide(w, (*httpapi.Client).ReplayLetter)
 }
 
 // would says what a replay would do.
@@ -148,7 +153,7 @@ type letterCompensateCommand struct {
 
 // Run runs the command.
 func (c *letterCompensateCommand) Run(w *world) error {
-	return c.LetterDecision.decide(w, (*httpapi.Client).CompensateLetter, became)
+	return c.LetterDecision.decide(w, (*httpapi.Client).CompensateLetter)
 }
 
 // letterDiscardCommand is "skald deadletters discard".
@@ -158,5 +163,5 @@ type letterDiscardCommand struct {
 
 // Run runs the command.
 func (c *letterDiscardCommand) Run(w *world) error {
-	return c.LetterDecision.decide(w, (*httpapi.Client).DiscardLetter, became)
+	return c.LetterDecision.decide(w, (*httpapi.Client).DiscardLetter)
 }

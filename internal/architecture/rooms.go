@@ -45,7 +45,6 @@ var rooms = []room{
 	{path: "internal/machine", mayImport: []string{"journal", "participant", "internal/plan"}, standard: pure},
 
 	// Leaves that several rooms share, each a single idea of the operating system or of goroutines.
-	{path: "internal/clock"},
 	{path: "internal/filelock"},
 	{path: "internal/ownfile"},
 	{path: "internal/freeport", onlyTests: true},
@@ -60,7 +59,7 @@ var rooms = []room{
 	// Drivers know their contract, the journal and their product; suites check drivers.
 	{path: "store/*", mayImport: []string{"journal", "store", "internal/filelock", "internal/ownfile"}, modules: anyModule},
 	{path: "broker/*", mayImport: []string{"journal", "broker", "internal/filelock", "internal/ownfile", "internal/relaxed"}, modules: anyModule},
-	{path: "participant/*", mayImport: []string{"journal", "participant", "internal/clock", "internal/ownfile"}, modules: anyModule},
+	{path: "participant/*", mayImport: []string{"journal", "participant", "internal/ownfile"}, modules: anyModule},
 	{path: "store/storetest", mayImport: []string{"journal", "store"}, modules: anyModule, onlyTests: true},
 	{path: "broker/brokertest", mayImport: []string{"journal", "broker"}, modules: anyModule, onlyTests: true},
 	{path: "participant/participanttest", mayImport: []string{"journal", "participant"}, modules: anyModule, onlyTests: true},
@@ -71,8 +70,8 @@ var rooms = []room{
 	{path: "access/accesstest", mayImport: []string{"access"}, onlyTests: true},
 
 	// The two modes drive the machine through the contracts.
-	{path: "internal/orchestrator", mayImport: all(contracts, "internal/plan", "internal/machine", "internal/clock"), modules: ids},
-	{path: "internal/choreographer", mayImport: all(contracts, "internal/plan", "internal/machine", "internal/clock", "internal/turns"), modules: ids},
+	{path: "internal/orchestrator", mayImport: all(contracts, "internal/plan", "internal/machine"), modules: ids},
+	{path: "internal/choreographer", mayImport: all(contracts, "internal/plan", "internal/machine", "internal/turns"), modules: ids},
 
 	// What a user imports. It knows no driver, so nobody pays for a database they do not use.
 	{path: ".", reflects: true, mayImport: all(contracts, engine...), modules: ids},

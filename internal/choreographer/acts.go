@@ -187,7 +187,7 @@ func (a *Agent) look(ctx context.Context, start participant.Token) error {
 	return a.work(ctx, start.Saga, hear)
 }
 
-// Ignored counts the decisions that were passed over since the agent was made: they are about an earlier round of attempts, or came after their step had been decided.
+// Ignored counts the decisions that were passed over since the agent was made: they are about an earlier round of attempts, or came after their step had been decided, as a second copy does.
 func (a *Agent) Ignored() uint64 { return a.ignored.Load() }
 
 // decided writes a decision into the desk, and goes on from there. A step that has been decided meanwhile is left as it is.

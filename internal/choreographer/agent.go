@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/broker"
-	"github.com/skaldhq/skald/internal/clock"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/internal/turns"
@@ -55,7 +54,7 @@ func (c *AgentConfig) defaults() {
 		c.Poll = 2 * time.Second
 	}
 	if c.Now == nil {
-		c.Now = clock.Steady()
+		c.Now = time.Now
 	}
 	if c.Jitter == nil {
 		c.Jitter = func() float64 { return 2*rand.Float64() - 1 }

@@ -399,6 +399,41 @@ func TestF19_AClockThatIsSetBackHoldsNothingUp(t *testing.T) {
 	})
 }
 
+// F19: what is due by a clock that was set back is not looked for behind what waits for a while, and a step's deadline begins anew instead of being a day later.
+func TestF19_AClockThatIsSetBackMovesNoDeadline(t *testing.T) {
+	working := func(context.Context) participant.Answer {
+		return participant.Answer{Working: true, RetryAfter: 4 * time.Minute}
+	}
+	bounded := func(tb testing.TB) *plan.Plan {
+		return order(tb, func(d *plan.Draft) { d.Steps[1].Deadline = 10 * time.Minute })
+	}
+	play(t, bounded, func(s *scene) {
+		s.says("reserves.do", slices.Repeat([]func(context.Context) participant.Answer{working}, 20)...)
+		s.start("s-1")
+		s.start("s-2")
+		s.pass(time.Second)
+		desk := s.services["reserve"]
+		desk.mu.Lock()
+		for i := range desk.waiting {
+			if w := &desk.waiting[i]; w.Saga == "s-1" { // as if it had been written by the clock before
+				w.At, w.Since = w.At.Add(24*time.Hour), w.Since.Add(24*time.Hour)
+			}
+		}
+		desk.mu.Unlock()
+		s.pass(5 * time.Second)
+		if got := s.count("reserves.do"); got != 3 {
+			s.t.Errorf("%d calls were made, want one of each saga, and one more of the first", got)
+		}
+		s.pass(20 * time.Minute)
+		s.wantEffects("")
+		for _, saga := range []journal.SagaID{"s-1", "s-2"} {
+			if told := s.tokens(saga); !strings.Contains(told, "reserve:failed") {
+				s.t.Errorf("the tokens of %s are %s", saga, told)
+			}
+		}
+	})
+}
+
 // F19: a clock that is a day ahead after a start makes what waits due at once, once: there is no storm, and the saga's deadline has passed.
 func TestF19_AClockThatIsAheadMakesNoStorm(t *testing.T) {
 	play(t, plainOrder, func(s *scene) {

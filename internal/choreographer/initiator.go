@@ -14,7 +14,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/skaldhq/skald/broker"
-	"github.com/skaldhq/skald/internal/clock"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
@@ -65,7 +64,7 @@ func NewInitiator(c InitiatorConfig) (*Initiator, error) {
 		c.Parallel = 64
 	}
 	if c.Now == nil {
-		c.Now = clock.Steady()
+		c.Now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

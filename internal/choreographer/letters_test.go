@@ -318,6 +318,35 @@ func TestF28AFinishedSagaAnswersStale(t *testing.T) {
 	})
 }
 
+// A letter of a tracker is not stale: it has still to hear how the saga ended that it did not know.
+func TestALetterOfATrackerIsReplayedAfterTheSagasEnd(t *testing.T) {
+	play(t, remedied, func(s *scene) {
+		old := order(t, func(d *plan.Draft) { d.Deadline = 2 * time.Hour })
+		disk := memstore.NewDisk()
+		s.track(disk, func(c *choreographer.TrackerConfig) { c.Plans = []*plan.Plan{old} })
+		s.start("s-1")
+		s.pass(2 * time.Minute)
+		s.want("s-1", allDone)
+		page, err := s.broker.(broker.DeadLetters).Letters(s.t.Context(), broker.LetterFilter{})
+		if err != nil || len(page.Letters) == 0 {
+			s.t.Fatalf("%d letters, %v", len(page.Letters), err)
+		}
+		s.down("tracker")
+		x := s.track(disk, func(c *choreographer.TrackerConfig) { c.Plans = []*plan.Plan{old, s.p} })
+		person, err := choreographer.NewRemediator(choreographer.RemediatorConfig{Broker: s.broker, Name: "people", Plans: []*plan.Plan{s.p}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, l := range page.Letters {
+			if err := person.Replay(s.t.Context(), l.ID, "ann: the version is registered"); err != nil {
+				s.t.Errorf("the letter of %s about %s: %v", l.Subscription, l.Message.Step, err)
+			}
+		}
+		s.pass(time.Minute)
+		s.wantCompleted(x, "s-1")
+	})
+}
+
 // F28: dead letters that are replayed, twice and after the saga's end, have no second effect.
 func TestF28ReplayedLettersHaveNoSecondEffect(t *testing.T) {
 	play(t, remedied, func(s *scene) {

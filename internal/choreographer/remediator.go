@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/skaldhq/skald/broker"
-	"github.com/skaldhq/skald/internal/clock"
 	"github.com/skaldhq/skald/internal/machine"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
@@ -61,7 +61,7 @@ func NewRemediator(c RemediatorConfig) (*Remediator, error) {
 		c.Poll = 500 * time.Millisecond
 	}
 	if c.Now == nil {
-		c.Now = clock.Steady()
+		c.Now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -219,11 +219,12 @@ func (r *Remediator) CheckReplay(ctx context.Context, id string) error {
 	return fmt.Errorf("letter %s was %s: %w", id, l.State, broker.ErrSettled)
 }
 
-// stale returns ErrStale if a letter's saga has ended. Of a letter that is none of a saga's, or whose definition is not registered here, nobody can say.
+// stale returns ErrStale if a participant's letter is of a saga that has ended. Whoever only hears of sagas, as trackers do, may still have to be told of it. Of a letter that is none of a saga's, or whose definition is not registered
+// here, nobody can say.
 func (r *Remediator) stale(ctx context.Context, l *broker.DeadLetter) error {
 	id, definition := l.Message.Saga, l.Message.Headers[headerDefinition]
 	m := r.scores.versions(definition)[l.Message.Headers[headerVersion]]
-	if m == nil || id == "" || l.Topic != r.Topic && l.Topic != r.Acts {
+	if m == nil || id == "" || l.Topic != r.Topic && l.Topic != r.Acts || !strings.HasPrefix(l.Subscription, subscriptionName("agent", "")) {
 		return nil
 	}
 	start, err := findStart(ctx, r.Broker, r.Topic, id)

@@ -270,12 +270,11 @@ func (x *track) apply(e *journal.Event) {
 	}
 }
 
-// passed is when an event happened, or now if its time is still to come: a participant's clock may be ahead, or this one was set back since the event was written. Silence is counted from then.
+// passed is when an event happened, or now if its time is still to come: a participant's clock may be ahead, or this one was set back since the event was written. Silence is counted from then,
+// by a clock that nobody sets: what is counted from now keeps its monotonic reading.
 func (x *track) passed(e *journal.Event) time.Time {
-	if now := x.now(); e.Time.After(now) {
-		return now
-	}
-	return e.Time
+	now := x.now()
+	return now.Add(-max(now.Round(0).Sub(e.Time), 0))
 }
 
 // incident takes in that one was opened or is none any more.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/skaldhq/skald/broker"
-	"github.com/skaldhq/skald/internal/clock"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/internal/turns"
 	"github.com/skaldhq/skald/journal"
@@ -74,7 +73,7 @@ func (c *TrackerConfig) defaults() {
 		c.Purge = 10 * time.Minute
 	}
 	if c.Now == nil {
-		c.Now = clock.Steady()
+		c.Now = time.Now
 	}
 	if c.Observer == nil {
 		c.Observer = noObserver{}

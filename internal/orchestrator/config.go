@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/skaldhq/skald/internal/clock"
 	"github.com/skaldhq/skald/internal/plan"
 	"github.com/skaldhq/skald/journal"
 	"github.com/skaldhq/skald/participant"
@@ -63,9 +62,9 @@ type Observer interface {
 	Committed(appends int, took time.Duration)
 }
 
-type systemClock struct{ now func() time.Time }
+type systemClock struct{ began time.Time }
 
-func (c systemClock) Now() time.Time { return c.now() }
+func (c systemClock) Now() time.Time { return c.began.Add(time.Since(c.began)) } // since is monotonic
 func (systemClock) AfterFunc(d time.Duration, f func()) func() bool {
 	return time.AfterFunc(d, f).Stop
 }
@@ -92,7 +91,7 @@ func (c *Config) defaults() {
 		c.Retention = 30 * 24 * time.Hour
 	}
 	if c.Clock == nil {
-		c.Clock = systemClock{clock.Steady()}
+		c.Clock = systemClock{time.Now()}
 	}
 	if c.Threads == nil {
 		c.Threads = systemThreads{}

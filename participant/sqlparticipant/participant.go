@@ -22,7 +22,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/skaldhq/skald/internal/clock"
 	"github.com/skaldhq/skald/participant"
 )
 
@@ -51,7 +50,7 @@ type Config struct {
 	Poll time.Duration
 	// Log takes panics and errors of handlers. Default: slog.Default().
 	Log *slog.Logger
-	// Now is the clock. Default: one that nobody can set back or ahead while the process lives.
+	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
 
@@ -73,7 +72,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Retention = cmp.Or(c.Retention, DefaultRetention)
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
-		c.Now = clock.Steady()
+		c.Now = time.Now
 	}
 	return c, errors.Join(faults...)
 }

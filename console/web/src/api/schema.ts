@@ -395,6 +395,8 @@ export interface Letter {
   saga?: string;
   /** left out while it waits */
   settled?: string;
+  /** it waits, and its saga has ended: a replay is refused; left out in lists */
+  stale?: boolean;
   /** waiting, replayed, discarded or remedied */
   state: "waiting" | "replayed" | "discarded" | "remedied";
   step?: string;

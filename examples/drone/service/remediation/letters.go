@@ -114,10 +114,14 @@ func (x *Remediation) letter(l *broker.DeadLetter) Letter {
 	if !ok {
 		means, does = meaning(l.Reason), byPerson
 	}
+	headers := l.Message.Headers
+	if headers == nil {
+		headers = map[string]string{}
+	}
 	failure := func(f broker.Failure) Failure { return Failure{f.Reason, f.Description, f.At} }
 	return Letter{
 		ID: l.ID, Reason: l.Reason, Description: l.Description, Meaning: means, Remedy: does, Saga: l.Message.Saga, Step: l.Message.Step, Topic: l.Topic, Receiver: l.Subscription,
-		Type: l.Message.Type, Count: l.Count, Replays: l.Replays, First: failure(l.First), Last: failure(l.Last), Headers: l.Message.Headers, State: l.State, Note: l.Note, At: l.At,
+		Type: l.Message.Type, Count: l.Count, Replays: l.Replays, First: failure(l.First), Last: failure(l.Last), Headers: headers, State: l.State, Note: l.Note, At: l.At,
 	}
 }
 
