@@ -93,6 +93,7 @@ func (b *bed) round(ctx context.Context) error {
 		b.besideStuckSagas(ctx, "skald.choreographed.happy.c32.beside_stuck_sagas"),
 		b.besideSlowParticipant(ctx, "skald.choreographed.happy.c32.beside_slow_participant"),
 		b.besideStuckSession(ctx, "broker.sessions.c32.beside_stuck_session"),
+		b.withoutTracker(ctx, "skald.choreographed.happy.batch.tracker_stopped"),
 	)
 }
 

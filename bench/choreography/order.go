@@ -51,8 +51,16 @@ func place() (*skald.Saga[order], error) {
 	return s.Build()
 }
 
-// handlers are participants that do nothing but what the barrier does, by name.
-func handlers(holding func() bool) map[string][]participant.Handler {
+// handlers are participants that do nothing but what the barrier does, by name. Payments that are to hang do so while holding says so. begin is called before an order is created, and confirmed when it has been.
+func handlers(holding func() bool, begin, confirmed func()) map[string][]participant.Handler {
+	first := func(context.Context, participant.Tx, order) (made, error) {
+		begin()
+		return made{"1"}, nil
+	}
+	last := func(context.Context, participant.Tx, order) (made, error) {
+		confirmed()
+		return made{"1"}, nil
+	}
 	do := func(context.Context, participant.Tx, order) (made, error) { return made{"1"}, nil }
 	undo := func(context.Context, participant.Tx, order, made) error { return nil }
 	pay := func(_ context.Context, _ participant.Tx, o order) (made, error) {
@@ -71,7 +79,7 @@ func handlers(holding func() bool) map[string][]participant.Handler {
 	sent := func(_ context.Context, _ participant.Tx, _ order, m made) (made, error) { return m, nil }
 	return map[string][]participant.Handler{
 		"poste":       {skald.HandlePrepared(send, slowly, sent)},
-		"commande":    {skald.HandleCompensatable(create, do, undo), skald.Handle(confirm, do)},
+		"commande":    {skald.HandleCompensatable(create, first, undo), skald.Handle(confirm, last)},
 		"produit":     {skald.Handle(check, do)},
 		"inventaire":  {skald.HandleCompensatable(reserve, do, undo)},
 		"paiement":    {skald.HandleCompensatable(charge, pay, undo)},

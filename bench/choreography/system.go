@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +53,9 @@ type system struct {
 	engine   *skald.Engine
 	broker   *counting
 	tracker  commits
-	holding  atomic.Bool // payments that hang
+	holding  atomic.Bool  // payments that hang
+	gate     sync.RWMutex // held for reading while an order is created
+	ends     atomic.Int64 // orders that were confirmed
 	parts    []*sqlparticipant.Participant
 	services []*skald.Service
 	close    []func() error
@@ -84,7 +87,7 @@ func open(ctx context.Context, dir string) (s *system, err error) {
 	}
 	s.close = append(s.close, b.Close)
 	s.broker = &counting{Broker: b}
-	for name, handlers := range handlers(s.holding.Load) {
+	for name, handlers := range handlers(s.holding.Load, s.pass, func() { s.ends.Add(1) }) {
 		db, err := sqlparticipant.OpenSQLite(filepath.Join(dir, name+".db"))
 		if err != nil {
 			return s, err
@@ -141,6 +144,12 @@ func (s *system) one(ctx context.Context, o order) error {
 		err = fmt.Errorf("saga %s is %s, want %s", run.ID, status.State, want)
 	}
 	return err
+}
+
+// pass waits at the gate.
+func (s *system) pass() {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
 }
 
 // hold lets payments hang that are to, until the context ends.
