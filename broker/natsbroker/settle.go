@@ -74,24 +74,27 @@ func (h *holder) say(ctx context.Context, what string) error {
 // unheard is the pause after something that nobody was there to hear.
 const unheard = 50 * time.Millisecond
 
-// insist says what is harmless to say twice until it was heard, as long as the lock may hold: when a leader changes, an answer is lost. It is always said once.
+// insist says what is harmless to say twice until it was heard: when a leader changes, an answer is lost. Renewing ends when the lock is lost.
 func (h *holder) insist(ctx context.Context, what string) error {
+	if what != ackProgress {
+		return h.b.retry(ctx, func(ctx context.Context) error { return h.say(ctx, what) })
+	}
 	return h.b.retry(ctx, func(ctx context.Context) error {
 		trying, cancel := context.WithTimeout(ctx, max(h.s.lock/3, quickest))
 		defer cancel()
 		at := time.Now()
 		err := h.say(trying, what)
 		switch {
-		case err != nil && h.lost():
-			return fmt.Errorf("%w (%s)", broker.ErrLockLost, err.Error())
-		case err == nil && what == ackProgress:
+		case err == nil:
 			h.lockedFrom(at)
+		case h.lost():
+			return fmt.Errorf("%w (%s)", broker.ErrLockLost, err.Error())
 		}
 		return err
 	})
 }
 
-// quickest is the least time in which an answer is waited for.
+// quickest is the least time for which the answer to a renewal is waited for.
 const quickest = 500 * time.Millisecond
 
 // enter begins a settlement; strict ones need the lock.
