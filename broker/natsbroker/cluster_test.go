@@ -74,7 +74,7 @@ func (m *member) start() error {
 		return err
 	}
 	m.complaint.Reset()
-	m.cmd = exec.Command(self) //nolint:noctx // it ends when it is killed, at the end of the test at the latest
+	m.cmd = exec.Command(self) // it ends when it is killed, at the end of the test at the latest
 	m.cmd.Env = append(os.Environ(), clusterMember+"="+string(as))
 	m.cmd.Stderr = &m.complaint
 	if _, err := m.cmd.StdinPipe(); err != nil { // which ends when the test does, however it does
