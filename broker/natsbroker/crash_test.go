@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, writeUntilKilled(path))
 		os.Exit(1)
 	}
+	if member := os.Getenv(clusterMember); member != "" {
+		fmt.Fprintln(os.Stderr, serveUntilKilled(member))
+		os.Exit(1)
+	}
 	// No test leaves a goroutine behind. A server of NATS's that is stopped while it makes a stream forgets that stream's store, with these two; a server that nobody stopped leaves dozens of others.
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server.(*fileStore).flushStreamStateLoop"),

@@ -41,7 +41,7 @@ func started(t testing.TB, cfg natsbroker.ServerConfig, fsync func(*os.File) err
 
 func open(t testing.TB, cfg natsbroker.Config) *natsbroker.Broker {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // while a leader is being elected it takes long
 	defer cancel()
 	cfg.Log = quiet()
 	b, err := natsbroker.Open(ctx, cfg)

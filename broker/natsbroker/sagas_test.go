@@ -134,9 +134,9 @@ func TestF31_SagasEndWhileLeadersDie(t *testing.T) {
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); working.Wait() }()
-	stopped := 0
-	for more := true; more; stopped++ {
-		if err := c.restartLeader(t); err != nil {
+	killed := 0
+	for more := true; more; killed++ {
+		if err := c.replaceLeader(t.Context()); err != nil {
 			t.Error(err)
 		}
 		select {
@@ -168,5 +168,5 @@ func TestF31_SagasEndWhileLeadersDie(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"hold": completed, "print": completed, "send": completed}, effects); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
 	}
-	t.Attr("tried", fmt.Sprintf("%d sagas while a leader was stopped %d times", clients*each, stopped))
+	t.Attr("tried", fmt.Sprintf("%d sagas while a leader was killed %d times", clients*each, killed))
 }
