@@ -39,8 +39,8 @@ type Delivery struct {
 	Settlement
 }
 
-// Settlement is what can be done with a delivery. Its methods may be called concurrently. Renew and Complete are tried again while the context allows it and
-// the lock may hold, the others are not; after an error that wraps none of this package's the call may have taken effect, and the worst is that the message is handed out again. A settlement after the lock was lost either
+// Settlement is what can be done with a delivery. Its methods may be called concurrently. Renew, while the lock may hold, and Complete are tried again
+// as long as the context allows, the others are not; after an error that wraps none of this package's the call may have taken effect, and the worst is that the message is handed out again. A settlement after the lock was lost either
 // gets ErrLockLost or is taken although somebody else has the message by then: so it never means that an effect took place.
 type Settlement interface {
 	// Renew starts the lock anew: it expires Subscription.Lock from now. Consume does it by itself. ErrLockLost says that it has expired for sure.

@@ -38,7 +38,7 @@ func (b *Broker) retry(ctx context.Context, f func(context.Context) error) error
 
 // retryKnowing also says whether, before the last attempt, there was one that may have taken effect.
 func (b *Broker) retryKnowing(ctx context.Context, f func(context.Context) error) (unknown bool, err error) {
-	pause := 20 * time.Millisecond
+	pause, began, silent := 20*time.Millisecond, time.Now(), true
 	for {
 		trying, cancel := context.WithTimeout(ctx, attempt)
 		err := f(trying)
@@ -52,6 +52,10 @@ func (b *Broker) retryKnowing(ctx context.Context, f func(context.Context) error
 			return unknown, err
 		case b.closing.Err() != nil:
 			return true, fmt.Errorf("the broker was closed meanwhile: %w", err)
+		}
+		if silent && time.Since(began) > 2*attempt { // somebody may wait in front of it
+			silent = false
+			b.log.Warn("the broker's server cannot do it yet; trying again", "error", err)
 		}
 		unknown = unknown || !unsent(err)
 		b.suspect()
