@@ -43,14 +43,15 @@ test: ## run all tests, after installing what they need; TESTFLAGS are passed on
 		go test -json -count=1 -ldflags=-w -p=$(TEST_PACKAGES_AT_ONCE) -exec='$(CURDIR)/scripts/run-test.sh' -timeout=45m $(TESTFLAGS) $(PACKAGES) | .tools/testreport
 
 # The race detector is the one thing that needs C. It looks at everything but what has nothing for it: the crash explorer runs one goroutine at a time, the machine and others that only compute have none, others read and
-# write texts, the house's own tools are no product, and programs only choose parts. It does not look at the tests that try many cases, or fill a disk, with one goroutine. Of the end-to-end tests it sees those
+# write texts, the house's own tools are no product, and programs only choose parts. It does not look at the tests that try many cases, or fill a disk, with one goroutine, nor at those that wait for a cluster of other
+# processes and do what others do with one server. Of the end-to-end tests it sees those
 # that run the systems inside the test, and with them the examples' services; those that start processes and browsers would show it nothing more.
 RACE_SEES_NOTHING := skaldtest|internal/machine|internal/plan|internal/plan/plantest|internal/architecture|internal/testreport|internal/shape|internal/pages|internal/filelock|internal/ownfile|internal/owndisk|journal|store|webhook
 RACE_SEES_NOTHING := $(RACE_SEES_NOTHING)|console|asyncapi|vet|(.*/)?cmd/.*|examples/browsertest|examples/killtest|examples/front|examples/theatre|examples/commande/placeorder|examples/commande/receipt
 RACE_SEES_NOTHING := $(RACE_SEES_NOTHING)|examples/drone/page|examples/drone/node|examples/drone/area|examples/drone/deliver|examples/drone/flight|examples/drone/geo|examples/.*/(faults|e2e|contract/.*)
 RACE_SEES_NOTHING := $(RACE_SEES_NOTHING)|examples/commande/(gateway|mail|mailbox|orchestrator|orchestrator/eventlog|shop|system|service/.*)|examples/drone/(bus|system|web|service/.*)|examples/(local|pages|problem|program)
 RACE_PACKAGES ?= $(shell go list ./... ./examples/... ./bench/... 2>/dev/null | grep -vE '^github.com/skaldhq/skald/($(RACE_SEES_NOTHING))$$')
-RACE_SKIPS := ^Test(F20_SagasUnderWayEndOnAFullDisk|RandomOrdersOfLargerDefinitionsEndRight|EveryBrokenProtocolIsCaught)$$
+RACE_SKIPS := ^Test(F20_SagasUnderWayEndOnAFullDisk|RandomOrdersOfLargerDefinitionsEndRight|EveryBrokenProtocolIsCaught|ConformanceOnACluster|F31_TheSuiteHoldsWhileLeadersDie)$$
 RACE_SYSTEMS := $(if $(filter command,$(firstword $(origin RACE_PACKAGES))),,./examples/commande/e2e ./examples/drone/e2e)
 RACE_IN_THEM := ^Test(OrderCompletes|RefusedOrderIsRolledBack|StreamTells.*|F04F05.*|F34.*|F01SystemStopped.*|ParcelIsDelivered|CancelBeforeTheDrone.*|OrchestratedTheSame.*)$$
 # SQLite itself, which is C translated to Go, keeps its data where the detector does not look: compiling its memory accesses to tell the detector takes long, and so do they. Its driver is looked at like all else.
