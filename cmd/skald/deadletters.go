@@ -133,7 +133,9 @@ type letterReplayCommand struct {
 // Run runs the command.
 func (c *letterReplayCommand) Run(w *world) error {
 	if c.DryRun {
-		return c.LetterDecision.ask(w, func(client *httpapi.Client) (httpapi.Letter, error) { return client.CheckReplay(w.ctx, c.LetterDecision.ID) }, would)
+		return c.LetterDecision.ask(w, func(client *httpapi.Client) (httpapi.Letter, error) {
+			return client.CheckReplay(w.ctx, c.LetterDecision.ID)
+		}, would)
 	}
 	return c.LetterDecision.decide(w, (*httpapi.Client).ReplayLetter)
 }
