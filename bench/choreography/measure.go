@@ -33,6 +33,7 @@ type bed struct {
 	floor  *bare
 	byHand *hand
 	set    *figure.Set
+	turn   int // of withoutTracker
 }
 
 // Measure adds the figures of choreographed sagas to a set.
