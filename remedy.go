@@ -129,9 +129,9 @@ func (r *Remediation) Replay(ctx context.Context, id, by, reason string) error {
 	return r.decide(by, reason, func(note string) error { return r.remediator.Replay(ctx, id, note) })
 }
 
-// CheckReplay says whether Replay would hand the letter out again: it returns the error that Replay would, and does nothing.
-func (r *Remediation) CheckReplay(ctx context.Context, id string) error {
-	return r.remediator.CheckReplay(ctx, id)
+// CheckReplay says whether Replay would hand a letter out again: it returns the error that Replay would, and does nothing.
+func (r *Remediation) CheckReplay(ctx context.Context, l broker.DeadLetter) error {
+	return r.remediator.CheckReplay(ctx, &l)
 }
 
 // Compensate ends the step that was set aside, so that its saga turns back. ErrVerb says that the step is none that ends by itself: replay the letter, or decide about its incident.

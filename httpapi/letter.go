@@ -123,16 +123,20 @@ func showLetter(w http.ResponseWriter, r *http.Request, m *skald.Remediation) er
 	if err != nil {
 		return err
 	}
-	x := letterOf(m, &l)
-	x.Message = messageOf(&l.Message)
-	if l.State == broker.Waiting {
-		err := m.CheckReplay(r.Context(), l.ID)
-		if x.Stale = errors.Is(err, skald.ErrStale); err != nil && !x.Stale && !errors.Is(err, broker.ErrSettled) {
-			return err
-		}
+	err = m.CheckReplay(r.Context(), l)
+	isStale := errors.Is(err, skald.ErrStale)
+	if err != nil && !isStale && !errors.Is(err, broker.ErrSettled) {
+		return err
 	}
-	writeJSON(w, http.StatusOK, "application/json", x)
+	writeLetter(w, m, &l, isStale)
 	return nil
+}
+
+// writeLetter answers with a letter and its message.
+func writeLetter(w http.ResponseWriter, m *skald.Remediation, l *broker.DeadLetter, isStale bool) {
+	x := letterOf(m, l)
+	x.Message, x.Stale = messageOf(&l.Message), isStale
+	writeJSON(w, http.StatusOK, "application/json", x)
 }
 
 // sees says whether a letter exists for an identity. One that says nothing of its definition, because it cannot be read, is for those who see everything.
@@ -168,13 +172,15 @@ func (h *Handler) checkReplay(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := visibleLetter(r, m); err != nil {
+	l, err := visibleLetter(r, m)
+	if err != nil {
 		return err
 	}
-	if err := m.CheckReplay(r.Context(), r.PathValue("id")); err != nil {
+	if err := m.CheckReplay(r.Context(), l); err != nil {
 		return err
 	}
-	return showLetter(w, r, m)
+	writeLetter(w, m, &l, false)
+	return nil
 }
 
 func (h *Handler) compensateLetter(w http.ResponseWriter, r *http.Request) error {

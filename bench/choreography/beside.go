@@ -84,31 +84,18 @@ func (b *bed) besideSlowParticipant(ctx context.Context, name string) error {
 		return nil
 	}
 	ratio, err := beside(b.orders(ctx), func() (func() error, error) {
-		sending, enough := context.WithCancel(ctx)
-		var lanes sync.WaitGroup
-		var mu sync.Mutex
-		var faults error
-		for range 16 {
-			lanes.Go(func() {
-				for sending.Err() == nil {
-					run, err := b.letters.Start(ctx, b.engine, order{SKU: "CAF-001"})
-					if err == nil {
-						_, err = run.Wait(ctx)
-					}
-					if err != nil {
-						mu.Lock()
-						faults = errors.Join(faults, err)
-						mu.Unlock()
-						return
-					}
+		sent := make(chan error, 1)
+		go func() {
+			_, err := b.run(ctx, 16, func(ctx context.Context) error { // for a slice, as the orders beside them
+				run, err := b.letters.Start(ctx, b.engine, order{SKU: "CAF-001"})
+				if err == nil {
+					_, err = run.Wait(ctx)
 				}
+				return err
 			})
-		}
-		return func() error {
-			enough()
-			lanes.Wait()
-			return faults
-		}, nil
+			sent <- err
+		}()
+		return func() error { return <-sent }, nil
 	})
 	if err == nil {
 		b.set.Add(name, ratio, "x")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -16,22 +17,17 @@ func (b *bed) withoutTracker(ctx context.Context, name string) error {
 	if !b.wanted(name) {
 		return nil
 	}
-	first := b.turn%2 == 0 // who comes first, in turns
 	b.turn++
-	one, err := b.confirmed(ctx, first)
-	if err != nil {
-		return err
+	first := b.turn%2 == 0 // each comes first every other time
+	rates := map[bool]float64{}
+	for _, stopped := range []bool{first, !first} {
+		var err error
+		if rates[stopped], err = b.confirmed(ctx, stopped); err != nil {
+			return err
+		}
 	}
-	other, err := b.confirmed(ctx, !first)
-	if err != nil {
-		return err
-	}
-	without, with := one, other
-	if !first {
-		without, with = other, one
-	}
-	b.set.Add(name+".rate", without, "sagas/s")
-	b.set.Add(name, without/with, "x")
+	b.set.Add(name+".rate", rates[true], "sagas/s")
+	b.set.Add(name, rates[true]/rates[false], "x")
 	return nil
 }
 
@@ -47,13 +43,9 @@ func (b *bed) confirmed(ctx context.Context, stopped bool) (rate float64, err er
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, s.stop(context.WithoutCancel(ctx))) }()
-	closed := true
 	s.gate.Lock()
-	defer func() {
-		if closed {
-			s.gate.Unlock()
-		}
-	}()
+	raise := sync.OnceFunc(s.gate.Unlock)
+	defer raise()
 	for range batch {
 		if _, err := s.saga.Start(ctx, s.engine, order{SKU: "CAF-001"}); err != nil {
 			return 0, err
@@ -66,8 +58,7 @@ func (b *bed) confirmed(ctx context.Context, stopped bool) (rate float64, err er
 		}
 	}
 	began := time.Now()
-	s.gate.Unlock()
-	closed = false
+	raise()
 	for s.ends.Load() < batch {
 		if rest(ctx, time.Millisecond); ctx.Err() != nil {
 			return 0, fmt.Errorf("%d of %d orders were confirmed: %w", s.ends.Load(), batch, ctx.Err())

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -25,6 +25,7 @@ import (
 	"github.com/skaldhq/skald/broker"
 	"github.com/skaldhq/skald/broker/brokertest"
 	"github.com/skaldhq/skald/broker/natsbroker"
+	"github.com/skaldhq/skald/internal/freeport"
 	"github.com/skaldhq/skald/internal/waits"
 )
 
@@ -243,18 +244,16 @@ func (c *cluster) replaceLeader(ctx context.Context) error {
 	return c.whole(ctx)
 }
 
-// freePorts returns ports on which nobody listens now, and addresses with them. Servers of a cluster must know each other's before they start.
+// freePorts returns ports on which nobody listens now, nor while a server that has one is down, and addresses with them. Servers of a cluster must know each other's before they start.
 func freePorts(t testing.TB, n int) (ports []int, routes string) {
 	t.Helper()
 	var urls []string
 	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := freeport.Address(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer listener.Close()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-		urls = append(urls, "nats://"+listener.Addr().String())
+		ports, urls = append(ports, int(netip.MustParseAddrPort(address).Port())), append(urls, "nats://"+address)
 	}
 	return ports, strings.Join(urls, ",")
 }

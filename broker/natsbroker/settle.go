@@ -74,28 +74,10 @@ func (h *holder) say(ctx context.Context, what string) error {
 // unheard is the pause after something that nobody was there to hear.
 const unheard = 50 * time.Millisecond
 
-// insist says what is harmless to say twice until it was heard: when a leader changes, an answer is lost. Renewing ends when the lock is lost.
+// insist says what is harmless to say twice until it was heard: when a leader changes, an answer is lost.
 func (h *holder) insist(ctx context.Context, what string) error {
-	if what != ackProgress {
-		return h.b.retry(ctx, func(ctx context.Context) error { return h.say(ctx, what) })
-	}
-	return h.b.retry(ctx, func(ctx context.Context) error {
-		trying, cancel := context.WithTimeout(ctx, max(h.s.lock/3, quickest))
-		defer cancel()
-		at := time.Now()
-		err := h.say(trying, what)
-		switch {
-		case err == nil:
-			h.lockedFrom(at)
-		case h.lost():
-			return fmt.Errorf("%w (%s)", broker.ErrLockLost, err.Error())
-		}
-		return err
-	})
+	return h.b.retry(ctx, func(ctx context.Context) error { return h.say(ctx, what) })
 }
-
-// quickest is the least time for which the answer to a renewal is waited for.
-const quickest = 500 * time.Millisecond
 
 // enter begins a settlement; strict ones need the lock.
 func (h *holder) enter(ctx context.Context, strict bool) (leave func(), err error) {
@@ -117,14 +99,29 @@ func (h *holder) release() {
 	}
 }
 
-// Renew implements broker.Settlement.
+// quickest is the least time for which the answer to a renewal is waited for.
+const quickest = 500 * time.Millisecond
+
+// Renew implements broker.Settlement. It insists, too, until the lock is lost.
 func (h *holder) Renew(ctx context.Context) error {
 	leave, err := h.enter(ctx, true)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	return h.insist(ctx, ackProgress)
+	return h.b.retry(ctx, func(ctx context.Context) error {
+		trying, cancel := context.WithTimeout(ctx, max(h.s.lock/3, quickest))
+		defer cancel()
+		at := time.Now()
+		err := h.say(trying, ackProgress)
+		switch {
+		case err == nil:
+			h.lockedFrom(at)
+		case h.lost():
+			return fmt.Errorf("%w (%s)", broker.ErrLockLost, err.Error())
+		}
+		return err
+	})
 }
 
 // Complete implements broker.Settlement. A late one is sent all the same: it does no harm, and may save the work of doing it again.

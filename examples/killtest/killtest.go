@@ -230,13 +230,13 @@ func (f *Fleet) Rage(ctx context.Context, h Havoc) map[string]int {
 		}
 		m := victims[turn]
 		pause, down := random(r, h.Pause), random(r, h.Down)
-		if !sleep(ctx, pause) {
+		if !Pause(ctx, pause) {
 			return counts
 		}
 		if m.kill() {
 			counts[m.Name]++
 		}
-		sleep(ctx, down)
+		Pause(ctx, down)
 		if err := f.launch(m); err != nil {
 			f.fault(fmt.Errorf("starting %s again: %w", m.Name, err))
 		}
@@ -281,7 +281,8 @@ func (f *Fleet) named(names []string) []*member {
 	return some
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
+// Pause lets a time pass, and says whether the context did not end before.
+func Pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

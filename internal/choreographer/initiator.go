@@ -299,6 +299,15 @@ func readSaga(ctx context.Context, b broker.Broker, topic, definition string, id
 	return all, nil
 }
 
+// readJoined reads a saga's tokens and joins them with its start.
+func readJoined(ctx context.Context, b broker.Broker, topic string, m *machine.Machine, start participant.Token) (*heard, error) {
+	all, err := readSaga(ctx, b, topic, start.Definition, start.Saga)
+	if err != nil {
+		return nil, err
+	}
+	return join(m, append(all, start)), nil
+}
+
 // conclude tells what follows at the end.
 func (i *Initiator) conclude(ctx context.Context, h *heard, from *participant.Token) error {
 	return conclude(ctx, i.Broker, i.Topic, i.Name, i.Now, h, from)
@@ -422,11 +431,10 @@ func (i *Initiator) Cancel(ctx context.Context, id journal.SagaID, by, reason st
 	if m == nil {
 		return fmt.Errorf("%w: %s %s", ErrDefinition, start.Definition, start.Version)
 	}
-	all, err := readSaga(ctx, i.Broker, i.Topic, start.Definition, id)
+	h, err := readJoined(ctx, i.Broker, i.Topic, m, start)
 	if err != nil {
 		return err
 	}
-	h := join(m, append(all, start))
 	return i.expire(ctx, h, func(t *participant.Token) { t.Reason, t.Detail, t.By = machine.ReasonCancelled, reason, by })
 }
 
@@ -436,11 +444,12 @@ func (i *Initiator) expire(ctx context.Context, h *heard, say func(*participant.
 }
 
 func expire(ctx context.Context, b broker.Broker, topic, name string, now func() time.Time, h *heard, say func(*participant.Token)) error {
-	for asked := false; ; asked = true {
+	if h.m.IsCompensated(&h.tokens) { // and not because of what is decided here, which may leave nothing to undo
+		return machine.ErrEnded
+	}
+	for {
 		switch {
-		case asked && h.turning(): // that may have been its end, too, if there was nothing to undo
-			return nil
-		case h.m.IsCompleted(&h.tokens) || h.m.IsCompensated(&h.tokens):
+		case h.m.IsCompleted(&h.tokens):
 			return machine.ErrEnded
 		case h.turning():
 			return nil

@@ -264,9 +264,9 @@ func TestF28AFinishedSagaAnswersStale(t *testing.T) {
 			s.pass(5 * time.Second)
 			return s.onlyLetter()
 		}
-		stale := func(letter, because string) {
+		stale := func(letter broker.DeadLetter, because string) {
 			for what, err := range map[string]error{
-				"a look": person.CheckReplay(s.t.Context(), letter), "a replay": person.Replay(s.t.Context(), letter, "ann: again"),
+				"a look": person.CheckReplay(s.t.Context(), &letter), "a replay": person.Replay(s.t.Context(), letter.ID, "ann: again"),
 			} {
 				if !errors.Is(err, choreographer.ErrStale) || !strings.Contains(err.Error(), because) {
 					s.t.Errorf("%s gives %v, want that it is stale: %s", what, err, because)
@@ -275,7 +275,7 @@ func TestF28AFinishedSagaAnswersStale(t *testing.T) {
 		}
 
 		l := setAside("s-1")
-		if err := person.CheckReplay(s.t.Context(), l.ID); err != nil {
+		if err := person.CheckReplay(s.t.Context(), &l); err != nil {
 			s.t.Error(err)
 		}
 		s.pass(time.Minute)
@@ -299,17 +299,21 @@ func TestF28AFinishedSagaAnswersStale(t *testing.T) {
 		}
 		s.pass(time.Minute)
 		calls, tokens := len(s.calls), s.tokens("s-2")
-		stale(l.ID, "s-2 is compensated")
+		stale(l, "s-2 is compensated")
 		s.wantLetters(untouched, replayed)
 		s.pass(20 * time.Minute)
 		if left := s.tokens("s-2"); left == tokens || left != s.tokens("s-1") {
 			s.t.Fatalf("tokens are left: %s", left)
 		}
-		stale(l.ID, "nothing is left of s-2")
+		stale(l, "nothing is left of s-2")
 		s.remediate()
 		s.pass(time.Minute)
 		s.wantLetters(replayed, "reserve NoneFree remedied 3: remediation: "+choreographer.ErrStale.Error()+": nothing is left of s-2 at the broker")
-		if err := person.CheckReplay(s.t.Context(), l.ID); !errors.Is(err, broker.ErrSettled) {
+		settled, err := s.broker.(broker.DeadLetters).Letter(s.t.Context(), l.ID)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if err := person.CheckReplay(s.t.Context(), &settled); !errors.Is(err, broker.ErrSettled) {
 			s.t.Errorf("a letter that was settled otherwise gives %v", err)
 		}
 		if len(s.calls) != calls {

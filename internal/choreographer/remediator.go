@@ -135,9 +135,14 @@ func (r *Remediator) Round(ctx context.Context) error {
 // DefinitionOf is the name of the definition that a message's saga runs, or nothing if it does not say it.
 func DefinitionOf(m *broker.Message) string { return m.Headers[headerDefinition] }
 
+// machine is that of the definition and version that a letter's saga runs, or nil if they are not registered here.
+func (r *Remediator) machine(l *broker.DeadLetter) *machine.Machine {
+	return r.scores.versions(l.Message.Headers[headerDefinition])[l.Message.Headers[headerVersion]]
+}
+
 // Remedy is what the letter's definition says of its reason code, or nil: then it waits for a person.
 func (r *Remediator) Remedy(l *broker.DeadLetter) *plan.Remedy {
-	m := r.scores.versions(l.Message.Headers[headerDefinition])[l.Message.Headers[headerVersion]]
+	m := r.machine(l)
 	if m == nil || l.Topic != r.Topic && l.Topic != r.Acts {
 		return nil
 	}
@@ -146,7 +151,7 @@ func (r *Remediator) Remedy(l *broker.DeadLetter) *plan.Remedy {
 
 // Redact leaves out of a letter what its definition's sagas do not keep. The letter itself, and what is handed out again of it, stays as it is.
 func (r *Remediator) Redact(l *broker.DeadLetter) {
-	m := r.scores.versions(l.Message.Headers[headerDefinition])[l.Message.Headers[headerVersion]]
+	m := r.machine(l)
 	if m == nil {
 		return
 	}
@@ -199,31 +204,32 @@ var ErrStale = errors.New("stale: the saga of the dead letter has ended")
 
 // Replay hands a letter's message out again. ErrStale says that its saga has ended. What ends while it is handed out is as it was: a replay has no effect then. One that was replayed already stays as it is.
 func (r *Remediator) Replay(ctx context.Context, id, note string) error {
-	if err := r.CheckReplay(ctx, id); err != nil {
+	l, err := r.letters.Letter(ctx, id)
+	if err == nil {
+		err = r.CheckReplay(ctx, &l)
+	}
+	if err != nil {
 		return err
 	}
 	return r.letters.Replay(ctx, id, note)
 }
 
-// CheckReplay returns the error that Replay would return now, and does nothing.
-func (r *Remediator) CheckReplay(ctx context.Context, id string) error {
-	l, err := r.letters.Letter(ctx, id)
-	switch {
-	case err != nil:
-		return err
-	case l.State == broker.Waiting:
-		return r.stale(ctx, &l)
-	case l.State == broker.Replayed:
+// CheckReplay returns the error that Replay would return now for a letter, and does nothing.
+func (r *Remediator) CheckReplay(ctx context.Context, l *broker.DeadLetter) error {
+	switch l.State {
+	case broker.Waiting:
+		return r.stale(ctx, l)
+	case broker.Replayed:
 		return nil
+	case broker.Discarded, broker.Remedied:
 	}
-	return fmt.Errorf("letter %s was %s: %w", id, l.State, broker.ErrSettled)
+	return fmt.Errorf("letter %s was %s: %w", l.ID, l.State, broker.ErrSettled)
 }
 
 // stale returns ErrStale if a participant's letter is of a saga that has ended. Whoever only hears of sagas, as trackers do, may still have to be told of it. Of a letter that is none of a saga's, or whose definition is not registered
 // here, nobody can say.
 func (r *Remediator) stale(ctx context.Context, l *broker.DeadLetter) error {
-	id, definition := l.Message.Saga, l.Message.Headers[headerDefinition]
-	m := r.scores.versions(definition)[l.Message.Headers[headerVersion]]
+	id, m := l.Message.Saga, r.machine(l)
 	if m == nil || id == "" || l.Topic != r.Topic && l.Topic != r.Acts || !strings.HasPrefix(l.Subscription, subscriptionName("agent", "")) {
 		return nil
 	}
@@ -236,11 +242,10 @@ func (r *Remediator) stale(ctx context.Context, l *broker.DeadLetter) error {
 	case err != nil:
 		return err
 	}
-	all, err := readSaga(ctx, r.Broker, r.Topic, definition, id)
+	h, err := readJoined(ctx, r.Broker, r.Topic, m, start)
 	if err != nil {
 		return err
 	}
-	h := join(m, append(all, start))
 	switch {
 	case m.IsCompleted(&h.tokens):
 		return fmt.Errorf("%w: %s is %s", ErrStale, id, store.Completed)
@@ -264,7 +269,7 @@ func (r *Remediator) goOn(ctx context.Context, l *waitingLetter) error {
 // Compensate decides a step that was set aside, by rule 4, so that its saga turns back, and settles the letter. What was decided meanwhile stands. The error wraps machine.ErrVerb
 // if the step is none that may be decided from outside.
 func (r *Remediator) Compensate(ctx context.Context, l *broker.DeadLetter, by, reason string) error {
-	m := r.scores.versions(l.Message.Headers[headerDefinition])[l.Message.Headers[headerVersion]]
+	m := r.machine(l)
 	if m == nil {
 		return fmt.Errorf("%w: the definition of this letter is not registered here", machine.ErrVerb)
 	}

@@ -323,10 +323,10 @@ func (x *track) step(i int, e *journal.Event) {
 	switch e.Kind {
 	case journal.StepAsked:
 		x.asked |= b
-		x.since[i] = x.passed(e)
+		x.since[i] = x.updated
 	case journal.CompensationAsked:
 		x.undoAsked |= b
-		x.since[i], x.attempts[i], x.said[i] = x.passed(e), 0, said{}
+		x.since[i], x.attempts[i], x.said[i] = x.updated, 0, said{}
 	case journal.StepRetrying, journal.CompensationRetrying:
 		x.attempts[i], x.said[i] = e.Attempt, said{machine.Words(e), e.Time}
 	case journal.CompensationDone:

@@ -368,13 +368,13 @@ func (x *Tracker) ask(tr *track, i int, now time.Time) func(context.Context) err
 // conclude tells the end in the place of an initiator that is silent: it may be away, or have read from a replica that lagged behind.
 func (x *Tracker) conclude(tr *track, now time.Time) func(context.Context) error {
 	tr.nudge(initiators, now)
-	id, start, m := tr.summary.ID, *tr.start, tr.m
+	start, m := *tr.start, tr.m
 	return func(ctx context.Context) error {
-		all, err := readSaga(ctx, x.Broker, x.Topic, start.Definition, id)
+		h, err := readJoined(ctx, x.Broker, x.Topic, m, start)
 		if err != nil {
 			return err
 		}
-		return conclude(ctx, x.Broker, x.Topic, x.Name, x.Now, join(m, append(all, start)), &start)
+		return conclude(ctx, x.Broker, x.Topic, x.Name, x.Now, h, &start)
 	}
 }
 
@@ -385,11 +385,11 @@ func (x *Tracker) late(tr *track, now time.Time) func(context.Context) error {
 	}
 	id, start := tr.summary.ID, *tr.start
 	return func(ctx context.Context) error {
-		all, err := readSaga(ctx, x.Broker, x.Topic, start.Definition, id)
+		h, err := readJoined(ctx, x.Broker, x.Topic, tr.m, start)
 		if err != nil {
 			return err
 		}
-		return x.expire(ctx, id, join(tr.m, append(all, start)))
+		return x.expire(ctx, id, h)
 	}
 }
 

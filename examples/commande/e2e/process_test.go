@@ -135,7 +135,7 @@ func (w *world) shopping(ctx, open context.Context, seed uint64) func() []string
 				if id := w.insist(ctx, mixed(r), fmt.Sprintf("%d-%d-%d", seed, i, n)); id != "" {
 					ids[i] = append(ids[i], id)
 				}
-				pause(open, time.Duration(r.IntN(400))*time.Millisecond)
+				killtest.Pause(open, time.Duration(r.IntN(400))*time.Millisecond)
 			}
 		})
 	}
@@ -159,18 +159,9 @@ func (w *world) insist(ctx context.Context, p purchase, key string) string {
 		if status == http.StatusOK || status == http.StatusAccepted {
 			return o.ID
 		}
-		pause(ctx, 100*time.Millisecond)
+		killtest.Pause(ctx, 100*time.Millisecond)
 	}
 	return ""
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // try places an order once. Status 0 is no answer.
@@ -202,6 +193,6 @@ func (w *world) settlePatiently(t *testing.T) {
 			}
 			t.Fatalf("%d orders have no outcome", len(open))
 		}
-		pause(t.Context(), 200*time.Millisecond)
+		killtest.Pause(t.Context(), 200*time.Millisecond)
 	}
 }

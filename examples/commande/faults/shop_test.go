@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/skaldhq/skald/examples/killtest"
 )
 
 // shop is the shop as its customers see it: at the address that it has now, if any.
@@ -191,7 +193,7 @@ func (c *customers) shopping(ctx, leaving context.Context, r *rand.Rand, name st
 			mine[key] = ordered{p, id}
 			c.taken.Add(1)
 		}
-		pause(leaving, time.Duration(r.IntN(25))*time.Millisecond)
+		killtest.Pause(leaving, time.Duration(r.IntN(25))*time.Millisecond)
 	}
 	return mine, nil
 }
@@ -205,21 +207,9 @@ func (c *customers) insist(ctx, leaving context.Context, p purchase, key, prefer
 		if id != "" || err != nil {
 			return id, err
 		}
-		pause(ctx, 10*time.Millisecond)
+		killtest.Pause(ctx, 10*time.Millisecond)
 	}
 	return "", nil
-}
-
-// pause waits, and says whether the context still lives.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // eventually polls until something is so.
@@ -230,6 +220,6 @@ func eventually(t *testing.T, what string, is func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %s: %s", patience, what)
 		}
-		pause(t.Context(), 15*time.Millisecond)
+		killtest.Pause(t.Context(), 15*time.Millisecond)
 	}
 }

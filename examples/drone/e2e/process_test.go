@@ -200,7 +200,7 @@ func (w *world) requesting(open context.Context, seed uint64) func() map[string]
 				mu.Lock()
 				outcomes[id.String()] = outcome
 				mu.Unlock()
-				pause(open, time.Duration(r.IntN(400))*time.Millisecond)
+				killtest.Pause(open, time.Duration(r.IntN(400))*time.Millisecond)
 			}
 		})
 	}
@@ -227,18 +227,9 @@ func (w *world) insist(q wanted, key string) bool {
 		if err == nil && a.status == http.StatusAccepted {
 			return true
 		}
-		pause(w.t.Context(), 100*time.Millisecond)
+		killtest.Pause(w.t.Context(), 100*time.Millisecond)
 	}
 	return false
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // untilEnded waits for an outcome at a front door that may be away for a while.

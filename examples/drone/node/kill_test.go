@@ -55,7 +55,7 @@ func TestEverySagaEndsWithOneEffectWhateverIsKilled(t *testing.T) {
 	e, saga := engine(t, "nats://"+port)
 	started := load(ctx, t, e, saga, func() {
 		for k := range kills {
-			pause(ctx, time.Duration(50+chance.IntN(250))*time.Millisecond)
+			killtest.Pause(ctx, time.Duration(50+chance.IntN(250))*time.Millisecond)
 			var err error
 			switch victim := chance.IntN(5); {
 			case victim == 0:
@@ -66,7 +66,7 @@ func TestEverySagaEndsWithOneEffectWhateverIsKilled(t *testing.T) {
 				err = beside.start(ctx)
 			default:
 				service.Kill()
-				pause(ctx, time.Duration(chance.IntN(100))*time.Millisecond)
+				killtest.Pause(ctx, time.Duration(chance.IntN(100))*time.Millisecond)
 				service, err = node.StartProcess(ctx, "", filepath.Join(data, "service"), address, io.Discard)
 			}
 			if err != nil {
@@ -127,7 +127,7 @@ func load(ctx context.Context, t *testing.T, e *skald.Engine, saga *skald.Saga[o
 						t.Errorf("saga %d was not started: %v", n, err)
 						return
 					}
-					pause(ctx, 20*time.Millisecond)
+					killtest.Pause(ctx, 20*time.Millisecond)
 				}
 			}
 		})
@@ -171,15 +171,5 @@ func audit(ctx context.Context, t *testing.T, e *skald.Engine, started int, fold
 		if got := (done{action.Status, undo.Status}); got != want[completed] {
 			t.Errorf("%s: the service has %+v, want %+v", id, got, want[completed])
 		}
-	}
-}
-
-// pause waits, or until the test ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
